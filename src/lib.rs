@@ -1,0 +1,43 @@
+//! # Keyway: a key management server for small places
+//!
+//! A functional core in an imperative shell. [`server::Server`] is one state machine: bytes, completions and the time go
+//! in; bytes, closes and jobs come out. It owns no socket, reads no clock and spawns nothing, so that the simulator runs
+//! the very code that production runs. `shell` is the rest: sockets on mio, worker threads, signals, clocks.
+//!
+//! ```text
+//!              shell (system calls, threads)        |        core (pure, deterministic)
+//!  peer -bytes-> sockets -- Input::Received --------+-> tls -> http -> ttlv -> kmip --+
+//!                                                   |                                 v
+//!    lanes <------ Output::Submit(Job) -------------+---------- pipeline: prepare -> execute -> finish
+//!      |  store lane: many requests, one durable transaction
+//!      |  bulk lane : scans, large bodies, PKCS#12 key derivation
+//!      +---------- Input::Completed ----------------+-> (back into the pipeline)
+//!  peer <-bytes- sockets <-- Output::Send ----------+<- tls <- http <- ttlv <- kmip <- response
+//!  clock --- `now` is an argument of every call ----+-> poll_timeout() tells when to call back
+//! ```
+//!
+//! The modules are layers; each uses only those above it in this list (`tests/tidy.rs` checks it):
+//!
+//! | layer | modules | |
+//! |---|---|---|
+//! | 0 | [`time`], [`entropy`], [`secret`], [`limits`] | vocabulary: no I/O |
+//! | 1 | [`wire`], [`crypto`] | codecs and primitives: total functions over bytes |
+//! | 2 | [`kms`] | decisions: no bytes, no clock |
+//! | 3 | [`store`], [`job`] | what is slow or lasting |
+//! | 4 | [`server`] | the core that the shell drives |
+//! | 5 | [`config`], [`shell`] | the world: arguments, sockets, threads, clocks |
+
+pub mod config;
+pub mod crypto;
+pub mod entropy;
+pub mod job;
+pub mod kms;
+pub mod limits;
+pub mod secret;
+pub mod server;
+pub mod shell;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod time;
+pub mod wire;

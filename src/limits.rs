@@ -1,0 +1,94 @@
+//! Every cap of the server in one place: sizes, counts, depths and times. What is not named here is derived from it.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+/// Bytes of one unique identifier, user name or tag.
+pub const NAME_BYTES_MAX: usize = 512;
+/// Tags of one object, system tags included.
+pub const TAGS_MAX: usize = 64;
+/// Nesting of structures in a TTLV document: a batched Import with a wrapped key and its attributes needs 9.
+pub const TTLV_DEPTH_MAX: usize = 16;
+/// Items in one TTLV document.
+pub const TTLV_ITEMS_MAX: usize = 65_536;
+/// Unique identifiers in the answer to one Locate or `/access/owned`.
+pub const LOCATED_MAX: usize = 100_000;
+/// Bytes of one object's encoded attributes.
+pub const ATTRIBUTES_BYTES_MAX: usize = 256 * 1024;
+/// Header fields in a request head.
+pub const HEADERS_MAX: usize = 64;
+/// Bytes of the digits and extensions on one chunk-size line.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Bytes of a PKCS#12 file.
+pub const PKCS12_BYTES_MAX: usize = 1024 * 1024;
+/// Iterations of password derivation spent on one PKCS#12 file: real files ask for 600,000 in the MAC and in each bag.
+pub const PKCS12_ITERATIONS_MAX: u64 = 20_000_000;
+/// Nesting of safe contents in a PKCS#12 file.
+pub const PKCS12_DEPTH_MAX: usize = 4;
+/// Bytes of a body decoded and answered on the reactor; a longer one goes to the bulk lane.
+pub const INLINE_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Plaintext bytes of one TLS record (RFC 8446 section 5.1).
+pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
+/// Bytes that the reactor reads from one socket at a time: two TLS records with their overhead.
+pub const READ_BYTES: usize = 36 * 1024;
+/// TLS sessions kept for resumption.
+pub const TLS_SESSIONS_MAX: usize = 1024;
+/// Cache of the embedded store, in bytes.
+pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Requests committed in one transaction at most.
+pub const GROUP_COMMIT_MAX: usize = 512;
+/// Jobs that wait in the queue of one lane; more are answered "try later" at once.
+pub const LANE_JOBS_MAX: usize = 2048;
+/// Connections accepted above the cap, to be told so.
+pub const REFUSED_CONNECTIONS_MAX: usize = 16;
+/// How long a closed connection may linger until the peer has read the last answer.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the certificate file is looked at for a change.
+pub const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// The least bytes a second at which a body must arrive and an answer must be taken, beyond the fixed deadlines.
+pub const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
+/// The caps that an operator may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections; further ones are told 503 (or a TLS alert) and closed.
+    pub connections_max: usize,
+    /// Bytes of a request line and its header fields (431).
+    pub head_bytes_max: usize,
+    /// Bytes of a request target (414).
+    pub target_bytes_max: usize,
+    /// Bytes of a request body (413).
+    pub body_bytes_max: usize,
+    /// Bytes of all bodies that are being received or answered beyond [`INLINE_BODY_BYTES_MAX`] each (503).
+    pub bodies_bytes_max: usize,
+    /// From accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a head to its last (408).
+    pub head_timeout: Duration,
+    /// From the head to the last byte of the body (408), longer for bodies that need it.
+    pub body_timeout: Duration,
+    /// Between requests.
+    pub idle_timeout: Duration,
+    /// Until the peer has taken an answer, longer for answers that need it.
+    pub write_timeout: Duration,
+    /// From SIGTERM to the exit, for the requests in progress.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 4096,
+            head_bytes_max: 16 * 1024,
+            target_bytes_max: 4 * 1024,
+            body_bytes_max: 64 * 1024 * 1024,
+            bodies_bytes_max: 128 * 1024 * 1024,
+            handshake_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What goes into a [`Server`](super::Server) and what comes out of it.
+#![forbid(unsafe_code)]
+
+use crate::job::{Completion, Job, Lane};
+use std::net::SocketAddr;
+
+/// Names one connection for its whole life: the shell allots the slot and counts its generations, so that what arrives
+/// late for a closed connection finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    /// Index into the tables of the shell and of the server.
+    pub slot: u32,
+    /// How often the slot has been used before.
+    pub generation: u32,
+}
+
+/// One event of the world.
+pub enum Input<'a> {
+    /// A connection was accepted. The shell accepts at most `connections_max + REFUSED_CONNECTIONS_MAX` at a time.
+    Accepted {
+        /// Its name from now on.
+        connection: ConnectionId,
+        /// The other end.
+        peer: SocketAddr,
+    },
+    /// Bytes arrived; they may be decrypted in place and are gone after the call.
+    Received {
+        /// Where from.
+        connection: ConnectionId,
+        /// The bytes: at least one.
+        bytes: &'a mut [u8],
+    },
+    /// The peer will send no more (end of file). It may still read.
+    Ended {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// The connection is broken: nothing can be sent or received. The shell waits for [`Output::Abort`] to free it.
+    Reset {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Not all of the bytes sent so far could be written; the shell keeps the rest, and reads nothing from this
+    /// connection until it is gone.
+    Blocked {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// The rest was written after a [`Input::Blocked`].
+    Drained {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// A lane answered, or its queue was full.
+    Completed(Completion),
+    /// The operator asks to read the certificate again (SIGHUP).
+    Reload,
+    /// The operator asks to finish what is in progress and exit (SIGTERM, SIGINT).
+    Shutdown,
+}
+
+/// One effect on the world.
+pub enum Output<'a> {
+    /// Write these bytes, in order, keeping what does not go out at once.
+    Send {
+        /// Where to.
+        connection: ConnectionId,
+        /// The bytes: valid until the next call of the server.
+        bytes: &'a [u8],
+    },
+    /// When all bytes are written, shut down the write side; go on reading (and delivering) until the peer ends.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Drop the connection at once, with what is not written. The only effect that frees a slot: every
+    /// [`Input::Accepted`] is answered by exactly one of it.
+    Abort {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Stop reading from this connection: its request waits for a lane.
+    Pause {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Read again.
+    Resume {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Hand the job to the lane, or answer [`Done::Busy`](crate::job::Done::Busy) at once.
+    Submit {
+        /// Which lane.
+        lane: Lane,
+        /// The work.
+        job: Job,
+    },
+    /// Stop accepting: close the listeners.
+    StopListening,
+    /// End the process with this exit code; nothing follows.
+    Exit(u8),
+}

@@ -1,0 +1,1 @@
+//! The shell: sockets, threads, signals and clocks; it decides nothing.
