@@ -115,18 +115,23 @@ impl<'r> Template<'r> {
     }
 
     /// The attributes of a new object with this material, encoded for the store.
-    pub fn encode_for_new_object(&self, material: &[u8], activation: Option<Timestamp>, now: Timestamp) -> Result<Vec<u8>, Refusal> {
+    pub fn encode_for_new_object(
+        &self,
+        material: &[u8],
+        activation: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Refusal> {
         let mut items: Vec<Item<'_>> = self.others.iter().map(|item| (*item).clone()).collect();
-        let mut date = |tag, value| items.push(Item { tag, value: Value::DateTime(value) });
+        let mut date = |tag, value| items.push(Item::date_time(tag, value));
         date(Tag::INITIAL_DATE, now);
         date(Tag::LAST_CHANGE_DATE, now);
         date(Tag::ORIGINAL_CREATION_DATE, now);
         if let Some(activation) = activation {
             date(Tag::ACTIVATION_DATE, activation);
         }
-        items.push(Item { tag: Tag::ALWAYS_SENSITIVE, value: Value::Boolean(self.sensitive) });
+        items.push(Item::boolean(Tag::ALWAYS_SENSITIVE, self.sensitive));
         if self.sensitive {
-            items.push(Item { tag: Tag::SENSITIVE, value: Value::Boolean(true) });
+            items.push(Item::boolean(Tag::SENSITIVE, true));
         }
         items.push(digest(material));
         let mut encoded = Vec::new();
@@ -144,14 +149,14 @@ impl<'r> Template<'r> {
 
 /// SHA-256 of the bare key bytes (KMIP 2.1 section 4.17).
 fn digest(material: &[u8]) -> Item<'static> {
-    Item {
-        tag: Tag::DIGEST,
-        value: Value::Structure(vec![
-            Item { tag: Tag::HASHING_ALGORITHM, value: Value::Enumeration(hashing_algorithm::SHA256) },
-            Item { tag: Tag::DIGEST_VALUE, value: Value::Bytes(Cow::Owned(crypto::sha256(material).to_vec())) },
-            Item { tag: Tag::KEY_FORMAT_TYPE, value: Value::Enumeration(key_format_type::RAW) },
-        ]),
-    }
+    Item::structure(
+        Tag::DIGEST,
+        vec![
+            Item::enumeration(Tag::HASHING_ALGORITHM, hashing_algorithm::SHA256),
+            Item::bytes(Tag::DIGEST_VALUE, crypto::sha256(material).to_vec()),
+            Item::enumeration(Tag::KEY_FORMAT_TYPE, key_format_type::RAW),
+        ],
+    )
 }
 
 /// Vendor, name and text of a vendor attribute with a text value.
@@ -171,20 +176,20 @@ fn vendor_attribute<'i>(item: &'i Item<'_>) -> Option<(&'i str, &'i str, &'i str
 
 /// The tag list of an object as the vendor attribute that carries it.
 pub fn tag_attribute(object: &Object) -> Item<'static> {
-    Item {
-        tag: Tag::ATTRIBUTE,
-        value: Value::Structure(vec![
-            Item { tag: Tag::VENDOR_IDENTIFICATION, value: Value::Text(TAG_VENDOR.into()) },
-            Item { tag: Tag::ATTRIBUTE_NAME, value: Value::Text(TAG_NAME.into()) },
-            Item { tag: Tag::ATTRIBUTE_VALUE, value: Value::Text(tags::write(&object.tags).into()) },
-        ]),
-    }
+    Item::structure(
+        Tag::ATTRIBUTE,
+        vec![
+            Item::text(Tag::VENDOR_IDENTIFICATION, TAG_VENDOR),
+            Item::text(Tag::ATTRIBUTE_NAME, TAG_NAME),
+            Item::text(Tag::ATTRIBUTE_VALUE, tags::write(&object.tags)),
+        ],
+    )
 }
 
 /// All attributes of an object but its tags, by name, vendor attributes last.
 pub fn list(object: &Object, now: Timestamp) -> Result<Vec<Item<'_>>, Failure> {
     let mut items = stored(object)?;
-    let mut enumeration = |tag, code| items.push(Item { tag, value: Value::Enumeration(code) });
+    let mut enumeration = |tag, code| items.push(Item::enumeration(tag, code));
     enumeration(Tag::OBJECT_TYPE, object.object_type);
     enumeration(Tag::STATE, object.state_at(now) as u32);
     if object.algorithm != 0 {
@@ -194,11 +199,11 @@ pub fn list(object: &Object, now: Timestamp) -> Result<Vec<Item<'_>>, Failure> {
         enumeration(Tag::KEY_FORMAT_TYPE, object.key_format);
     }
     if object.length_bits != 0 {
-        items.push(Item { tag: Tag::CRYPTOGRAPHIC_LENGTH, value: Value::Integer(object.length_bits as i32) });
+        items.push(Item::integer(Tag::CRYPTOGRAPHIC_LENGTH, object.length_bits as i32));
     }
-    items.push(Item { tag: Tag::CRYPTOGRAPHIC_USAGE_MASK, value: Value::Integer(object.usage_mask as i32) });
-    items.push(Item { tag: Tag::UNIQUE_IDENTIFIER, value: Value::Text(object.uid.as_str().into()) });
-    items.sort_by_key(|item| (item.tag == Tag::ATTRIBUTE, item.tag.name()));
+    items.push(Item::integer(Tag::CRYPTOGRAPHIC_USAGE_MASK, object.usage_mask as i32));
+    items.push(Item::text(Tag::UNIQUE_IDENTIFIER, object.uid.as_str()));
+    items.sort_by_key(|item| (item.tag == Tag::ATTRIBUTE, item.tag.name().unwrap_or("(extension)")));
     Ok(items)
 }
 
@@ -207,7 +212,7 @@ pub fn set(object: &mut Object, changes: Vec<Item<'_>>, now: Timestamp) -> Resul
     let mut items = stored(object)?;
     items.retain(|item| item.tag != Tag::LAST_CHANGE_DATE && !changes.iter().any(|c| c.tag == item.tag));
     items.extend(changes);
-    items.push(Item { tag: Tag::LAST_CHANGE_DATE, value: Value::DateTime(now) });
+    items.push(Item::date_time(Tag::LAST_CHANGE_DATE, now));
     let mut encoded = Vec::new();
     binary::encode(&items, &mut encoded);
     object.attributes = encoded;
@@ -215,6 +220,7 @@ pub fn set(object: &mut Object, changes: Vec<Item<'_>>, now: Timestamp) -> Resul
 }
 
 fn stored(object: &Object) -> Result<Vec<Item<'_>>, Failure> {
-    binary::decode(&object.attributes)
-        .map_err(|error| StoreError::Corrupt(format!("the attributes of object {}: {error}", object.uid)).into())
+    binary::decode(&object.attributes).map_err(|error| {
+        StoreError::Corrupt(format!("the attributes of object {}: {error}", object.uid)).into()
+    })
 }

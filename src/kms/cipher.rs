@@ -30,19 +30,25 @@ impl<'r> Parameters<'r> {
     /// Reads the common fields of Encrypt and Decrypt. Empty byte strings are absent ones: clients send them so.
     pub fn decode(fields: Fields<'r>) -> Result<Parameters<'r>, Refusal> {
         if fields.boolean(Tag::INIT_INDICATOR)? || fields.value(Tag::FINAL_INDICATOR).is_some() {
-            return Err(Refusal::NotSupported("encryption in several steps is not built yet in this version".into()));
+            return Err(Refusal::NotSupported(
+                "encryption in several steps is not built yet in this version".into(),
+            ));
         }
         let mut initial_counter = None;
         if let Some(parameters) = fields.structure(Tag::CRYPTOGRAPHIC_PARAMETERS)? {
             match parameters.enumeration(Tag::BLOCK_CIPHER_MODE)? {
                 None | Some(block_cipher_mode::GCM) => {}
                 Some(_) => {
-                    return Err(Refusal::NotSupported("the only block cipher mode in this version is GCM".into()));
+                    return Err(Refusal::NotSupported(
+                        "the only block cipher mode in this version is GCM".into(),
+                    ));
                 }
             }
             match parameters.enumeration(Tag::CRYPTOGRAPHIC_ALGORITHM)? {
                 None | Some(cryptographic_algorithm::AES) => {}
-                Some(_) => return Err(Refusal::NotSupported("the only cipher in this version is AES".into())),
+                Some(_) => {
+                    return Err(Refusal::NotSupported("the only cipher in this version is AES".into()));
+                }
             }
             if parameters.integer(Tag::TAG_LENGTH)?.is_some_and(|bytes| bytes != TAG_BYTES as i32) {
                 return Err(parameters.refuse(Tag::TAG_LENGTH, "must be 16"));
@@ -67,7 +73,10 @@ impl<'r> Parameters<'r> {
             return Ok(None);
         }
         let nonce = self.nonce.try_into().map_err(|_| {
-            Refusal::invalid(format!("IVCounterNonce must have {NONCE_BYTES} bytes, not {}", self.nonce.len()))
+            Refusal::invalid(format!(
+                "IVCounterNonce must have {NONCE_BYTES} bytes, not {}",
+                self.nonce.len()
+            ))
         })?;
         Ok(Some(nonce))
     }
@@ -106,7 +115,9 @@ pub fn find_key(target: &Target<'_>, context: &Context<'_>, usage: Usage) -> Res
     };
     let uid = target.text.to_owned();
     if !usable(state(&key)) {
-        return Err(Refusal::StateForbids { operation, uid, state: state(&key), allowed: usable_names }.into());
+        return Err(
+            Refusal::StateForbids { operation, uid, state: state(&key), allowed: usable_names }.into()
+        );
     }
     if key.object().usage_mask & mask != mask {
         return Err(Refusal::MaskForbids { operation, uid }.into());
@@ -117,9 +128,13 @@ pub fn find_key(target: &Target<'_>, context: &Context<'_>, usage: Usage) -> Res
 /// The key as a cipher.
 pub fn aes_gcm(key: &Authorized) -> Result<AesGcm, Refusal> {
     let object = key.object();
-    let is_aes = object.object_type == object_type::SYMMETRIC_KEY && object.algorithm == cryptographic_algorithm::AES;
+    let is_aes =
+        object.object_type == object_type::SYMMETRIC_KEY && object.algorithm == cryptographic_algorithm::AES;
     let cipher = is_aes.then(|| AesGcm::new(key.material())).flatten();
     cipher.ok_or_else(|| {
-        Refusal::NotSupported(format!("key {} is no AES key of 128, 192 or 256 bits, as AES-GCM needs", object.uid))
+        Refusal::NotSupported(format!(
+            "key {} is no AES key of 128, 192 or 256 bits, as AES-GCM needs",
+            object.uid
+        ))
     })
 }

@@ -32,7 +32,9 @@ impl<'r> Fields<'r> {
     pub fn structure(self, tag: Tag) -> Result<Option<Fields<'r>>, Refusal> {
         match self.value(tag) {
             None => Ok(None),
-            Some(Value::Structure(items)) => Ok(Some(Fields { name: tag.name(), items })),
+            Some(Value::Structure(items)) => {
+                Ok(Some(Fields { name: tag.name().unwrap_or("(extension)"), items }))
+            }
             Some(_) => Err(self.wrong_type(tag, "a Structure")),
         }
     }
@@ -100,12 +102,18 @@ impl<'r> Fields<'r> {
 
     /// What `get` found, or a refusal that names the missing field.
     pub fn required<T>(self, tag: Tag, found: Option<T>) -> Result<T, Refusal> {
-        found.ok_or_else(|| Refusal::invalid(format!("{}: missing field `{}`", self.name, tag.name())))
+        found.ok_or_else(|| {
+            Refusal::invalid(format!(
+                "{}: missing field `{}`",
+                self.name,
+                tag.name().unwrap_or("(extension)")
+            ))
+        })
     }
 
     /// A refusal of this field's value.
     pub fn refuse(self, tag: Tag, reason: &str) -> Refusal {
-        Refusal::invalid(format!("{}: {} {reason}", self.name, tag.name()))
+        Refusal::invalid(format!("{}: {} {reason}", self.name, tag.name().unwrap_or("(extension)")))
     }
 
     fn wrong_type(self, tag: Tag, expected: &str) -> Refusal {

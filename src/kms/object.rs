@@ -35,7 +35,8 @@ pub struct Object {
 impl Object {
     /// The state at this time: dates that have passed act by themselves (KMIP 2.1 section 3.3, transitions 4 and 6).
     pub fn state_at(&self, now: Timestamp) -> State {
-        let passed = |tag| matches!(binary::find(&self.attributes, tag), Some(Value::DateTime(date)) if date <= now);
+        let passed =
+            |tag| matches!(binary::find(&self.attributes, tag), Some(Value::DateTime(date)) if date <= now);
         let mut state = self.state;
         if state == State::PreActive && passed(Tag::ACTIVATION_DATE) {
             state = State::Active;

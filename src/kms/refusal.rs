@@ -135,7 +135,9 @@ impl Refusal {
             | Refusal::WrongState { uid, .. }
             | Refusal::StateForbids { uid, .. } => format!("Item_Not_Found: {uid}"),
             Refusal::StillActive { uid } => {
-                format!("Invalid Request: Object with unique identifier: {uid} is active. It must be revoked first")
+                format!(
+                    "Invalid Request: Object with unique identifier: {uid} is active. It must be revoked first"
+                )
             }
             Refusal::Ambiguous { operation: "Encrypt" | "Decrypt", target, .. } => {
                 format!("Invalid Request: get: too many objects for key {target}")
@@ -156,13 +158,17 @@ impl Refusal {
                 format!("Item not found: {operation}: key id: {uid}, not found")
             }
             Refusal::WrongState { state, .. } if state.is_destroyed() => "Object_Destroyed: DENIED".into(),
-            Refusal::WrongState { .. } | Refusal::StillActive { .. } => "Wrong_Key_Lifecycle_State: DENIED".into(),
+            Refusal::WrongState { .. } | Refusal::StillActive { .. } => {
+                "Wrong_Key_Lifecycle_State: DENIED".into()
+            }
             Refusal::StateForbids { operation, uid, state, allowed } => format!(
                 "Permission_Denied: {operation}: key {uid} is in state {} but operation requires one of [{allowed}]",
                 state.name()
             ),
             Refusal::MaskForbids { operation, uid } => {
-                format!("Incompatible_Cryptographic_Usage_Mask: {operation}: the usage mask of key {uid} forbids it")
+                format!(
+                    "Incompatible_Cryptographic_Usage_Mask: {operation}: the usage mask of key {uid} forbids it"
+                )
             }
             Refusal::NotPreActive { uid, state } => format!(
                 "Wrong_Key_Lifecycle_State: Activate: Object {uid} is already in {} state",
@@ -186,8 +192,7 @@ impl Refusal {
     }
 }
 
-const NOT_GENUINE: &str =
-    "decryption failed: the data, nonce, additional data or authentication tag is not what was encrypted with this key";
+const NOT_GENUINE: &str = "decryption failed: the data, nonce, additional data or authentication tag is not what was encrypted with this key";
 
 #[cfg(test)]
 mod tests {
@@ -210,7 +215,10 @@ mod tests {
             "Permission_Denied: Encrypt: key k1 is in state Deactivated but operation requires one of [Active]"
         );
         let unknown = Refusal::UnknownOperation("Foo".into());
-        assert_eq!((unknown.status(), unknown.text(Dialect::V4)), (404, "Not Supported route: Operation: Foo".into()));
+        assert_eq!(
+            (unknown.status(), unknown.text(Dialect::V4)),
+            (404, "Not Supported route: Operation: Foo".into())
+        );
         assert_eq!(unknown.text(Dialect::V5), "Route not supported: Operation: Foo");
     }
 }

@@ -79,13 +79,13 @@ pub fn retrieve(
 impl Retrieved {
     /// The `ObjectType` of the answer.
     pub fn object_type(&self) -> Item<'_> {
-        Item { tag: Tag::OBJECT_TYPE, value: Value::Enumeration(self.authorized.object().object_type) }
+        Item::enumeration(Tag::OBJECT_TYPE, self.authorized.object().object_type)
     }
 
     /// The `UniqueIdentifier` of the answer: the real one, also where the request gave tags.
     pub fn unique_identifier(&self) -> Item<'_> {
         let uid = self.authorized.object().uid.as_str();
-        Item { tag: Tag::UNIQUE_IDENTIFIER, value: Value::Text(uid.into()) }
+        Item::text(Tag::UNIQUE_IDENTIFIER, uid)
     }
 
     /// The attributes of the object; clients of 5.x get the tags with them.
@@ -101,27 +101,20 @@ impl Retrieved {
     /// The object itself: a key block with its material. What is destroyed has none.
     pub fn object<'s>(&'s self, form: Form, attributes: Vec<Item<'s>>) -> Item<'s> {
         let object = self.authorized.object();
-        let bytes = Value::Bytes(Cow::Borrowed(self.authorized.material()));
+        let bytes = self.authorized.material();
         let material = if form.transparent && !object.state.is_destroyed() {
-            Value::Structure(vec![Item { tag: Tag::KEY, value: bytes }])
+            Item::structure(Tag::KEY_MATERIAL, vec![Item::bytes(Tag::KEY, bytes)])
         } else {
-            bytes
+            Item::bytes(Tag::KEY_MATERIAL, bytes)
         };
         let format =
             if form.transparent { key_format_type::TRANSPARENT_SYMMETRIC_KEY } else { key_format_type::RAW };
         let block = vec![
-            Item { tag: Tag::KEY_FORMAT_TYPE, value: Value::Enumeration(format) },
-            Item {
-                tag: Tag::KEY_VALUE,
-                value: Value::Structure(vec![
-                    Item { tag: Tag::KEY_MATERIAL, value: material },
-                    Item { tag: Tag::ATTRIBUTES, value: Value::Structure(attributes) },
-                ]),
-            },
-            Item { tag: Tag::CRYPTOGRAPHIC_ALGORITHM, value: Value::Enumeration(object.algorithm) },
-            Item { tag: Tag::CRYPTOGRAPHIC_LENGTH, value: Value::Integer(object.length_bits as i32) },
+            Item::enumeration(Tag::KEY_FORMAT_TYPE, format),
+            Item::structure(Tag::KEY_VALUE, vec![material, Item::structure(Tag::ATTRIBUTES, attributes)]),
+            Item::enumeration(Tag::CRYPTOGRAPHIC_ALGORITHM, object.algorithm),
+            Item::integer(Tag::CRYPTOGRAPHIC_LENGTH, object.length_bits as i32),
         ];
-        let block = Item { tag: Tag::KEY_BLOCK, value: Value::Structure(block) };
-        Item { tag: Tag::SYMMETRIC_KEY, value: Value::Structure(vec![block]) }
+        Item::structure(Tag::SYMMETRIC_KEY, vec![Item::structure(Tag::KEY_BLOCK, block)])
     }
 }

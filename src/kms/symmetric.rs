@@ -29,7 +29,9 @@ pub fn length_bytes(algorithm: u32, length_bits: u32) -> Result<usize, Refusal> 
         _ => length_bits >= 8 && length_bits <= LENGTH_BITS_MAX && length_bits % 8 == 0,
     };
     if !legal {
-        return Err(Refusal::invalid(format!("a key of {length_bits} bits is not possible with this algorithm")));
+        return Err(Refusal::invalid(format!(
+            "a key of {length_bits} bits is not possible with this algorithm"
+        )));
     }
     Ok(length_bits as usize / 8)
 }
@@ -76,7 +78,8 @@ pub fn new_object(
 }
 
 fn checked_uid(uid: &str) -> Result<&str, Refusal> {
-    let legal = uid.len() <= limits::NAME_BYTES_MAX && !uid.starts_with('[') && !uid.contains(char::is_control);
+    let legal =
+        uid.len() <= limits::NAME_BYTES_MAX && !uid.starts_with('[') && !uid.contains(char::is_control);
     legal.then_some(uid).ok_or_else(|| {
         Refusal::invalid(format!(
             "a UniqueIdentifier has at most {} bytes, no control characters, and does not begin with '['",

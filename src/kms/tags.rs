@@ -46,7 +46,11 @@ pub fn write(tags: &[String]) -> String {
 
 /// The tags of a new object: the user's, each once, then the system's. System tags among the user's come from an
 /// exported object and are given anew; clients of 4.9.1 may not use a leading underscore at all.
-pub fn for_new_object(user_tags: &[String], object_type: u32, dialect: Dialect) -> Result<Vec<String>, Refusal> {
+pub fn for_new_object(
+    user_tags: &[String],
+    object_type: u32,
+    dialect: Dialect,
+) -> Result<Vec<String>, Refusal> {
     let mut tags: Vec<String> = Vec::with_capacity(user_tags.len() + 1);
     for tag in user_tags {
         if SYSTEM_TAGS.iter().any(|(_, system)| system == tag) && dialect == Dialect::V5 {

@@ -79,7 +79,7 @@ impl<'r> Target<'r> {
 
     /// The `UniqueIdentifier` of an answer that repeats the request's, as clients of Revoke, Destroy and Activate compare.
     pub fn echo(&self) -> Item<'r> {
-        Item { tag: Tag::UNIQUE_IDENTIFIER, value: Value::Text(self.text.into()) }
+        Item::text(Tag::UNIQUE_IDENTIFIER, self.text)
     }
 
     /// Whether the request names tags.

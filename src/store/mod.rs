@@ -23,4 +23,7 @@ pub trait Transaction: View {
 
 /// Why the store could not do it. `Display` gives one line for the operator's log; nothing of it goes to a peer.
 #[derive(Debug)]
-pub struct StoreError(pub String);
+pub enum StoreError {
+    /// The file is damaged.
+    Corrupt(String),
+}

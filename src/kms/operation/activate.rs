@@ -37,7 +37,7 @@ impl<'r> Operation<'r> for Activate<'r> {
             let mut object = authorized.into_object();
             let state = object.state_at(context.now);
             object.state = state.activated().ok_or_else(|| Refusal::NotPreActive { uid: uid(), state })?;
-            let date = Item { tag: Tag::ACTIVATION_DATE, value: Value::DateTime(context.now) };
+            let date = Item::date_time(Tag::ACTIVATION_DATE, context.now);
             attributes::set(&mut object, vec![date], context.now)?;
             changes.push(Change::Replace(object));
         }

@@ -79,8 +79,8 @@ impl<'r> Operation<'r> for Create<'r> {
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
         reply(&[
-            Item { tag: Tag::OBJECT_TYPE, value: Value::Enumeration(object_type::SYMMETRIC_KEY) },
-            Item { tag: Tag::UNIQUE_IDENTIFIER, value: Value::Text(uid.into()) },
+            Item::enumeration(Tag::OBJECT_TYPE, object_type::SYMMETRIC_KEY),
+            Item::text(Tag::UNIQUE_IDENTIFIER, uid),
         ]);
         Ok(())
     }

@@ -77,8 +77,8 @@ impl<'r> Operation<'r> for Decrypt<'r> {
             return Err(Refusal::NotGenuine.into());
         }
         reply(&[
-            Item { tag: Tag::UNIQUE_IDENTIFIER, value: Value::Text(key.object().uid.as_str().into()) },
-            Item { tag: Tag::DATA, value: Value::Bytes(Cow::Borrowed(&data)) },
+            Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()),
+            Item::bytes(Tag::DATA, data.as_slice()),
         ]);
         Ok(())
     }

@@ -63,7 +63,7 @@ impl<'r> Operation<'r> for Destroy<'r> {
             }
             object.state = state.destroyed().ok_or_else(|| Refusal::WrongState { uid: uid(), state })?;
             object.material = Secret::new(Vec::new());
-            let date = Item { tag: Tag::DESTROY_DATE, value: Value::DateTime(context.now) };
+            let date = Item::date_time(Tag::DESTROY_DATE, context.now);
             attributes::set(&mut object, vec![date], context.now)?;
             changes.push(Change::Replace(object));
         }

@@ -68,16 +68,14 @@ impl<'r> Operation<'r> for Encrypt<'r> {
         let aad = self.parameters.additional_data();
         let mut data = Zeroizing::new(self.data.to_vec());
         let tag = cipher.seal(&nonce, &aad, &mut data);
-        let bytes = |tag, bytes| Item { tag, value: Value::Bytes(Cow::Borrowed(bytes)) };
-        let uid = Value::Text(key.object().uid.as_str().into());
         let mut items = Vec::with_capacity(5);
-        items.push(Item { tag: Tag::UNIQUE_IDENTIFIER, value: uid });
-        items.push(bytes(Tag::DATA, &data));
-        items.push(bytes(Tag::IV_COUNTER_NONCE, &nonce));
+        items.push(Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()));
+        items.push(Item::bytes(Tag::DATA, data.as_slice()));
+        items.push(Item::bytes(Tag::IV_COUNTER_NONCE, nonce.as_slice()));
         if self.dialect == Dialect::V4 && !aad.is_empty() {
-            items.push(bytes(Tag::CORRELATION_VALUE, &aad));
+            items.push(Item::bytes(Tag::CORRELATION_VALUE, &*aad));
         }
-        items.push(bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, &tag));
+        items.push(Item::bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, tag.as_slice()));
         reply(&items);
         Ok(())
     }

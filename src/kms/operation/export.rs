@@ -39,7 +39,7 @@ impl<'r> Operation<'r> for Export<'r> {
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
         let attributes = found.attributes(self.form)?;
-        let listed = Item { tag: Tag::ATTRIBUTES, value: Value::Structure(attributes.clone()) };
+        let listed = Item::structure(Tag::ATTRIBUTES, attributes.clone());
         reply(&[found.object_type(), found.unique_identifier(), listed, found.object(self.form, attributes)]);
         Ok(())
     }

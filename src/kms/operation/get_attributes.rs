@@ -89,8 +89,8 @@ impl<'r> Operation<'r> for GetAttributes<'r> {
             }
         }
         reply(&[
-            Item { tag: Tag::UNIQUE_IDENTIFIER, value: Value::Text(object.uid.as_str().into()) },
-            Item { tag: Tag::ATTRIBUTES, value: Value::Structure(items) },
+            Item::text(Tag::UNIQUE_IDENTIFIER, object.uid.as_str()),
+            Item::structure(Tag::ATTRIBUTES, items),
         ]);
         Ok(())
     }

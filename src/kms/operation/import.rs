@@ -117,7 +117,7 @@ impl<'r> Operation<'r> for Import<'r> {
         _entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        reply(&[Item { tag: Tag::UNIQUE_IDENTIFIER, value: Value::Text(uid.into()) }]);
+        reply(&[Item::text(Tag::UNIQUE_IDENTIFIER, uid)]);
         Ok(())
     }
 }

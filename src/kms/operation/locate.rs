@@ -72,8 +72,8 @@ impl<'r> Operation<'r> for Locate<'r> {
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
         let total = i32::try_from(total).unwrap_or(i32::MAX);
-        let mut items = vec![Item { tag: Tag::LOCATED_ITEMS, value: Value::Integer(total) }];
-        items.extend(page.iter().map(|uid| Item { tag: Tag::UNIQUE_IDENTIFIER, value: Value::Text(uid.into()) }));
+        let mut items = vec![Item::integer(Tag::LOCATED_ITEMS, total)];
+        items.extend(page.iter().map(|uid| Item::text(Tag::UNIQUE_IDENTIFIER, uid)));
         reply(&items);
         Ok(())
     }

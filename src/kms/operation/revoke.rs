@@ -38,7 +38,7 @@ impl<'r> Operation<'r> for Revoke<'r> {
                 .enumeration(Tag::REVOCATION_REASON_CODE)?
                 .unwrap_or(revocation_reason_code::UNSPECIFIED),
             message: reason.text(Tag::REVOCATION_MESSAGE)?,
-            compromised_on: fields.date(Tag::COMPROMISE_OCCURRENCE_DATE)?,
+            compromised_on: fields.Item::date_time(Tag::COMPROMISE_OCCURRENCE_DATE)?,
         };
         if revoke.message.is_some_and(|message| message.len() > limits::NAME_BYTES_MAX) {
             return Err(reason.refuse(Tag::REVOCATION_MESSAGE, "is too long"));
@@ -87,18 +87,17 @@ impl Revoke<'_> {
 
     /// The attributes that tell of the revocation.
     fn attributes(&self, now: Timestamp) -> Vec<Item<'_>> {
-        let date = |tag, date| Item { tag, value: Value::DateTime(date) };
         let mut reason =
-            vec![Item { tag: Tag::REVOCATION_REASON_CODE, value: Value::Enumeration(self.code) }];
+            vec![Item::enumeration(Tag::REVOCATION_REASON_CODE, self.code)];
         reason.extend(
-            self.message.map(|text| Item { tag: Tag::REVOCATION_MESSAGE, value: Value::Text(text.into()) }),
+            self.message.map(|text| Item::text(Tag::REVOCATION_MESSAGE, text)),
         );
-        let mut items = vec![Item { tag: Tag::REVOCATION_REASON, value: Value::Structure(reason) }];
+        let mut items = vec![Item::structure(Tag::REVOCATION_REASON, reason)];
         if self.is_compromise() {
-            items.push(date(Tag::COMPROMISE_DATE, now));
-            items.push(date(Tag::COMPROMISE_OCCURRENCE_DATE, self.compromised_on.unwrap_or(now)));
+            items.push(Item::date_time(Tag::COMPROMISE_DATE, now));
+            items.push(Item::date_time(Tag::COMPROMISE_OCCURRENCE_DATE, self.compromised_on.unwrap_or(now)));
         } else {
-            items.push(date(Tag::DEACTIVATION_DATE, now));
+            items.push(Item::date_time(Tag::DEACTIVATION_DATE, now));
         }
         items
     }
