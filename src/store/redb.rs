@@ -13,7 +13,7 @@ use crate::kms::view::View;
 use crate::limits;
 use ::redb::backends::FileBackend;
 use ::redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction};
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -21,6 +21,11 @@ use tables::{Progress, Tables};
 
 /// The file's name in its folder.
 const FILE_NAME: &str = "keyway.redb";
+/// The part of a file that redb writes first when it makes one, without the nine bytes that mark it as complete.
+const HEADER_BYTES: usize = 512;
+const MARK_BYTES: usize = 9;
+/// A file whose making was cut short is smaller.
+const UNFINISHED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Objects in a file of redb.
 pub struct RedbStore {
@@ -35,6 +40,11 @@ impl RedbStore {
     /// may be a mounted volume with rules of its own.
     pub fn open(folder: &Path, clear: bool) -> Result<RedbStore, StoreError> {
         create_folder(folder)?;
+        // Nobody else may be making the file while this looks whether its making was cut short.
+        let guard = File::open(folder).map_err(inaccessible(folder))?;
+        if let Err(TryLockError::WouldBlock) = guard.try_lock() {
+            return Err(StoreError::AlreadyOpen);
+        }
         let path = folder.join(FILE_NAME);
         let file = open_file(&path).map_err(inaccessible(&path))?;
         // The file's name must last as well as its content.
@@ -49,6 +59,7 @@ impl RedbStore {
     }
 
     fn start(backend: impl StorageBackend, clear: bool) -> Result<RedbStore, StoreError> {
+        discard_unfinished(&backend)?;
         let database = Builder::new()
             .set_cache_size(limits::STORE_CACHE_BYTES)
             .set_check_integrity_on_open(true)
@@ -127,6 +138,23 @@ fn sync_folder(folder: &Path) {
     if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
         log::warn!("{} could not be synced to the disk: {error}", folder.display());
     }
+}
+
+/// Empties a file whose making was cut short by a crash: redb would call it damaged. There can have been no commit, since
+/// the mark is missing; that nothing follows the header is asked as well, so that no damage passes for it.
+fn discard_unfinished(backend: &impl StorageBackend) -> io::Result<()> {
+    let bytes = backend.len()?;
+    if !(1..=UNFINISHED_BYTES_MAX).contains(&bytes) {
+        return Ok(());
+    }
+    let mut stored = vec![0; bytes as usize];
+    backend.read(0, &mut stored)?;
+    let nothing = |part: &[u8]| part.iter().all(|byte| *byte == 0);
+    let (header, rest) = stored.split_at(stored.len().min(HEADER_BYTES));
+    if nothing(&header[..header.len().min(MARK_BYTES)]) && nothing(rest) {
+        backend.set_len(0)?;
+    }
+    Ok(())
 }
 
 fn inaccessible(path: &Path) -> impl Fn(io::Error) -> StoreError {
