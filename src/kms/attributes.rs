@@ -12,7 +12,6 @@ use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::wire::kmip::enumeration::{hashing_algorithm, key_format_type};
 use crate::wire::ttlv::{Item, Tag, Value, binary};
-use std::borrow::Cow;
 
 /// The vendor of the attribute that carries tags; clients spell it in either case.
 const TAG_VENDOR: &str = "cosmian";

@@ -12,8 +12,7 @@ use super::target::{Ambiguity, Target};
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::key_format_type;
-use crate::wire::ttlv::{Item, Tag, Value};
-use std::borrow::Cow;
+use crate::wire::ttlv::{Item, Tag};
 
 /// The form in which a key block is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]

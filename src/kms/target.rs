@@ -8,7 +8,7 @@ use super::refusal::{Failure, Refusal};
 use super::rights::Rights;
 use super::tags;
 use crate::limits;
-use crate::wire::ttlv::{Item, Tag, Value};
+use crate::wire::ttlv::{Item, Tag};
 
 /// The object or objects that a request names.
 pub struct Target<'r> {

@@ -4,4 +4,5 @@ pub mod access;
 pub mod http;
 pub mod json;
 pub mod kmip;
+pub mod listing;
 pub mod ttlv;

@@ -10,7 +10,7 @@ use super::super::view::{Change, Changes};
 use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
 use crate::wire::kmip::dialect::Dialect;
-use crate::wire::ttlv::{Item, Tag, Value};
+use crate::wire::ttlv::{Item, Tag};
 
 /// The request.
 pub struct Activate<'r> {

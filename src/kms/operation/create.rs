@@ -13,7 +13,7 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{key_format_type, object_type};
-use crate::wire::ttlv::{Item, Tag, Value};
+use crate::wire::ttlv::{Item, Tag};
 
 /// The request, and from `prepare` on the new key.
 pub struct Create<'r> {

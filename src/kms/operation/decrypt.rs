@@ -12,8 +12,7 @@ use super::super::view::Changes;
 use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
 use crate::wire::kmip::dialect::Dialect;
-use crate::wire::ttlv::{Item, Tag, Value};
-use std::borrow::Cow;
+use crate::wire::ttlv::{Item, Tag};
 use zeroize::Zeroizing;
 
 /// The `Decrypt` bit of a usage mask.

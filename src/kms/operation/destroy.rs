@@ -12,7 +12,7 @@ use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
 use crate::secret::Secret;
 use crate::wire::kmip::dialect::Dialect;
-use crate::wire::ttlv::{Item, Tag, Value};
+use crate::wire::ttlv::{Item, Tag};
 
 /// The request.
 pub struct Destroy<'r> {

@@ -13,7 +13,7 @@ use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
 use crate::limits;
 use crate::wire::kmip::dialect::Dialect;
-use crate::wire::ttlv::{Item, Tag, Value};
+use crate::wire::ttlv::{Item, Tag};
 use std::collections::BTreeSet;
 
 /// The bit of a `StorageStatusMask` that asks for destroyed objects too.

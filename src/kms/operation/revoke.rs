@@ -14,7 +14,7 @@ use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::revocation_reason_code;
-use crate::wire::ttlv::{Item, Tag, Value};
+use crate::wire::ttlv::{Item, Tag};
 
 /// The request.
 pub struct Revoke<'r> {
@@ -38,7 +38,7 @@ impl<'r> Operation<'r> for Revoke<'r> {
                 .enumeration(Tag::REVOCATION_REASON_CODE)?
                 .unwrap_or(revocation_reason_code::UNSPECIFIED),
             message: reason.text(Tag::REVOCATION_MESSAGE)?,
-            compromised_on: fields.Item::date_time(Tag::COMPROMISE_OCCURRENCE_DATE)?,
+            compromised_on: fields.date(Tag::COMPROMISE_OCCURRENCE_DATE)?,
         };
         if revoke.message.is_some_and(|message| message.len() > limits::NAME_BYTES_MAX) {
             return Err(reason.refuse(Tag::REVOCATION_MESSAGE, "is too long"));

@@ -48,3 +48,5 @@ pub fn decode(_body: &mut [u8]) -> Result<Request<'_>, DecodeError> {
 pub fn encode(_dialect: Dialect, _root: &str, _fields: &[Item<'_>], _out: &mut Vec<u8>) {
     unreachable!("soon")
 }
+/// The tag of the root without reading further.
+pub fn root(_body: &[u8]) -> Option<&str> { None }
