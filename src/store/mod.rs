@@ -35,7 +35,7 @@ pub trait Transaction: View {
 
 /// Why the store could not do it, by who must act. `Display` gives one line for the operator's log, with the cause and
 /// the cure; nothing of it goes to a peer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StoreError {
     /// Another process has the database open.
     AlreadyOpen,

@@ -14,8 +14,8 @@ pub fn write_changed(user: &str, added: bool, out: &mut Vec<u8>) {
 }
 
 /// `[{"user_id":"bob","operations":["get","encrypt"]}]`.
-pub fn write_grants<'g, N: Iterator<Item = &'g str>>(
-    grants: impl Iterator<Item = (&'g str, N)>,
+pub fn write_grants<'u, 'n, N: Iterator<Item = &'n str>>(
+    grants: impl Iterator<Item = (&'u str, N)>,
     out: &mut Vec<u8>,
 ) {
     let mut list = Listing::begin(out);
