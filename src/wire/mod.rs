@@ -1,6 +1,8 @@
 //! What travels: HTTP/1.1, JSON, TTLV and the names of KMIP. Total functions over bytes.
+#![forbid(unsafe_code)]
 
 pub mod access;
+pub mod hex;
 pub mod http;
 pub mod json;
 pub mod kmip;

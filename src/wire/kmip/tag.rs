@@ -1,6 +1,8 @@
 //! KMIP's tags (KMIP 2.1 section 11.56): codes, constants and the names under which JSON knows them.
 #![forbid(unsafe_code)]
 
+use super::enumeration::object_type;
+
 /// A tag by its code, known or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(pub u32);
@@ -33,6 +35,16 @@ impl Tag {
         }
     }
 
+    /// The tag under which an object of this type stands (KMIP 2.1 section 2); `None` for a type without objects.
+    pub fn of_object(object_type: u32) -> Option<Tag> {
+        OBJECTS.iter().find(|object| object.0 == object_type).map(|object| object.1)
+    }
+
+    /// The code of the type of the objects that stand under this tag.
+    pub fn object_type(self) -> Option<u32> {
+        OBJECTS.iter().find(|object| object.1 == self).map(|object| object.0)
+    }
+
     /// Whether the value is a date: 4.9.1 sends those as LongInteger.
     pub fn is_date(self) -> bool {
         matches!(
@@ -55,6 +67,18 @@ impl Tag {
         )
     }
 }
+
+const OBJECTS: &[(u32, Tag)] = &[
+    (object_type::CERTIFICATE, Tag::CERTIFICATE),
+    (object_type::SYMMETRIC_KEY, Tag::SYMMETRIC_KEY),
+    (object_type::PUBLIC_KEY, Tag::PUBLIC_KEY),
+    (object_type::PRIVATE_KEY, Tag::PRIVATE_KEY),
+    (object_type::SPLIT_KEY, Tag::SPLIT_KEY),
+    (object_type::SECRET_DATA, Tag::SECRET_DATA),
+    (object_type::OPAQUE_OBJECT, Tag::OPAQUE_OBJECT),
+    (object_type::PGP_KEY, Tag::PGP_KEY),
+    (object_type::CERTIFICATE_REQUEST, Tag::CERTIFICATE_REQUEST),
+];
 
 /// Rows of `code CONSTANT "JsonName"` become constants and tables.
 macro_rules! tags {
