@@ -68,7 +68,8 @@ pub enum Output<'a> {
         /// The bytes: valid until the next call of the server.
         bytes: &'a [u8],
     },
-    /// When all bytes are written, shut down the write side; go on reading (and delivering) until the peer ends.
+    /// When all bytes are written, shut down the write side; go on reading (and delivering) until the peer ends. Ends an
+    /// [`Output::Pause`].
     Close {
         /// Which.
         connection: ConnectionId,

@@ -1,0 +1,278 @@
+//! The lanes: worker threads that run jobs, each behind a bounded queue. Threads exist only here.
+//!
+//! The store lane commits in groups without waiting for one to form: what came while the last commit ran is the next
+//! batch.
+#![forbid(unsafe_code)]
+
+use crate::job::{self, Completion, Job, Lane, Resources};
+use crate::limits::{GROUP_COMMIT_MAX, LANE_JOBS_MAX};
+use mio::Waker;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// A panicking worker aborts the process before anyone can see the poison.
+const NO_POISON: &str = "a worker that panics ends the process";
+
+/// The lanes of the process.
+pub struct Executor {
+    store: Worker<Job>,
+    bulk: Worker<Job>,
+    completions: Completions<Completion>,
+}
+
+impl Executor {
+    /// Starts one worker per lane. `waker` is the reactor's: it is woken once a batch of completions is there.
+    pub fn start(waker: Arc<Waker>, store: Resources, bulk: Resources) -> io::Result<Executor> {
+        let completions = Completions::new(waker);
+        let runner = |mut resources: Resources| move |jobs: Vec<Job>| job::run(jobs, &mut resources);
+        Ok(Executor {
+            store: Worker::start(
+                "store",
+                LANE_JOBS_MAX,
+                GROUP_COMMIT_MAX,
+                runner(store),
+                completions.clone(),
+            )?,
+            bulk: Worker::start("bulk", LANE_JOBS_MAX, 1, runner(bulk), completions.clone())?,
+            completions,
+        })
+    }
+
+    /// Hands `job` to `lane`, or back when the lane's queue is full.
+    pub fn submit(&self, lane: Lane, job: Job) -> Result<(), Job> {
+        match lane {
+            Lane::Store => self.store.submit(job),
+            Lane::Bulk => self.bulk.submit(job),
+        }
+    }
+
+    /// Where the workers leave what is done.
+    pub fn completions(&self) -> &Completions<Completion> {
+        &self.completions
+    }
+
+    /// Lets the workers finish what was submitted and ends them. `false` if a lane took longer than `timeout`: its
+    /// thread still runs.
+    pub fn shut_down(self, timeout: Duration) -> bool {
+        self.store.close();
+        self.bulk.close();
+        let (store, bulk) = (self.store.join(timeout), self.bulk.join(timeout));
+        store && bulk
+    }
+}
+
+/// Answers on their way from the workers to the reactor. Bounded by the jobs that the lanes take.
+pub struct Completions<C> {
+    done: Arc<Mutex<Vec<C>>>,
+    waker: Arc<Waker>,
+}
+
+impl<C> Clone for Completions<C> {
+    fn clone(&self) -> Completions<C> {
+        Completions { done: Arc::clone(&self.done), waker: Arc::clone(&self.waker) }
+    }
+}
+
+impl<C> Completions<C> {
+    fn new(waker: Arc<Waker>) -> Completions<C> {
+        Completions { done: Arc::default(), waker }
+    }
+
+    /// Adds a batch and wakes the reactor once.
+    pub fn send(&self, mut batch: Vec<C>) {
+        self.done.lock().expect(NO_POISON).append(&mut batch);
+        if let Err(error) = self.waker.wake() {
+            ::log::error!("the reactor cannot be woken: {error}");
+        }
+    }
+
+    /// Moves what has come into `into`, which is empty and keeps its allocation.
+    pub(super) fn take(&self, into: &mut Vec<C>) {
+        std::mem::swap(&mut *self.done.lock().expect(NO_POISON), into);
+    }
+}
+
+/// One thread and its queue.
+struct Worker<J> {
+    queue: Arc<Queue<J>>,
+    jobs_max: usize,
+    thread: JoinHandle<()>,
+}
+
+struct Queue<J> {
+    state: Mutex<State<J>>,
+    changed: Condvar,
+}
+
+struct State<J> {
+    waiting: VecDeque<J>,
+    /// No more jobs come: the worker ends when none waits.
+    closed: bool,
+    /// The worker has answered everything.
+    finished: bool,
+}
+
+impl<J> Queue<J> {
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().expect(NO_POISON)
+    }
+
+    /// Waits for jobs and takes at most `batch_max`; `None` when the queue is closed and empty.
+    fn take(&self, batch_max: usize) -> Option<Vec<J>> {
+        let idle = |state: &mut State<J>| state.waiting.is_empty() && !state.closed;
+        let mut state = self.changed.wait_while(self.lock(), idle).expect(NO_POISON);
+        let count = state.waiting.len().min(batch_max);
+        (count > 0).then(|| state.waiting.drain(..count).collect())
+    }
+}
+
+impl<J: Send + 'static> Worker<J> {
+    fn start<C: Send + 'static>(
+        name: &str,
+        jobs_max: usize,
+        batch_max: usize,
+        mut run: impl FnMut(Vec<J>) -> Vec<C> + Send + 'static,
+        completions: Completions<C>,
+    ) -> io::Result<Worker<J>> {
+        let state = State { waiting: VecDeque::new(), closed: false, finished: false };
+        let queue = Arc::new(Queue { state: Mutex::new(state), changed: Condvar::new() });
+        let worker_queue = Arc::clone(&queue);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _abort = AbortOnPanic;
+            while let Some(batch) = worker_queue.take(batch_max) {
+                completions.send(run(batch));
+            }
+            worker_queue.lock().finished = true;
+            worker_queue.changed.notify_all();
+        })?;
+        Ok(Worker { queue, jobs_max, thread })
+    }
+
+    fn submit(&self, job: J) -> Result<(), J> {
+        let mut state = self.queue.lock();
+        if state.waiting.len() >= self.jobs_max {
+            return Err(job);
+        }
+        state.waiting.push_back(job);
+        drop(state);
+        self.queue.changed.notify_one();
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.queue.lock().closed = true;
+        self.queue.changed.notify_all();
+    }
+
+    fn join(self, timeout: Duration) -> bool {
+        let running = |state: &mut State<J>| !state.finished;
+        let waited = self.queue.changed.wait_timeout_while(self.queue.lock(), timeout, running);
+        let (state, _) = waited.expect(NO_POISON);
+        let finished = state.finished;
+        drop(state);
+        // A worker that finished has nothing left to do but return.
+        finished && self.thread.join().is_ok()
+    }
+}
+
+/// Ends the process when its thread panics: what the worker held may be half done, and start-up is the recovery.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll, Token};
+    use std::sync::mpsc;
+
+    struct Fixture {
+        poll: Poll,
+        completions: Completions<u32>,
+    }
+
+    impl Fixture {
+        fn new() -> Fixture {
+            let poll = Poll::new().unwrap();
+            let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+            Fixture { poll, completions: Completions::new(waker) }
+        }
+
+        /// Waits until `count` completions have come.
+        fn received(&mut self, count: usize) -> Vec<u32> {
+            let mut all = Vec::new();
+            let mut events = Events::with_capacity(8);
+            while all.len() < count {
+                self.poll.poll(&mut events, Some(Duration::from_secs(20))).unwrap();
+                assert!(!events.is_empty(), "no completion came");
+                let mut some = Vec::new();
+                self.completions.take(&mut some);
+                all.append(&mut some);
+            }
+            all
+        }
+    }
+
+    #[test]
+    fn what_waits_while_a_batch_runs_is_the_next_batch() {
+        let mut fixture = Fixture::new();
+        let (started, started_by_worker) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let run = move |batch: Vec<u32>| {
+            started.send(batch.len()).unwrap();
+            released.recv().unwrap();
+            batch
+        };
+        let worker = Worker::start("test", 8, 4, run, fixture.completions.clone()).unwrap();
+        worker.submit(0).unwrap();
+        assert_eq!(started_by_worker.recv(), Ok(1));
+        for job in 1..=8 {
+            worker.submit(job).unwrap();
+        }
+        assert_eq!(worker.submit(9), Err(9), "the queue is full");
+        for size in [4, 4] {
+            release.send(()).unwrap();
+            assert_eq!(started_by_worker.recv(), Ok(size));
+        }
+        release.send(()).unwrap();
+        assert_eq!(fixture.received(9), (0..=8).collect::<Vec<_>>());
+        worker.close();
+        assert!(worker.join(Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn a_shutdown_finishes_what_was_submitted() {
+        let mut fixture = Fixture::new();
+        let worker = Worker::start("test", 100, 1, |batch| batch, fixture.completions.clone()).unwrap();
+        for job in 0..100 {
+            worker.submit(job).unwrap();
+        }
+        worker.close();
+        assert!(worker.join(Duration::from_secs(20)));
+        assert_eq!(fixture.received(100).len(), 100);
+    }
+
+    #[test]
+    fn a_shutdown_does_not_wait_for_ever() {
+        let fixture = Fixture::new();
+        let (release, released) = mpsc::channel::<()>();
+        let run = move |batch: Vec<u32>| {
+            let _ = released.recv();
+            batch
+        };
+        let worker = Worker::start("test", 1, 1, run, fixture.completions.clone()).unwrap();
+        worker.submit(0).unwrap();
+        worker.close();
+        assert!(!worker.join(Duration::from_millis(1)));
+        drop(release);
+    }
+}
