@@ -1,4 +1,4 @@
-//! The program: arguments to parts to exit code.
+//! The program: arguments to configuration to parts to exit code.
 #![forbid(unsafe_code)]
 
 fn main() {}

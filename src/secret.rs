@@ -34,6 +34,33 @@ impl Secret {
     }
 }
 
+/// Appends to a buffer of secrets; where it must grow, the old copy is overwritten.
+pub fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+    reserve(buffer, bytes.len());
+    buffer.extend_from_slice(bytes);
+}
+
+/// Makes room for `additional` bytes in a buffer of secrets; where it must move, the old copy is overwritten.
+pub fn reserve(buffer: &mut Zeroizing<Vec<u8>>, additional: usize) {
+    if buffer.capacity() - buffer.len() < additional {
+        let capacity = (buffer.len() + additional).max(buffer.capacity().saturating_mul(2));
+        let mut larger = Vec::with_capacity(capacity);
+        larger.extend_from_slice(buffer);
+        *buffer = Zeroizing::new(larger);
+    }
+}
+
+/// Overwrites what is in a buffer of secrets and empties it; a large one gives its memory back.
+pub fn clear(buffer: &mut Zeroizing<Vec<u8>>) {
+    const KEPT_BYTES_MAX: usize = 256 * 1024;
+    if buffer.capacity() > KEPT_BYTES_MAX {
+        *buffer = Zeroizing::default();
+    } else {
+        buffer.as_mut_slice().zeroize();
+        buffer.clear();
+    }
+}
+
 /// Overwrites text that held a secret before it was parsed.
 pub fn wipe(mut text: String) {
     text.zeroize();

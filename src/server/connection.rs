@@ -48,6 +48,8 @@ pub enum Phase {
     Waiting(Exchange),
     /// All was said; what still arrives is thrown away.
     Closing,
+    /// Gone; its slot is free.
+    Aborted,
 }
 
 /// A body that is arriving.

@@ -3,30 +3,422 @@
 //! Four calls drive it, in the vocabulary of the sans-I/O family: [`Server::handle_input`], [`Server::handle_timeout`],
 //! [`Server::poll_output`] and [`Server::poll_timeout`]. After each of the first two the caller polls outputs until
 //! there are none.
+//!
+//! What holds at all times: a connection has at most one request in flight, and its answers leave in the order of its
+//! requests; every connection that was accepted is aborted exactly once; nothing is said for a connection after that.
 #![forbid(unsafe_code)]
 
 pub mod event;
 
+mod certificate;
+mod connection;
+mod exchange;
+mod output;
+mod routes;
+mod timers;
+mod tls;
+
+use crate::entropy::Entropy;
+use crate::job::{Completion, Done, JobId};
+use crate::kms::policy::Principal;
+use crate::kms::view::View;
+use crate::limits::{self, Limits};
+use crate::store::{Store, StoreError};
 use crate::time::{Instant, Now};
-use event::{Input, Output};
+use crate::wire::http::response::DateCache;
+use certificate::Certificate;
+use connection::{Connection, Phase};
+use event::{ConnectionId, Input, Output};
+use log::{debug, info, warn};
+use output::Outputs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use timers::Timers;
+use tls::TlsSession;
+use zeroize::Zeroizing;
+
+pub use certificate::LoadedCertificate;
+
+/// The exit code after a failure of the store.
+pub const EXIT_STORE_FAILED: u8 = 3;
+
+/// What a server is made of.
+pub struct Parts {
+    /// The caps.
+    pub limits: Limits,
+    /// Who everybody is that has no other identity.
+    pub default_username: String,
+    /// The keys, for what is read in place.
+    pub store: Arc<dyn Store>,
+    /// Nonces for what is finished in place.
+    pub entropy: Box<dyn Entropy>,
+    /// The certificate, where the server speaks TLS.
+    pub certificate: Option<LoadedCertificate>,
+    /// When it starts.
+    pub now: Now,
+}
 
 /// The whole server but its sockets.
-pub struct Server {}
+pub struct Server {
+    connections: Vec<Option<Box<Connection>>>,
+    shared: Shared,
+}
+
+/// All that is not one connection's.
+struct Shared {
+    limits: Limits,
+    principal: Principal,
+    store: Arc<dyn Store>,
+    /// A view of the last commit, kept while nothing is written.
+    view: Option<Box<dyn View>>,
+    entropy: Box<dyn Entropy>,
+    certificate: Option<Certificate>,
+    timers: Timers,
+    date: DateCache,
+    outputs: Outputs,
+    open: usize,
+    /// Bytes of large bodies, received or in lanes.
+    bodies_bytes: usize,
+    /// Set by a shutdown: until when requests in progress may finish.
+    drain_until: Option<Instant>,
+    /// What arrived decrypted.
+    plain_in: Zeroizing<Vec<u8>>,
+    /// The answers of one turn, before they are encrypted.
+    plain_out: Zeroizing<Vec<u8>>,
+    /// The body of one answer.
+    body: Zeroizing<Vec<u8>>,
+}
 
 impl Server {
+    /// A server without connections. The error is one line for the operator.
+    pub fn new(parts: Parts) -> Result<Server, String> {
+        let certificate = match parts.certificate {
+            None => None,
+            Some(loaded) => Some(Certificate::new(loaded, parts.now.instant)?),
+        };
+        Ok(Server {
+            connections: Vec::new(),
+            shared: Shared {
+                limits: parts.limits,
+                principal: Principal(parts.default_username),
+                store: parts.store,
+                view: None,
+                entropy: parts.entropy,
+                certificate,
+                timers: Timers::default(),
+                date: DateCache::new(parts.now.utc),
+                outputs: Outputs::default(),
+                open: 0,
+                bodies_bytes: 0,
+                drain_until: None,
+                plain_in: Zeroizing::default(),
+                plain_out: Zeroizing::default(),
+                body: Zeroizing::default(),
+            },
+        })
+    }
+
     /// Takes one event of the world in.
-    pub fn handle_input(&mut self, _now: Now, _input: Input<'_>) {}
+    pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        self.shared.date.update(now.utc);
+        match input {
+            Input::Accepted { connection, peer } => self.accept(connection, peer, now),
+            Input::Received { connection, bytes } => {
+                self.with(connection, |shared, connection| shared.receive(connection, bytes, now));
+            }
+            Input::Ended { connection } => self.with(connection, |shared, connection| {
+                connection.ended = true;
+                shared.settle(connection, now);
+            }),
+            Input::Reset { connection } => {
+                self.with(connection, |shared, connection| shared.abort(connection, "reset by the peer"));
+            }
+            Input::Blocked { connection } => self.with(connection, |shared, connection| {
+                connection.blocked = true;
+                let deadline = now.instant + shared.limits.write_timeout;
+                shared.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+            }),
+            Input::Drained { connection } => self.with(connection, |shared, connection| {
+                connection.blocked = false;
+                shared.resume(connection, now);
+            }),
+            Input::Completed(completion) => self.complete(completion, now),
+            Input::Reload => self.shared.reload_certificate(now),
+            Input::Shutdown => self.shut_down(now),
+        }
+        self.exit_when_drained();
+    }
 
     /// Acts on every deadline that has passed.
-    pub fn handle_timeout(&mut self, _now: Now) {}
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.shared.date.update(now.utc);
+        while let Some((wake_up, id)) = self.shared.timers.pop_due(now.instant) {
+            self.with(id, |shared, connection| {
+                if shared.timers.woken(id, &mut connection.deadline, wake_up, now.instant) {
+                    shared.time_out(connection, now);
+                }
+            });
+        }
+        self.shared.check_certificate(now);
+        if self.shared.drain_until.is_some_and(|until| until <= now.instant) {
+            warn!("{} connections were still open at the end of the grace period", self.shared.open);
+            self.shared.outputs.exit(0);
+        }
+        self.exit_when_drained();
+    }
 
     /// The next effect on the world, until there is none.
     pub fn poll_output(&mut self) -> Option<Output<'_>> {
-        None
+        self.shared.outputs.poll()
     }
 
     /// When [`Server::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let shared = &self.shared;
+        let certificate = shared.certificate.as_ref().map(Certificate::next_check);
+        [shared.timers.next(), certificate, shared.drain_until].into_iter().flatten().min()
+    }
+
+    fn accept(&mut self, id: ConnectionId, peer: SocketAddr, now: Now) {
+        let shared = &mut self.shared;
+        let tls = match &shared.certificate {
+            None => None,
+            Some(certificate) => match TlsSession::new(certificate.config()) {
+                Ok(session) => Some(Box::new(session)),
+                Err(error) => {
+                    warn!("{peer}: TLS cannot begin: {error}");
+                    return shared.outputs.abort(id);
+                }
+            },
+        };
+        let slot = id.slot as usize;
+        if self.connections.len() <= slot {
+            self.connections.resize_with(slot + 1, || None);
+        }
+        debug_assert!(self.connections[slot].is_none(), "a slot is used again only after its abort");
+        shared.open += 1;
+        let mut connection = Box::new(Connection::new(id, peer, tls));
+        if shared.open > shared.limits.connections_max {
+            shared.refuse_connection(&mut connection, now);
+        } else {
+            let timeout = match connection.phase {
+                Phase::Handshake => shared.limits.handshake_timeout,
+                _ => shared.limits.idle_timeout,
+            };
+            shared.timers.set(id, &mut connection.deadline, Some(now.instant + timeout));
+        }
+        self.connections[slot] = Some(connection);
+    }
+
+    /// Does something with a connection, unless it is gone; forgets it if that ended it.
+    fn with(&mut self, id: ConnectionId, act: impl FnOnce(&mut Shared, &mut Connection)) {
+        let Some(place) = self.connections.get_mut(id.slot as usize) else { return };
+        let Some(connection) = place.as_deref_mut().filter(|connection| connection.id == id) else { return };
+        act(&mut self.shared, connection);
+        if matches!(connection.phase, Phase::Aborted) {
+            *place = None;
+            self.shared.open -= 1;
+        }
+    }
+
+    fn complete(&mut self, completion: Completion, now: Now) {
+        let Completion { id, done } = completion;
+        // What was committed must be seen by whoever is told of it, and pages that are held cannot be used again.
+        self.shared.view = None;
+        match (id, done) {
+            (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error),
+            (JobId::Certificate, done) => self.shared.certificate_loaded(done, now),
+            (JobId::Request(connection), done) => {
+                self.with(connection, |shared, connection| shared.answered(connection, done, now));
+            }
+        }
+    }
+
+    fn shut_down(&mut self, now: Now) {
+        if self.shared.drain_until.is_some() {
+            return;
+        }
+        info!("shutting down: {} connections are open", self.shared.open);
+        self.shared.drain_until = Some(now.instant + self.shared.limits.drain_timeout);
+        self.shared.outputs.stop_listening();
+        let ids: Vec<ConnectionId> = self.connections.iter().flatten().map(|connection| connection.id).collect();
+        for id in ids {
+            self.with(id, |shared, connection| {
+                if matches!(connection.phase, Phase::Idle | Phase::Handshake) {
+                    shared.close(connection, now);
+                }
+            });
+        }
+    }
+
+    fn exit_when_drained(&mut self) {
+        if self.shared.drain_until.is_some() && self.shared.open == 0 {
+            self.shared.drain_until = None;
+            info!("all connections are closed");
+            self.shared.outputs.exit(0);
+        }
+    }
+}
+
+impl Shared {
+    /// Bytes from the peer.
+    fn receive(&mut self, connection: &mut Connection, bytes: &mut [u8], now: Now) {
+        if matches!(connection.phase, Phase::Closing | Phase::Aborted) {
+            return;
+        }
+        let Some(session) = &mut connection.tls else {
+            self.consume(connection, bytes, now);
+            zeroize::Zeroize::zeroize(bytes);
+            return self.settle(connection, now);
+        };
+        if matches!(connection.phase, Phase::Handshake) && !session.has_begun() && bytes[0].is_ascii_uppercase() {
+            return self.refuse_plain_http(connection, now);
+        }
+        let mut plain = std::mem::take(&mut self.plain_in);
+        let received = session.receive(bytes, &mut plain, self.outputs.buffer());
+        let handshaken = session.is_handshaken();
+        connection.ended |= session.has_ended();
+        self.outputs.send_buffered(connection.id);
+        match received {
+            Err(error) => {
+                debug!("{}: TLS failed: {error}", connection.peer);
+                self.close(connection, now);
+            }
+            Ok(()) => {
+                if handshaken && matches!(connection.phase, Phase::Handshake) {
+                    self.become_idle(connection, now);
+                }
+                if !plain.is_empty() {
+                    self.consume(connection, &mut plain, now);
+                }
+            }
+        }
+        crate::secret::clear(&mut plain);
+        self.plain_in = plain;
+        self.settle(connection, now);
+    }
+
+    /// Uses what can be used of `fresh`, after what is pending, and keeps the rest.
+    fn consume(&mut self, connection: &mut Connection, fresh: &mut [u8], now: Now) {
+        if connection.pending.is_empty() {
+            let used = self.serve(connection, fresh, now);
+            crate::secret::append(&mut connection.pending, &fresh[used..]);
+        } else {
+            crate::secret::append(&mut connection.pending, fresh);
+            self.serve_pending(connection, now);
+        }
+    }
+
+    fn serve_pending(&mut self, connection: &mut Connection, now: Now) {
+        let mut pending = std::mem::take(&mut connection.pending);
+        let used = self.serve(connection, &mut pending, now);
+        if used < pending.len() {
+            crate::secret::append(&mut connection.pending, &pending[used..]);
+        }
+    }
+
+    /// Goes on with what waited for an answer to be written, or for its turn.
+    fn resume(&mut self, connection: &mut Connection, now: Now) {
+        match connection.phase {
+            Phase::Idle | Phase::Head => self.become_idle(connection, now),
+            Phase::Closing => {
+                let deadline = now.instant + limits::LINGER_TIMEOUT;
+                self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+            }
+            _ => {}
+        }
+        if !connection.pending.is_empty() && matches!(connection.phase, Phase::Idle) {
+            self.serve_pending(connection, now);
+        }
+        self.settle(connection, now);
+    }
+
+    /// Ends a connection whose peer has ended, when nothing is left to do for it.
+    fn settle(&mut self, connection: &mut Connection, now: Now) {
+        if !connection.ended {
+            return;
+        }
+        match connection.phase {
+            Phase::Waiting(_) | Phase::Aborted => {}
+            _ if connection.blocked => {}
+            // The shell learns of the answers first; then the connection goes, in the same turn.
+            Phase::Closing => {
+                self.timers.set(connection.id, &mut connection.deadline, Some(now.instant));
+            }
+            Phase::Idle if !connection.pending.is_empty() => {}
+            _ => {
+                self.close(connection, now);
+                self.timers.set(connection.id, &mut connection.deadline, Some(now.instant));
+            }
+        }
+    }
+
+    /// The deadline of a connection has passed.
+    fn time_out(&mut self, connection: &mut Connection, now: Now) {
+        match connection.phase {
+            _ if connection.blocked => self.abort(connection, "took its answer too slowly"),
+            Phase::Handshake => self.abort(connection, "took too long for the TLS handshake"),
+            Phase::Idle if !connection.pending.is_empty() => self.resume(connection, now),
+            Phase::Idle => {
+                debug!("{}: idle for too long", connection.peer);
+                self.close(connection, now);
+            }
+            Phase::Head | Phase::Body(_) => self.refuse_slow_request(connection, now),
+            Phase::Closing => self.abort(connection, "closed"),
+            Phase::Waiting(_) | Phase::Aborted => {}
+        }
+    }
+
+    fn become_idle(&mut self, connection: &mut Connection, now: Now) {
+        if self.drain_until.is_some() {
+            return self.close(connection, now);
+        }
+        connection.phase = Phase::Idle;
+        connection.scanned = 0;
+        let deadline = now.instant + self.limits.idle_timeout;
+        self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+    }
+
+    /// Says goodbye: what is still to be sent is sent, what still arrives is thrown away.
+    fn close(&mut self, connection: &mut Connection, now: Now) {
+        if matches!(connection.phase, Phase::Closing | Phase::Aborted) {
+            return;
+        }
+        if let Some(session) = &mut connection.tls {
+            session.close(self.outputs.buffer());
+            self.outputs.send_buffered(connection.id);
+        }
+        self.outputs.close(connection.id);
+        self.forget_request(connection);
+        connection.phase = Phase::Closing;
+        let timeout = if connection.blocked { self.limits.write_timeout } else { limits::LINGER_TIMEOUT };
+        self.timers.set(connection.id, &mut connection.deadline, Some(now.instant + timeout));
+    }
+
+    /// Drops a connection.
+    fn abort(&mut self, connection: &mut Connection, reason: &str) {
+        debug!("{}: {reason}", connection.peer);
+        self.outputs.abort(connection.id);
+        self.forget_request(connection);
+        connection.phase = Phase::Aborted;
+    }
+
+    fn forget_request(&mut self, connection: &mut Connection) {
+        self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
+        connection.pending = Zeroizing::default();
+    }
+
+    /// The view of the last commit.
+    fn view(&mut self) -> Result<&dyn View, StoreError> {
+        if self.view.is_none() {
+            self.view = Some(self.store.read()?);
+        }
+        Ok(self.view.as_deref().expect("it was just set"))
+    }
+
+    /// Fail-stop: starting again is the way to recover.
+    fn store_failed(&mut self, error: &StoreError) {
+        log::error!("{error}");
+        self.outputs.exit(EXIT_STORE_FAILED);
     }
 }

@@ -47,6 +47,7 @@ pub struct TlsSession {
     connection: UnbufferedServerConnection,
     /// What arrived of a record that is not complete.
     partial: Vec<u8>,
+    begun: bool,
     handshaken: bool,
     ended: bool,
 }
@@ -61,7 +62,12 @@ impl TlsSession {
     /// A connection that waits for its first bytes.
     pub fn new(config: Arc<ServerConfig>) -> Result<TlsSession, Error> {
         let connection = UnbufferedServerConnection::new(config)?;
-        Ok(TlsSession { connection, partial: Vec::new(), handshaken: false, ended: false })
+        Ok(TlsSession { connection, partial: Vec::new(), begun: false, handshaken: false, ended: false })
+    }
+
+    /// Whether anything has arrived.
+    pub fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Whether data may be exchanged.
@@ -77,6 +83,7 @@ impl TlsSession {
     /// Takes in what arrived: what it says is appended to `plain`, what must be sent back (a handshake, an alert) to
     /// `out`. After an error there is nothing but to send `out` and close.
     pub fn receive(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.begun = true;
         if self.partial.is_empty() {
             let used = self.process(bytes, plain, out)?;
             self.partial.extend_from_slice(&bytes[used..]);

@@ -1,0 +1,377 @@
+//! Requests and answers on a connection: framing, routing, and the way to the pipeline and back.
+#![forbid(unsafe_code)]
+
+use super::Shared;
+use super::connection::{Connection, IncompleteBody, Phase};
+use super::routes::{Exchange, Question, Route};
+use super::tls::ALERT_INTERNAL_ERROR;
+use crate::job::{Done, Job, JobId, Lane, Work};
+use crate::limits;
+use crate::pipeline::{self, Answer, Asker, Call, Endpoint, Place};
+use crate::secret;
+use crate::store::StoreError;
+use crate::time::Now;
+use crate::wire::http::body::Decoder;
+use crate::wire::http::head::{self, Framing};
+use crate::wire::http::response::{self, CONTINUE, ResponseHead};
+use crate::wire::http::{Refusal, Version};
+use log::debug;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Answers of one connection that are made before the next connection has its turn.
+const ANSWERS_BYTES_MAX: usize = 256 * 1024;
+/// How long a peer should wait that was told 503.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+impl Shared {
+    /// Answers the requests at the beginning of `data`, as far as they are complete; says how many bytes were used.
+    pub(super) fn serve(&mut self, connection: &mut Connection, data: &mut [u8], now: Now) -> usize {
+        let mut used = 0;
+        while used < data.len() && !connection.blocked && self.plain_out.len() < ANSWERS_BYTES_MAX {
+            let rest = &mut data[used..];
+            used += match &connection.phase {
+                Phase::Idle | Phase::Head => match self.serve_head(connection, rest, now) {
+                    Some(bytes) => bytes,
+                    None => break,
+                },
+                Phase::Body(_) => self.serve_body(connection, rest, now),
+                Phase::Handshake | Phase::Waiting(_) => break,
+                Phase::Closing | Phase::Aborted => rest.len(),
+            };
+        }
+        self.send_answers(connection);
+        if used < data.len() && matches!(connection.phase, Phase::Idle) && !connection.blocked {
+            // The rest has its turn after the other connections.
+            self.timers.set(connection.id, &mut connection.deadline, Some(now.instant));
+        }
+        used
+    }
+
+    /// Reads a head and starts with its request; `None` if the head is not complete.
+    fn serve_head(&mut self, connection: &mut Connection, rest: &mut [u8], now: Now) -> Option<usize> {
+        let (exchange, framing, expects_continue, head_bytes) =
+            match head::parse(rest, &self.limits, &mut connection.scanned) {
+                Ok(Some((head, head_bytes))) => {
+                    (Exchange::of(&head), head.framing, head.expect_continue, head_bytes)
+                }
+                Ok(None) => {
+                    if matches!(connection.phase, Phase::Idle) {
+                        connection.phase = Phase::Head;
+                        let deadline = now.instant + self.limits.head_timeout;
+                        self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+                    }
+                    return None;
+                }
+                Err(refusal) => {
+                    self.refuse(connection, refusal, now);
+                    return Some(rest.len());
+                }
+            };
+        connection.scanned = 0;
+        let body = &mut rest[head_bytes..];
+        Some(match framing {
+            Framing::None => {
+                self.dispatch(connection, exchange, &mut [], now);
+                head_bytes
+            }
+            Framing::Length(length) if length <= body.len() as u64 => {
+                let length = length as usize;
+                self.dispatch(connection, exchange, &mut body[..length], now);
+                head_bytes + length
+            }
+            framing => {
+                self.begin_body(connection, exchange, framing, expects_continue, now);
+                head_bytes
+            }
+        })
+    }
+
+    fn begin_body(
+        &mut self,
+        connection: &mut Connection,
+        exchange: Exchange,
+        framing: Framing,
+        expects_continue: bool,
+        now: Now,
+    ) {
+        let mut bytes = Zeroizing::new(Vec::new());
+        if let Framing::Length(length) = framing {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            if !self.charge(connection, length) {
+                return self.refuse(connection, NO_ROOM, now);
+            }
+            secret::reserve(&mut bytes, length.min(limits::INLINE_BODY_BYTES_MAX));
+        }
+        if expects_continue {
+            self.plain_out.extend_from_slice(CONTINUE);
+        }
+        let decoder = Decoder::new(framing, self.limits.body_bytes_max);
+        let body = IncompleteBody { exchange, decoder, bytes, since: now.instant };
+        connection.phase = Phase::Body(Box::new(body));
+        let deadline = now.instant + self.limits.body_timeout;
+        self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+    }
+
+    /// Takes in more of a body, and starts with the request when it is complete.
+    fn serve_body(&mut self, connection: &mut Connection, rest: &mut [u8], now: Now) -> usize {
+        let Phase::Body(body) = &mut connection.phase else { return 0 };
+        secret::reserve(&mut body.bytes, rest.len());
+        let used = match body.decoder.decode(rest, &mut body.bytes) {
+            Ok(used) => used,
+            Err(refusal) => {
+                self.refuse(connection, refusal, now);
+                return rest.len();
+            }
+        };
+        let (received, since, complete) = (body.bytes.len(), body.since, body.decoder.is_complete());
+        if !self.charge(connection, received) {
+            self.refuse(connection, NO_ROOM, now);
+            return rest.len();
+        }
+        if !complete {
+            let slack = Duration::from_secs(received as u64 / limits::TRANSFER_BYTES_PER_SECOND_MIN);
+            let deadline = since + self.limits.body_timeout + slack;
+            self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+            return used;
+        }
+        if let Phase::Body(body) = std::mem::replace(&mut connection.phase, Phase::Idle) {
+            let IncompleteBody { exchange, mut bytes, .. } = *body;
+            self.dispatch(connection, exchange, &mut bytes, now);
+        }
+        used
+    }
+
+    /// Charges a large body to the budget of all; `false` if there is no room for it now.
+    fn charge(&mut self, connection: &mut Connection, body_bytes: usize) -> bool {
+        let large = body_bytes.saturating_sub(limits::INLINE_BODY_BYTES_MAX);
+        let more = large.saturating_sub(connection.charged_bytes);
+        if self.bodies_bytes + more > self.limits.bodies_bytes_max {
+            return false;
+        }
+        self.bodies_bytes += more;
+        connection.charged_bytes += more;
+        true
+    }
+
+    /// Answers a complete request, or hands it to a lane.
+    fn dispatch(&mut self, connection: &mut Connection, exchange: Exchange, body: &mut [u8], now: Now) {
+        match &exchange.route {
+            Route::Version => {
+                self.body.extend_from_slice(concat!("\"keyway ", env!("CARGO_PKG_VERSION"), "\"").as_bytes());
+                self.respond(connection, &exchange, 200, JSON, now);
+            }
+            Route::Health(question) => {
+                let status = self.write_health(*question, now);
+                self.respond(connection, &exchange, status, JSON, now);
+            }
+            Route::Preflight => {
+                let origin = exchange.origin.as_deref();
+                let headers = exchange.requested_headers.as_deref();
+                response::preflight(exchange.version, self.keeps_alive(&exchange), origin, headers, &self.date, &mut self.plain_out);
+                self.after_answer(connection, self.keeps_alive(&exchange), now);
+            }
+            Route::Unknown => self.respond(connection, &exchange, 404, TEXT, now),
+            Route::Kms(endpoint) => match pipeline::place(endpoint, body) {
+                Place::Here => match self.answer_here(endpoint, body, now) {
+                    Ok(answer) => self.respond(connection, &exchange, answer.status, answer.content_type, now),
+                    Err(error) => {
+                        self.store_failed(&error);
+                        self.respond_fault(connection, &exchange, now);
+                    }
+                },
+                Place::Lane(lane) => {
+                    let call = Call {
+                        endpoint: endpoint.clone(),
+                        asker: self.asker(now),
+                        body: Zeroizing::new(body.to_vec()),
+                    };
+                    let work = match lane {
+                        Lane::Store => Work::Write(call),
+                        Lane::Bulk => Work::Read(call),
+                    };
+                    self.outputs.submit(lane, Job { id: JobId::Request(connection.id), work });
+                    self.outputs.pause(connection.id);
+                    connection.phase = Phase::Waiting(exchange);
+                    self.timers.set(connection.id, &mut connection.deadline, None);
+                }
+            },
+        }
+    }
+
+    fn answer_here(&mut self, endpoint: &Endpoint, body: &mut [u8], now: Now) -> Result<Answer, StoreError> {
+        let asker = self.asker(now);
+        self.view()?;
+        let view = self.view.as_deref().expect("the line above made it");
+        pipeline::read(endpoint, &asker, body, view, &mut *self.entropy, &mut self.body)
+    }
+
+    fn asker(&self, now: Now) -> Asker {
+        Asker { principal: self.principal.clone(), now: now.utc }
+    }
+
+    /// A lane has answered.
+    pub(super) fn answered(&mut self, connection: &mut Connection, done: Done, now: Now) {
+        let exchange = match std::mem::replace(&mut connection.phase, Phase::Idle) {
+            Phase::Waiting(exchange) => exchange,
+            phase => {
+                connection.phase = phase;
+                return;
+            }
+        };
+        self.outputs.resume(connection.id);
+        match done {
+            Done::Answered(answer, body) => {
+                self.body = body;
+                self.respond(connection, &exchange, answer.status, answer.content_type, now);
+            }
+            Done::Busy => {
+                self.body.extend_from_slice(b"The server is busy: try again later");
+                self.respond(connection, &exchange, 503, TEXT, now);
+            }
+            Done::StoreFailed(error) => {
+                log::error!("{error}");
+                self.respond_fault(connection, &exchange, now);
+            }
+            Done::Certificate { .. } | Done::CertificateUnchanged => {
+                unreachable!("a request is not answered with a certificate")
+            }
+        }
+        self.send_answers(connection);
+        self.resume(connection, now);
+    }
+
+    /// Our fault: the peer is told nothing but that.
+    fn respond_fault(&mut self, connection: &mut Connection, exchange: &Exchange, now: Now) {
+        secret::clear(&mut self.body);
+        self.body.extend_from_slice(b"Internal server error");
+        self.respond(connection, exchange, 500, TEXT, now);
+    }
+
+    /// Answers with what is in `self.body`.
+    fn respond(
+        &mut self,
+        connection: &mut Connection,
+        exchange: &Exchange,
+        status: u16,
+        content_type: &'static str,
+        now: Now,
+    ) {
+        let keep_alive = self.keeps_alive(exchange);
+        let head = ResponseHead {
+            status,
+            version: exchange.version,
+            content_type: (!self.body.is_empty()).then_some(content_type),
+            keep_alive,
+            origin: exchange.origin.as_deref(),
+            retry_after_seconds: (status == 503).then_some(RETRY_AFTER_SECONDS),
+        };
+        secret::reserve(&mut self.plain_out, response::HEAD_BYTES_MAX + self.body.len());
+        response::write(&head, &self.date, self.body.len(), &mut self.plain_out);
+        if !exchange.head_only {
+            self.plain_out.extend_from_slice(&self.body);
+        }
+        secret::clear(&mut self.body);
+        debug!("{}: {:?} {status}", connection.peer, exchange.route);
+        self.after_answer(connection, keep_alive, now);
+    }
+
+    fn keeps_alive(&self, exchange: &Exchange) -> bool {
+        exchange.keep_alive && self.drain_until.is_none()
+    }
+
+    fn after_answer(&mut self, connection: &mut Connection, keep_alive: bool, now: Now) {
+        self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
+        if keep_alive {
+            self.become_idle(connection, now);
+        } else {
+            self.send_answers(connection);
+            self.close(connection, now);
+        }
+    }
+
+    /// Encrypts the answers made so far, and sends them.
+    fn send_answers(&mut self, connection: &mut Connection) {
+        if self.plain_out.is_empty() {
+            return;
+        }
+        match &mut connection.tls {
+            Some(session) => session.send(&self.plain_out, self.outputs.buffer()),
+            None => self.outputs.buffer().extend_from_slice(&self.plain_out),
+        }
+        self.outputs.send_buffered(connection.id);
+        secret::clear(&mut self.plain_out);
+    }
+
+    /// Refuses what is not HTTP as it should be: after that, nobody knows where the next request would begin.
+    fn refuse(&mut self, connection: &mut Connection, refusal: Refusal, now: Now) {
+        debug!("{}: {} {}", connection.peer, refusal.status, refusal.reason);
+        secret::clear(&mut self.body);
+        self.body.extend_from_slice(refusal.reason.as_bytes());
+        let exchange = Exchange {
+            route: Route::Unknown,
+            keep_alive: false,
+            head_only: false,
+            version: Version::Http11,
+            origin: None,
+            requested_headers: None,
+        };
+        self.respond(connection, &exchange, refusal.status, TEXT, now);
+    }
+
+    /// A head or a body did not arrive in time.
+    pub(super) fn refuse_slow_request(&mut self, connection: &mut Connection, now: Now) {
+        self.refuse(connection, Refusal { status: 408, reason: "the request took too long to arrive" }, now);
+    }
+
+    /// Somebody speaks plain HTTP to a TLS port.
+    pub(super) fn refuse_plain_http(&mut self, connection: &mut Connection, now: Now) {
+        connection.tls = None;
+        self.refuse(connection, Refusal { status: 400, reason: "this port speaks HTTPS: use https:// in the URL" }, now);
+    }
+
+    /// One connection too many: it is told, in the clear, and closed.
+    pub(super) fn refuse_connection(&mut self, connection: &mut Connection, now: Now) {
+        debug!("{}: refused, {} connections are open", connection.peer, self.open - 1);
+        if connection.tls.take().is_some() {
+            self.outputs.buffer().extend_from_slice(&ALERT_INTERNAL_ERROR);
+            self.outputs.send_buffered(connection.id);
+            return self.close(connection, now);
+        }
+        self.refuse(connection, TOO_MANY_CONNECTIONS, now);
+    }
+
+    /// Whether the server is well, and since when its certificate will not be.
+    fn write_health(&mut self, question: Question, now: Now) -> u16 {
+        let store_reads = question == Question::Live || self.view().is_ok();
+        let expired = self.certificate.as_ref().is_some_and(|certificate| certificate.not_after() <= now.utc);
+        let draining = self.drain_until.is_some();
+        let well = match question {
+            Question::Live => true,
+            Question::Ready => store_reads && !expired && !draining,
+        };
+        let up = |well| if well { "UP" } else { "DOWN" };
+        let mut text = format!("{{\"status\":\"{}\"", up(well));
+        if let Some(certificate) = &self.certificate {
+            let days = (certificate.not_after().unix() - now.utc.unix()).div_euclid(86_400);
+            text += &format!(
+                ",\"certificate\":{{\"expires\":\"{}\",\"days_left\":{days}}}",
+                certificate.not_after()
+            );
+        }
+        text += &format!(
+            ",\"dependencies\":{{\"database\":{{\"name\":\"redb\",\"status\":\"{}\"}}}}}}",
+            up(store_reads)
+        );
+        self.body.extend_from_slice(text.as_bytes());
+        if well { 200 } else { 503 }
+    }
+}
+
+const NO_ROOM: Refusal =
+    Refusal { status: 503, reason: "the server is receiving too many large requests: try again later" };
+const TOO_MANY_CONNECTIONS: Refusal =
+    Refusal { status: 503, reason: "the server has too many connections: try again later" };

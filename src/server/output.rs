@@ -1,0 +1,105 @@
+//! Effects on their way to the shell, and the one buffer that all bytes leave through.
+#![forbid(unsafe_code)]
+
+use super::event::{ConnectionId, Output};
+use crate::job::{Job, Lane};
+use std::collections::VecDeque;
+use std::ops::Range;
+use zeroize::Zeroize;
+
+/// Room that the buffer keeps between turns; more is given back.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+
+/// A queue of effects.
+#[derive(Default)]
+pub struct Outputs {
+    queue: VecDeque<Queued>,
+    buffer: Vec<u8>,
+    /// Up to where the buffer has been queued.
+    queued_bytes: usize,
+    exited: bool,
+}
+
+enum Queued {
+    Send(ConnectionId, Range<usize>),
+    Close(ConnectionId),
+    Abort(ConnectionId),
+    Pause(ConnectionId),
+    Resume(ConnectionId),
+    Submit(Lane, Job),
+    StopListening,
+    Exit(u8),
+}
+
+impl Outputs {
+    /// Where bytes to be sent are appended; [`Outputs::send_buffered`] says to whom.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Sends what was appended since the last call.
+    pub fn send_buffered(&mut self, connection: ConnectionId) {
+        if self.queued_bytes < self.buffer.len() {
+            self.queue.push_back(Queued::Send(connection, self.queued_bytes..self.buffer.len()));
+            self.queued_bytes = self.buffer.len();
+        }
+    }
+
+    /// See [`Output::Close`].
+    pub fn close(&mut self, connection: ConnectionId) {
+        self.queue.push_back(Queued::Close(connection));
+    }
+
+    /// See [`Output::Abort`].
+    pub fn abort(&mut self, connection: ConnectionId) {
+        self.queue.push_back(Queued::Abort(connection));
+    }
+
+    /// See [`Output::Pause`].
+    pub fn pause(&mut self, connection: ConnectionId) {
+        self.queue.push_back(Queued::Pause(connection));
+    }
+
+    /// See [`Output::Resume`].
+    pub fn resume(&mut self, connection: ConnectionId) {
+        self.queue.push_back(Queued::Resume(connection));
+    }
+
+    /// See [`Output::Submit`].
+    pub fn submit(&mut self, lane: Lane, job: Job) {
+        self.queue.push_back(Queued::Submit(lane, job));
+    }
+
+    /// See [`Output::StopListening`].
+    pub fn stop_listening(&mut self) {
+        self.queue.push_back(Queued::StopListening);
+    }
+
+    /// See [`Output::Exit`]; the first one counts.
+    pub fn exit(&mut self, code: u8) {
+        if !std::mem::replace(&mut self.exited, true) {
+            self.queue.push_back(Queued::Exit(code));
+        }
+    }
+
+    /// The next effect. When there is none, the buffer is wiped: over plain HTTP it holds secrets.
+    pub fn poll(&mut self) -> Option<Output<'_>> {
+        let Some(next) = self.queue.pop_front() else {
+            self.buffer.as_mut_slice().zeroize();
+            self.buffer.clear();
+            self.buffer.shrink_to(KEPT_BYTES_MAX);
+            self.queued_bytes = 0;
+            return None;
+        };
+        Some(match next {
+            Queued::Send(connection, range) => Output::Send { connection, bytes: &self.buffer[range] },
+            Queued::Close(connection) => Output::Close { connection },
+            Queued::Abort(connection) => Output::Abort { connection },
+            Queued::Pause(connection) => Output::Pause { connection },
+            Queued::Resume(connection) => Output::Resume { connection },
+            Queued::Submit(lane, job) => Output::Submit { lane, job },
+            Queued::StopListening => Output::StopListening,
+            Queued::Exit(code) => Output::Exit(code),
+        })
+    }
+}
