@@ -19,11 +19,11 @@ impl Tag {
     }
 
     /// The tag that JSON calls `name`, in any of the spellings of the two dialects, or as `0x` and six hexadecimal
-    /// digits.
+    /// digits; `None` for what no table has.
     pub fn from_name(name: &str) -> Option<Tag> {
         if let Some(digits) = name.strip_prefix("0x") {
-            let code = u32::from_str_radix(digits, 16).ok()?;
-            return (digits.len() == 6 && digits.as_bytes()[0] != b'+').then_some(Tag(code));
+            let tag = Tag(u32::from_str_radix(digits, 16).ok()?);
+            return (digits.len() == 6 && tag.name().is_some()).then_some(tag);
         }
         let mut slot = hash(name.as_bytes());
         loop {
@@ -582,7 +582,7 @@ mod tests {
             assert_eq!(Tag::from_name(name), Some(tag), "{name}");
         }
         assert_eq!(Tag::from_name("0x420094"), Some(Tag::UNIQUE_IDENTIFIER));
-        for unknown in ["", "Foo", "uniqueidentifier", "0x42", "0x+20094", "0x4200941"] {
+        for unknown in ["", "Foo", "uniqueidentifier", "0x42", "0x+20094", "0x4200941", "0x54FFFF"] {
             assert_eq!(Tag::from_name(unknown), None, "{unknown}");
         }
         assert_eq!(Tag(0x42_0009 - 9).name(), None);
