@@ -1,5 +1,7 @@
 //! Exchanges recorded between the original clients and servers, replayed: `tests/conformance/*.jsonl` hold one exchange a
 //! line, the members `request`, `status` and `response`. Identifiers and key bytes in them are throw-aways.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use keyway::wire::json::Lexer;
 use keyway::wire::kmip::dialect::{self, Dialect};
