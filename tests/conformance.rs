@@ -1,10 +1,12 @@
 //! Exchanges recorded between the original clients and servers, replayed: `tests/conformance/*.jsonl` hold one exchange a
 //! line, the members `request`, `status` and `response`. Identifiers and key bytes in them are throw-aways.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use keyway::wire::json::Lexer;
 use keyway::wire::kmip::dialect::{self, Dialect};
 use keyway::wire::kmip::enumeration::operation;
-use keyway::wire::ttlv::binary;
+use keyway::wire::ttlv::{self, binary};
 
 const V4: &str = include_str!("conformance/v4.jsonl");
 const V5: &str = include_str!("conformance/v5.jsonl");
@@ -72,5 +74,27 @@ fn canonical_trees_survive_storage() {
         let mut stored = Vec::new();
         binary::encode(&request.fields, &mut stored);
         assert_eq!(binary::decode(&stored).as_deref(), Ok(&request.fields[..]), "{}", request.root);
+    }
+}
+
+#[test]
+fn mutilated_documents_are_refused_or_read_the_same_twice() {
+    let mut seed: usize = 1;
+    let mut below = |bound: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % bound
+    };
+    for exchange in exchanges(V4).into_iter().chain(exchanges(V5)) {
+        for document in [exchange.request, exchange.response] {
+            for _ in 0..40 {
+                let mut bytes = document.clone().into_bytes();
+                for _ in 0..1 + below(3) {
+                    let (at, from) = (below(bytes.len()), below(bytes.len()));
+                    let length = below(bytes.len() - at.max(from)).min(64);
+                    bytes.copy_within(from..from + length, at);
+                }
+                ttlv::fuzz(&bytes);
+            }
+        }
     }
 }

@@ -109,9 +109,10 @@ fn canonicalise(items: &mut Vec<Item<'_>>, dialect: &mut Dialect) {
             }
         }
     }
-    if let Some(object) = items.iter().position(|item| item.tag == Tag::OBJECT) {
+    if items.iter().any(|item| item.tag == Tag::OBJECT) {
         let object_type = Fields(items).enumeration(Tag::OBJECT_TYPE);
-        items[object].tag = object_type.and_then(Tag::of_object).unwrap_or(Tag::SYMMETRIC_KEY);
+        let tag = object_type.and_then(Tag::of_object).unwrap_or(Tag::SYMMETRIC_KEY);
+        items.iter_mut().filter(|item| item.tag == Tag::OBJECT).for_each(|item| item.tag = tag);
     }
 }
 
@@ -193,18 +194,16 @@ fn canonicalise_wrapped_key(key_block: &mut Vec<Item<'_>>) {
     if Fields(key_value).bytes(Tag::KEY_MATERIAL).is_none() {
         return;
     }
-    let (mut material, mut attributes) = (None, None);
+    let (mut material, mut attributes) = (None, Vec::new());
     for item in std::mem::take(key_value) {
         match item.tag {
             Tag::KEY_MATERIAL if material.is_none() => material = Some(item.value),
-            Tag::ATTRIBUTES => attributes = Some(item),
+            Tag::ATTRIBUTES => attributes.push(item),
             _ => (),
         }
     }
     key_block[at].value = material.expect("the key value has a key material");
-    if let Some(attributes) = attributes {
-        key_block.insert(at + 1, attributes);
-    }
+    key_block.splice(at + 1..at + 1, attributes);
 }
 
 // Writing.
@@ -327,4 +326,225 @@ fn is_v4_attribute(tag: Tag) -> bool {
             | Tag::LINK
             | Tag::OBJECT_TYPE
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::kmip::enumeration::{object_type, operation};
+
+    fn canonical(body: &str) -> (Dialect, String) {
+        let mut bytes = body.as_bytes().to_vec();
+        let request = decode(&mut bytes).unwrap_or_else(|error| panic!("{error:?}: {body}"));
+        let mut out = Vec::new();
+        encode(Dialect::V5, request.root, &request.fields, &mut out);
+        (request.dialect, String::from_utf8(out).unwrap())
+    }
+
+    fn written(dialect: Dialect, fields: &[Item<'_>]) -> String {
+        let mut out = Vec::new();
+        encode(dialect, "R", fields, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn refused(body: &str) -> DecodeError {
+        decode(&mut body.as_bytes().to_vec()).unwrap_err()
+    }
+
+    #[test]
+    fn byte_strings_and_texts_are_borrowed_from_the_body() {
+        let mut body =
+            br#"{"tag":"Encrypt","value":[{"tag":"Data","type":"ByteString","value":"00ff"}]}"#.to_vec();
+        let request = decode(&mut body).unwrap();
+        assert_eq!((request.dialect, request.root), (Dialect::V5, "Encrypt"));
+        assert!(operation::ALL.code(request.root).is_some());
+        assert!(matches!(request.fields[0].value, Value::Bytes(Cow::Borrowed([0, 0xFF]))));
+    }
+
+    #[test]
+    fn documents_of_4_9_1_without_types_are_told_by_their_spelling() {
+        for (children, canonical_children) in [
+            (
+                r#"{"tag":"RevocationReason","type":"TextString","value":"lost"}"#,
+                r#"{"tag":"RevocationReason","value":[{"tag":"RevocationReasonCode","type":"Enumeration","value":"Unspecified"},{"tag":"RevocationMessage","type":"TextString","value":"lost"}]}"#,
+            ),
+            (
+                r#"{"tag":"RevocationReason","type":"Enumeration","value":"KeyCompromise"}"#,
+                r#"{"tag":"RevocationReason","value":[{"tag":"RevocationReasonCode","type":"Enumeration","value":"KeyCompromise"}]}"#,
+            ),
+            (
+                r#"{"tag":"IvCounterNonce","type":"ByteString","value":"00"}"#,
+                r#"{"tag":"IVCounterNonce","type":"ByteString","value":"00"}"#,
+            ),
+            (
+                r#"{"tag":"QLength","type":"Integer","value":256}"#,
+                r#"{"tag":"Qlength","type":"Integer","value":256}"#,
+            ),
+            (
+                r#"{"tag":"Object","value":[]},{"tag":"ObjectType","type":"Enumeration","value":"PrivateKey"}"#,
+                r#"{"tag":"PrivateKey","value":[]},{"tag":"ObjectType","type":"Enumeration","value":"PrivateKey"}"#,
+            ),
+            (r#"{"tag":"Object","value":[]}"#, r#"{"tag":"SymmetricKey","value":[]}"#),
+            (
+                r#"{"tag":"UniqueIdentifier","value":[{"tag":"UniqueIdentifier","type":"TextString","value":"a"},{"tag":"UniqueIdentifier","type":"TextString","value":"b"}]}"#,
+                r#"{"tag":"UniqueIdentifier","type":"TextString","value":"a"},{"tag":"UniqueIdentifier","type":"TextString","value":"b"}"#,
+            ),
+            (
+                r#"{"tag":"VendorAttributes","value":[{"tag":"VendorAttributes","value":[{"tag":"VendorIdentification","type":"TextString","value":"Cosmian"},{"tag":"AttributeName","type":"TextString","value":"tag"},{"tag":"AttributeValue","type":"ByteString","value":"5b2274225d"}]}]}"#,
+                r#"{"tag":"Attribute","value":[{"tag":"VendorIdentification","type":"TextString","value":"Cosmian"},{"tag":"AttributeName","type":"TextString","value":"tag"},{"tag":"AttributeValue","type":"TextString","value":"[\"t\"]"}]}"#,
+            ),
+        ] {
+            assert_eq!(
+                canonical(&format!(r#"{{"tag":"R","value":[{children}]}}"#)),
+                (Dialect::V4, format!(r#"{{"tag":"R","value":[{canonical_children}]}}"#)),
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_read_in_all_their_forms() {
+        for (written, value) in [
+            (
+                r#"{"tag":"CryptographicUsageMask","type":"Integer","value":"0x0000083C"}"#,
+                Value::Integer(2108),
+            ),
+            (r#"{"tag":"CryptographicUsageMask","type":"Integer","value":"0xFFFFFFFF"}"#, Value::Integer(-1)),
+            (r#"{"tag":"ObjectType","type":"Enumeration","value":2}"#, Value::Enumeration(2)),
+            (r#"{"tag":"ObjectType","type":"Enumeration","value":"0x00000002"}"#, Value::Enumeration(2)),
+            (
+                r#"{"tag":"AttributeReference","type":"Enumeration","value":"State"}"#,
+                Value::Enumeration(Tag::STATE.0),
+            ),
+            (
+                r#"{"tag":"ActivationDate","type":"DateTime","value":"0x000000006B048341"}"#,
+                Value::DateTime(Timestamp::from_unix(0x6B04_8341)),
+            ),
+            (
+                r#"{"tag":"ActivationDate","type":"LongInteger","value":"0x000000006B048341"}"#,
+                Value::DateTime(Timestamp::from_unix(0x6B04_8341)),
+            ),
+            (
+                r#"{"tag":"ActivationDate","type":"LongInteger","value":1795456600}"#,
+                Value::DateTime(Timestamp::from_unix(1_795_456_600)),
+            ),
+            (
+                r#"{"tag":"RotateInterval","type":"LongInteger","value":"0x0000000000015180"}"#,
+                Value::LongInteger(86_400),
+            ),
+            (r#"{"tag":"LeaseTime","type":"Interval","value":3600}"#, Value::Interval(3600)),
+            (
+                r#"{"tag":"D","type":"BigInteger","value":"0xABC"}"#,
+                Value::BigInteger(vec![0x0A, 0xBC].into()),
+            ),
+            (r#"{"tag":"D","type":"BigInteger","value":"0xFF"}"#, Value::BigInteger(vec![0xFF].into())),
+            (r#"{"tag":"D","type":"BigInteger","value":"0x"}"#, Value::BigInteger(vec![0].into())),
+        ] {
+            let mut body = format!(r#"{{"tag":"R","value":[{written}]}}"#).into_bytes();
+            assert_eq!(decode(&mut body).unwrap().fields[0].value, value, "{written}");
+        }
+        let mut body = br#"{"tag":"R","type":"Structure","value":[{"tag":"D","type":"BigInteger","value":"0xFF01"},{"tag":"P","type":"BigInteger","value":"0x7F"}]}"#.to_vec();
+        let request = decode(&mut body).unwrap();
+        let fields = Fields(&request.fields);
+        assert_eq!(fields.big_integer(Tag::D), Some(&[0, 0xFF, 1][..]), "magnitudes of 4.9.1 stay positive");
+        assert_eq!(fields.big_integer(Tag::P), Some(&[0x7F][..]));
+    }
+
+    #[test]
+    fn answers_to_4_9_1_leave_out_what_it_cannot_read() {
+        let attributes = Item::structure(
+            Tag::ATTRIBUTES,
+            vec![
+                Item::date_time(Tag::ACTIVATION_DATE, Timestamp::from_unix(0)),
+                Item::integer(Tag::CRYPTOGRAPHIC_LENGTH, 256),
+                Item::boolean(Tag::SENSITIVE, false),
+            ],
+        );
+        let header = Item::structure(
+            Tag::RESPONSE_HEADER,
+            vec![Item::date_time(Tag::TIME_STAMP, Timestamp::from_unix(1))],
+        );
+        assert_eq!(
+            written(Dialect::V4, &[attributes, header]),
+            r#"{"tag":"R","type":"Structure","value":[{"tag":"Attributes","type":"Structure","value":[{"tag":"CryptographicLength","type":"Integer","value":256}]},{"tag":"Header","type":"Structure","value":[{"tag":"Timestamp","type":"LongInteger","value":"0x0000000000000001"}]}]}"#
+        );
+    }
+
+    #[test]
+    fn wrapped_keys_have_one_form_inside_and_two_outside() {
+        let block = Item::structure(
+            Tag::KEY_BLOCK,
+            vec![
+                Item::bytes(Tag::KEY_VALUE, &[0xAB][..]),
+                Item::structure(
+                    Tag::ATTRIBUTES,
+                    vec![Item::enumeration(Tag::OBJECT_TYPE, object_type::SYMMETRIC_KEY)],
+                ),
+                Item::structure(Tag::KEY_WRAPPING_DATA, vec![Item::bytes(Tag::IV_COUNTER_NONCE, &[1][..])]),
+            ],
+        );
+        let v4 = r#"{"tag":"R","type":"Structure","value":[{"tag":"KeyBlock","type":"Structure","value":[{"tag":"KeyValue","type":"Structure","value":[{"tag":"KeyMaterial","type":"ByteString","value":"AB"},{"tag":"Attributes","type":"Structure","value":[{"tag":"ObjectType","type":"Enumeration","value":"SymmetricKey"}]}]},{"tag":"KeyWrappingData","type":"Structure","value":[{"tag":"IVCounterNonce","type":"ByteString","value":"01"}]}]}]}"#;
+        let v5 = r#"{"tag":"R","value":[{"tag":"KeyBlock","value":[{"tag":"KeyValue","type":"ByteString","value":"AB"},{"tag":"KeyWrappingData","value":[{"tag":"IVCounterNonce","type":"ByteString","value":"01"}]}]}]}"#;
+        let block = [block];
+        assert_eq!(written(Dialect::V4, &block), v4);
+        assert_eq!(written(Dialect::V5, &block), v5);
+        assert_eq!(decode(&mut v4.as_bytes().to_vec()).unwrap().fields, block);
+    }
+
+    #[test]
+    fn empty_arrays_are_never_written_for_5_x() {
+        let items = [Item::structure(Tag::NAME, vec![]), Item::structure(Tag::ATTRIBUTES, vec![])];
+        assert_eq!(written(Dialect::V5, &items), r#"{"tag":"R","value":[{"tag":"Attributes","value":[]}]}"#);
+    }
+
+    #[test]
+    fn unknown_tags_are_dropped_unread() {
+        let body = r#"{"tag":"R","value":[{"tag":"Novelty","type":"Enumeration","value":"x"},{"tag":"0x54FFFF","value":[{"odd":1}]},{"tag":"Fresh","type":"Boolean","value":true}]}"#;
+        assert_eq!(
+            canonical(body).1,
+            r#"{"tag":"R","value":[{"tag":"Fresh","type":"Boolean","value":true}]}"#
+        );
+    }
+
+    #[test]
+    fn dates_beyond_four_digit_years_are_written_as_numbers() {
+        let item = Item::date_time(Tag::TIME_STAMP, Timestamp::from_unix(i64::MAX));
+        assert_eq!(
+            written(Dialect::V5, &[item]),
+            r#"{"tag":"R","value":[{"tag":"TimeStamp","type":"DateTime","value":"0x7FFFFFFFFFFFFFFF"}]}"#
+        );
+    }
+
+    #[test]
+    fn faults_tell_json_from_ttlv_and_the_dialect() {
+        let not_json = |reason: &str| DecodeError::NotJson(reason.to_owned());
+        let not_ttlv = |dialect, reason: &str| DecodeError::NotTtlv { dialect, reason: reason.to_owned() };
+        assert_eq!(refused("eyJhbGciOiJFQ0RILUVTIn0..a.b.c"), not_json("expected value at line 1 column 1"));
+        assert_eq!(refused(r#"{"tag":"Get","#), not_json("EOF while parsing an object at line 1 column 13"));
+        assert_eq!(
+            refused(r#"{"tag":"Get","value":[]} x"#),
+            not_json("trailing characters at line 1 column 26")
+        );
+        assert_eq!(refused("{}"), not_ttlv(Dialect::V5, "missing field `value` at line 1 column 2"));
+        assert_eq!(
+            refused(
+                r#"{"tag":"Get","type":"Structure","value":[{"tag":"Data","type":"ByteString","value":"0"}]}"#
+            ),
+            not_ttlv(Dialect::V4, "a ByteString is an even number of hexadecimal digits at line 1 column 86")
+        );
+        for body in [
+            r#"{"tag":"R","value":[{"tag":"Data","value":[],"type":"Structure"}]}"#,
+            r#"{"tag":"R","value":[{"tag":"Fresh","type":"Boolean","value":true,"extra":1}]}"#,
+            r#"{"tag":"R","value":[{"tag":"Fresh","type":"Truth","value":true}]}"#,
+            r#"{"tag":"R","value":[{"tag":"Fresh","value":true}]}"#,
+            r#"{"tag":"R","value":[{"tag":"State","type":"Enumeration","value":"Sleepy"}]}"#,
+            r#"{"tag":"R","value":[{"tag":"BatchCount","type":"Integer","value":2147483648}]}"#,
+            r#"{"tag":"R","value":[{"tag":"BatchCount","type":"Integer","value":1.5}]}"#,
+            r#"{"tag":"R","type":"Integer","value":1}"#,
+            r#"["tag"]"#,
+        ] {
+            assert!(matches!(refused(body), DecodeError::NotTtlv { .. }), "{body}");
+        }
+        let deep = r#"{"tag":"KeyBlock","value":["#.repeat(20_000);
+        assert!(matches!(refused(&deep), DecodeError::NotTtlv { .. }));
+    }
 }

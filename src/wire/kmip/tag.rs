@@ -19,11 +19,11 @@ impl Tag {
     }
 
     /// The tag that JSON calls `name`, in any of the spellings of the two dialects, or as `0x` and six hexadecimal
-    /// digits.
+    /// digits; `None` for what no table has.
     pub fn from_name(name: &str) -> Option<Tag> {
         if let Some(digits) = name.strip_prefix("0x") {
-            let code = u32::from_str_radix(digits, 16).ok()?;
-            return (digits.len() == 6 && digits.as_bytes()[0] != b'+').then_some(Tag(code));
+            let tag = Tag(u32::from_str_radix(digits, 16).ok()?);
+            return (digits.len() == 6 && tag.name().is_some()).then_some(tag);
         }
         let mut slot = hash(name.as_bytes());
         loop {
@@ -190,8 +190,8 @@ standard {
     0x42004A LINK "Link",
     0x42004B LINK_TYPE "LinkType",
     0x42004C LINKED_OBJECT_IDENTIFIER "LinkedObjectIdentifier",
-    0x42004D MAC_SIGNATURE "MACSignature",
-    0x42004E MAC_SIGNATURE_KEY_INFORMATION "MACSignatureKeyInformation",
+    0x42004D MAC_SIGNATURE "MACOrSignature",
+    0x42004E MAC_SIGNATURE_KEY_INFORMATION "MACOrSignatureKeyInformation",
     0x42004F MAXIMUM_ITEMS "MaximumItems",
     0x420050 MAXIMUM_RESPONSE_SIZE "MaximumResponseSize",
     0x420051 MESSAGE_EXTENSION "MessageExtension",
@@ -516,8 +516,8 @@ const ALIASES: &[(&str, Tag)] = &[
     ("Header", Tag::REQUEST_HEADER),
     ("Items", Tag::BATCH_ITEM),
     ("IvCounterNonce", Tag::IV_COUNTER_NONCE),
-    ("MACOrSignature", Tag::MAC_SIGNATURE),
-    ("MACOrSignatureKeyInformation", Tag::MAC_SIGNATURE_KEY_INFORMATION),
+    ("MACSignature", Tag::MAC_SIGNATURE),
+    ("MACSignatureKeyInformation", Tag::MAC_SIGNATURE_KEY_INFORMATION),
     ("Message", Tag::REQUEST_MESSAGE),
     ("QLength", Tag::QLENGTH),
     ("Timestamp", Tag::TIME_STAMP),
@@ -582,7 +582,7 @@ mod tests {
             assert_eq!(Tag::from_name(name), Some(tag), "{name}");
         }
         assert_eq!(Tag::from_name("0x420094"), Some(Tag::UNIQUE_IDENTIFIER));
-        for unknown in ["", "Foo", "uniqueidentifier", "0x42", "0x+20094", "0x4200941"] {
+        for unknown in ["", "Foo", "uniqueidentifier", "0x42", "0x+20094", "0x4200941", "0x54FFFF"] {
             assert_eq!(Tag::from_name(unknown), None, "{unknown}");
         }
         assert_eq!(Tag(0x42_0009 - 9).name(), None);

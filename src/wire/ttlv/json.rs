@@ -17,6 +17,7 @@ use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration;
 use std::borrow::Cow;
 use std::io::Write;
+use std::ops::RangeInclusive;
 
 /// One document, as it was written.
 pub(crate) struct Document<'a> {
@@ -101,13 +102,20 @@ pub(crate) fn write_scalar(
             out.push(b'"');
         }
         Value::DateTime(at) => {
-            write!(out, "{at}").expect("memory takes all that is written");
+            if FOUR_DIGIT_YEARS.contains(&at.unix()) {
+                write!(out, "{at}").expect("memory takes all that is written");
+            } else {
+                write_hex_number(&at.unix().to_be_bytes(), out);
+            }
             out.push(b'"');
         }
         Value::Interval(seconds) => write_decimal(i64::from(*seconds), out),
     }
     out.push(b'}');
 }
+
+/// The seconds that RFC 3339 can express: those of the years 0000 to 9999.
+const FOUR_DIGIT_YEARS: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 /// The types of KMIP, as the `type` member names them.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -194,3 +194,163 @@ impl<'t, 'a> Fields<'t, 'a> {
         }
     }
 }
+
+/// The body of a fuzz target. Whatever can be read as JSON is written, in either dialect, as something that reads as the
+/// same; whatever can be read as binary is written as it was.
+#[cfg(any(test, feature = "testing"))]
+pub fn fuzz(data: &[u8]) {
+    use crate::limits::TTLV_DEPTH_MAX;
+    use crate::wire::kmip::dialect::{self, Dialect};
+
+    if let Ok(items) = binary::decode(data) {
+        let mut again = Vec::new();
+        binary::encode(&items, &mut again);
+        assert_eq!(again, data);
+    }
+    let mut body = data.to_vec();
+    let Ok(request) = dialect::decode(&mut body) else { return };
+    // A structure among whose children is one of its own tag may turn into an array when others are left out.
+    let shape = Shape::of(&request.fields);
+    if shape.nests_in_itself {
+        return;
+    }
+    for (dialect, levels_max) in [(Dialect::V4, TTLV_DEPTH_MAX / 2), (Dialect::V5, TTLV_DEPTH_MAX)] {
+        if shape.levels >= levels_max {
+            continue;
+        }
+        let mut first = Vec::new();
+        dialect::encode(dialect, request.root, &request.fields, &mut first);
+        let mut body = first.clone();
+        let read = dialect::decode(&mut body).expect("what was written can be read");
+        let mut second = Vec::new();
+        dialect::encode(dialect, read.root, &read.fields, &mut second);
+        assert_eq!(first, second);
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+struct Shape {
+    levels: usize,
+    nests_in_itself: bool,
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Shape {
+    fn of(items: &[Item<'_>]) -> Shape {
+        let mut shape = Shape { levels: 1, nests_in_itself: false };
+        for item in items {
+            if let Value::Structure(children) = &item.value {
+                let inner = Shape::of(children);
+                shape.levels = shape.levels.max(inner.levels + 1);
+                shape.nests_in_itself |=
+                    inner.nests_in_itself || children.iter().any(|child| child.tag == item.tag);
+            }
+        }
+        shape
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::kmip::dialect::{self, Dialect};
+
+    /// Numbers out of a seed (SplitMix64).
+    struct Choices(u64);
+
+    impl Choices {
+        fn below(&mut self, bound: u64) -> u64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            (mixed ^ (mixed >> 31)) % bound
+        }
+
+        fn bytes(&mut self, length_max: u64) -> Vec<u8> {
+            (0..self.below(length_max + 1)).map(|_| self.below(256) as u8).collect()
+        }
+
+        fn text(&mut self) -> String {
+            (0..self.below(12)).filter_map(|_| char::from_u32(self.below(0x400) as u32)).collect()
+        }
+
+        /// A tree that both dialects can express.
+        fn items(&mut self, depth: u64) -> Vec<Item<'static>> {
+            (0..1 + self.below(5)).map(|_| self.item(depth)).collect()
+        }
+
+        fn item(&mut self, depth: u64) -> Item<'static> {
+            const NESTS: [Tag; 4] =
+                [Tag::REQUEST_PAYLOAD, Tag::KEY_BLOCK, Tag::CRYPTOGRAPHIC_PARAMETERS, Tag::KEY_WRAPPING_DATA];
+            match self.below(14) {
+                0 => Item::integer(Tag::BATCH_COUNT, self.below(1 << 32) as u32 as i32),
+                1 => Item::new(Tag::ROTATE_INTERVAL, Value::LongInteger(self.below(u64::MAX) as i64)),
+                2 => {
+                    let mut bytes = vec![0; 8];
+                    bytes.extend((0..8 * self.below(4)).map(|_| self.below(256) as u8));
+                    bytes[0] = 0;
+                    bytes[1] = 1 + self.below(255) as u8;
+                    Item::new(Tag::MODULUS, Value::BigInteger(bytes.into()))
+                }
+                3 => Item::enumeration(Tag::OBJECT_TYPE, 1 + self.below(12) as u32),
+                4 => Item::enumeration(Tag::ATTRIBUTE_REFERENCE, Tag::STATE.0),
+                5 => Item::boolean(Tag::FRESH, self.below(2) == 1),
+                6 => Item::text(Tag::COMMENT, self.text()),
+                7 => Item::bytes(Tag::IV_COUNTER_NONCE, self.bytes(20)),
+                8 => {
+                    let seconds = self.below(1 << 40) as i64 - (1 << 39);
+                    Item::date_time(Tag::TIME_STAMP, Timestamp::from_unix(seconds))
+                }
+                9 => Item::new(Tag::LEASE_TIME, Value::Interval(self.below(1 << 32) as u32)),
+                10 => Item::new(Tag::SERVER_LOAD, Value::DateTimeExtended(self.below(u64::MAX) as i64)),
+                11 => {
+                    Item::structure(Tag::LINK, vec![Item::text(Tag::LINKED_OBJECT_IDENTIFIER, self.text())])
+                }
+                12 => Item::structure(
+                    Tag::ATTRIBUTE,
+                    vec![
+                        Item::text(Tag::VENDOR_IDENTIFICATION, "cosmian"),
+                        Item::text(Tag::ATTRIBUTE_NAME, "tag"),
+                        Item::text(Tag::ATTRIBUTE_VALUE, self.text()),
+                    ],
+                ),
+                _ => match depth.checked_sub(1) {
+                    Some(depth) => Item::structure(NESTS[depth as usize], self.items(depth)),
+                    None => Item::structure(Tag::QLENGTH, vec![]),
+                },
+            }
+        }
+    }
+
+    #[test]
+    fn random_trees_survive_every_encoding() {
+        for seed in 0..2_000 {
+            let items = Choices(seed).items(4);
+            let mut stored = Vec::new();
+            binary::encode(&items, &mut stored);
+            assert_eq!(binary::decode(&stored).as_deref(), Ok(&items[..]), "seed {seed}");
+            assert_eq!(binary::find(&stored, items[0].tag).as_ref(), Some(&items[0].value), "seed {seed}");
+            fuzz(&stored);
+            for dialect in [Dialect::V4, Dialect::V5] {
+                let mut written = Vec::new();
+                dialect::encode(dialect, "Root", &items, &mut written);
+                fuzz(&written);
+                let read = dialect::decode(&mut written).unwrap();
+                assert_eq!((read.root, &read.fields), ("Root", &trimmed(&items, dialect)), "seed {seed}");
+            }
+        }
+    }
+
+    /// 4.9.1 does not write the zeros before a magnitude, but for the one that keeps it positive.
+    fn trimmed(items: &[Item<'static>], dialect: Dialect) -> Vec<Item<'static>> {
+        let trimmed_value = |value: &Value<'static>| match value {
+            Value::Structure(children) => Value::Structure(trimmed(children, dialect)),
+            Value::BigInteger(bytes) if dialect == Dialect::V4 => {
+                Value::BigInteger(bytes[usize::from(bytes[1] < 0x80)..].to_vec().into())
+            }
+            other => other.clone(),
+        };
+        items.iter().map(|item| Item::new(item.tag, trimmed_value(&item.value))).collect()
+    }
+}
