@@ -1,10 +1,18 @@
 //! Slow or blocking work as plain data: a [`Job`] goes to a lane, a [`Completion`] comes back.
 #![forbid(unsafe_code)]
 
+use crate::crypto::{pkcs12, sha256, x509};
 use crate::entropy::Entropy;
+use crate::limits;
+use crate::pipeline::{self, Answer, Call};
+use crate::secret::Secret;
 use crate::server::event::ConnectionId;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+use crate::time::Timestamp;
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What waits for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +41,19 @@ pub struct Job {
 }
 
 /// The kinds of work.
-pub enum Work {}
+pub enum Work {
+    /// A request that changes something; for the store lane.
+    Write(Call),
+    /// A request that only reads; for the bulk lane.
+    Read(Call),
+    /// Reading the certificate's file again, for the bulk lane.
+    LoadCertificate {
+        /// The digest of the file's content when it was last read, whatever it was: the same is not opened again.
+        known: Option<[u8; 32]>,
+        /// For the dates in the certificate.
+        now: Timestamp,
+    },
+}
 
 /// The answer to a [`Job`].
 pub struct Completion {
@@ -45,8 +65,29 @@ pub struct Completion {
 
 /// The kinds of answers.
 pub enum Done {
+    /// To a request: its status and type, and its body.
+    Answered(Answer, Zeroizing<Vec<u8>>),
+    /// The store failed, and the request has changed nothing.
+    StoreFailed(StoreError),
+    /// The certificate's file has not changed.
+    CertificateUnchanged,
+    /// The certificate's file was read.
+    Certificate {
+        /// The digest of its content, where it could be read.
+        digest: Option<[u8; 32]>,
+        /// What it held, or one line that says what is wrong.
+        identity: Result<x509::Identity, String>,
+    },
     /// The lane's queue was full (made by the shell, which did not take the job).
     Busy,
+}
+
+/// Where the server's certificate comes from.
+pub struct CertificateSource {
+    /// A PKCS#12 file.
+    pub file: PathBuf,
+    /// Its password; empty for none.
+    pub password: Secret,
 }
 
 /// What the worker of a lane owns.
@@ -55,10 +96,92 @@ pub struct Resources {
     pub store: Arc<dyn Store>,
     /// Nonces and identifiers for what is finished in a lane.
     pub entropy: Box<dyn Entropy>,
+    /// The server's certificate, where it has one.
+    pub certificate: Option<Arc<CertificateSource>>,
 }
 
 /// Runs a batch of jobs of one lane and answers each, in order. The store lane hands over all that waits (at most
 /// [`crate::limits::GROUP_COMMIT_MAX`]); the others hand over one job at a time.
-pub fn run(jobs: Vec<Job>, _resources: &mut Resources) -> Vec<Completion> {
-    jobs.into_iter().map(|job| match job.work {}).collect()
+pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
+    let mut completions = Vec::with_capacity(jobs.len());
+    let (mut ids, mut writes) = (Vec::new(), Vec::new());
+    for Job { id, work } in jobs {
+        match work {
+            Work::Write(call) => {
+                ids.push(id);
+                writes.push(call);
+            }
+            Work::Read(call) => completions.push(Completion { id, done: read(call, resources) }),
+            Work::LoadCertificate { known, now } => {
+                completions.push(Completion { id, done: load_certificate(known, now, resources) });
+            }
+        }
+    }
+    completions.extend(write(ids, writes, resources));
+    completions
+}
+
+fn write(ids: Vec<JobId>, mut calls: Vec<Call>, resources: &mut Resources) -> Vec<Completion> {
+    if calls.is_empty() {
+        return Vec::new();
+    }
+    match pipeline::write(&mut calls, &*resources.store, &mut *resources.entropy) {
+        Ok(answers) => ids
+            .into_iter()
+            .zip(answers)
+            .map(|(id, (answer, body))| Completion { id, done: Done::Answered(answer, body) })
+            .collect(),
+        Err(error) => {
+            ids.into_iter().map(|id| Completion { id, done: Done::StoreFailed(error.clone()) }).collect()
+        }
+    }
+}
+
+fn read(mut call: Call, resources: &mut Resources) -> Done {
+    let mut out = Zeroizing::new(Vec::new());
+    let answer = resources.store.read().and_then(|view| {
+        pipeline::read(
+            &call.endpoint,
+            &call.asker,
+            &mut call.body,
+            &*view,
+            &mut *resources.entropy,
+            &mut out,
+        )
+    });
+    match answer {
+        Ok(answer) => Done::Answered(answer, out),
+        Err(error) => Done::StoreFailed(error),
+    }
+}
+
+fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resources) -> Done {
+    let Some(source) = &resources.certificate else { return Done::CertificateUnchanged };
+    match read_certificate_file(source) {
+        Err(reason) => Done::Certificate { digest: None, identity: Err(reason) },
+        Ok(content) => {
+            let digest = sha256(&content);
+            if known == Some(digest) {
+                return Done::CertificateUnchanged;
+            }
+            Done::Certificate { digest: Some(digest), identity: open_certificate(source, &content, now) }
+        }
+    }
+}
+
+/// The content of the certificate's file, or one line that says why there is none.
+pub fn read_certificate_file(source: &CertificateSource) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut content = Zeroizing::new(Vec::new());
+    let limit = limits::PKCS12_BYTES_MAX as u64 + 1;
+    std::fs::File::open(&source.file)
+        .and_then(|file| file.take(limit).read_to_end(&mut content))
+        .map_err(|error| format!("{}: cannot be read: {error}", source.file.display()))?;
+    Ok(content)
+}
+
+/// Key, certificate and chain from the content of the file, or one line that says what is wrong with it.
+pub fn open_certificate(source: &CertificateSource, content: &[u8], now: Timestamp) -> Result<x509::Identity, String> {
+    let in_file = |reason: String| format!("{}: {reason}", source.file.display());
+    let bundle = pkcs12::open(content, &source.password).map_err(|error| in_file(error.to_string()))?;
+    x509::identity(bundle, now).map_err(|error| in_file(error.to_string()))
 }

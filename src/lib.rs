@@ -23,7 +23,7 @@
 //! | 0 | [`time`], [`entropy`], [`secret`], [`limits`] | vocabulary: no I/O |
 //! | 1 | [`wire`], [`crypto`] | codecs and primitives: total functions over bytes |
 //! | 2 | [`kms`] | decisions: no bytes, no clock |
-//! | 3 | [`store`], [`job`] | what is slow or lasting |
+//! | 3 | [`store`], [`pipeline`], [`job`] | what lasts, a request's stages, what is slow |
 //! | 4 | [`server`] | the core that the shell drives |
 //! | 5 | [`config`], [`shell`] | the world: arguments, sockets, threads, clocks |
 
@@ -33,6 +33,7 @@ pub mod entropy;
 pub mod job;
 pub mod kms;
 pub mod limits;
+pub mod pipeline;
 pub mod secret;
 pub mod server;
 pub mod shell;

@@ -1,7 +1,18 @@
 //! The key management: objects, their states, who may do what, and the operations of KMIP. Decisions over a
 //! [`view::View`] of the store; no bytes on a wire, no clock, no randomness but what is handed in.
 
+pub mod access;
+pub mod attributes;
+pub mod cipher;
+pub mod fields;
 pub mod object;
+pub mod operation;
+pub mod policy;
+pub mod refusal;
+pub mod retrieval;
 pub mod rights;
 pub mod state;
+pub mod symmetric;
+pub mod tags;
+pub mod target;
 pub mod view;

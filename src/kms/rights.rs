@@ -37,6 +37,8 @@ impl Rights {
     pub const NONE: Rights = Rights(0);
     /// Leave to activate.
     pub const ACTIVATE: Rights = Rights(1 << 0);
+    /// Leave to create.
+    pub const CREATE: Rights = Rights(1 << 3);
     /// Leave to decrypt.
     pub const DECRYPT: Rights = Rights(1 << 4);
     /// Leave to destroy.

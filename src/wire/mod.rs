@@ -1,7 +1,10 @@
 //! What travels: HTTP/1.1, JSON, TTLV and the names of KMIP. Total functions over bytes.
+#![forbid(unsafe_code)]
 
 pub mod access;
+pub mod hex;
 pub mod http;
 pub mod json;
 pub mod kmip;
+pub mod listing;
 pub mod ttlv;

@@ -1,1 +1,413 @@
+//! TTLV as JSON (KMIP JSON message encoding): objects with the members `tag`, `type` and `value`.
+//!
+//! This is the part that the two dialects share: the reader takes either and tells which one it was as far as single
+//! items show it; the writer writes single items. [`kmip::dialect`](crate::wire::kmip::dialect) does the rest.
+//!
+//! The reader insists on what the clients' own readers insist on: `tag` and `type` stand before `value`, and nothing else
+//! stands there. A missing `type` means a structure. Items with a tag that no table has are dropped, as both original
+//! servers drop them.
 #![forbid(unsafe_code)]
+
+use super::{Item, Tag, Value};
+use crate::limits::{TTLV_DEPTH_MAX, TTLV_ITEMS_MAX};
+use crate::time::Timestamp;
+use crate::wire::hex;
+use crate::wire::json::{Error, Lexer, write_string};
+use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::enumeration;
+use std::borrow::Cow;
+use std::io::Write;
+
+/// One document, as it was written.
+pub(crate) struct Document<'a> {
+    pub(crate) root: &'a str,
+    pub(crate) fields: Vec<Item<'a>>,
+    /// V4 when an item was spelled as only 4.9.1 spells it.
+    pub(crate) dialect: Dialect,
+}
+
+/// Reads a whole body; the error comes with the dialect seen until then.
+pub(crate) fn decode(body: &mut [u8]) -> Result<Document<'_>, (Error, Dialect)> {
+    let mut reader = Reader { lexer: Lexer::new(body), dialect: Dialect::V5, items: 0 };
+    match reader.document() {
+        Ok((root, fields)) => Ok(Document { root, fields, dialect: reader.dialect }),
+        Err(error) => Err((error, reader.dialect)),
+    }
+}
+
+/// Appends the beginning of the structure that is the whole document.
+pub(crate) fn open_document(name: &str, dialect: Dialect, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"tag":"#);
+    write_string(name, out);
+    begin_children(dialect, out);
+}
+
+/// Appends the beginning of a structure, separated from an item before it.
+pub(crate) fn open_structure(name: &'static str, dialect: Dialect, out: &mut Vec<u8>) {
+    open_item(name, out);
+    begin_children(dialect, out);
+}
+
+fn begin_children(dialect: Dialect, out: &mut Vec<u8>) {
+    out.extend_from_slice(match dialect {
+        Dialect::V4 => br#","type":"Structure","value":["#,
+        Dialect::V5 => br#","value":["#,
+    });
+}
+
+/// Appends the end of a structure.
+pub(crate) fn close_structure(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"]}");
+}
+
+/// Appends an item that is no structure, separated from an item before it.
+pub(crate) fn write_scalar(
+    name: &'static str,
+    tag: Tag,
+    value: &Value<'_>,
+    dialect: Dialect,
+    out: &mut Vec<u8>,
+) {
+    open_item(name, out);
+    out.extend_from_slice(match value {
+        Value::Structure(_) => unreachable!("structures are opened and closed"),
+        Value::Integer(_) => br#","type":"Integer","value":"#,
+        Value::LongInteger(_) => br#","type":"LongInteger","value":""#,
+        Value::BigInteger(_) => br#","type":"BigInteger","value":""#,
+        Value::Enumeration(_) => br#","type":"Enumeration","value":"#,
+        Value::Boolean(_) => br#","type":"Boolean","value":"#,
+        Value::Text(_) => br#","type":"TextString","value":"#,
+        Value::Bytes(_) => br#","type":"ByteString","value":""#,
+        Value::DateTime(_) => br#","type":"DateTime","value":""#,
+        Value::Interval(_) => br#","type":"Interval","value":"#,
+        Value::DateTimeExtended(_) => br#","type":"DateTimeExtended","value":""#,
+    });
+    match value {
+        Value::Structure(_) => unreachable!("structures are opened and closed"),
+        Value::Integer(value) => write_decimal(i64::from(*value), out),
+        Value::LongInteger(value) | Value::DateTimeExtended(value) => {
+            write_hex_number(&value.to_be_bytes(), out);
+            out.push(b'"');
+        }
+        Value::BigInteger(bytes) => {
+            write_big_integer(bytes, dialect, out);
+            out.push(b'"');
+        }
+        Value::Enumeration(code) => write_enumeration(tag, *code, out),
+        Value::Boolean(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Value::Text(text) => write_string(text, out),
+        Value::Bytes(bytes) => {
+            hex::encode(bytes, out);
+            out.push(b'"');
+        }
+        Value::DateTime(at) => {
+            write!(out, "{at}").expect("memory takes all that is written");
+            out.push(b'"');
+        }
+        Value::Interval(seconds) => write_decimal(i64::from(*seconds), out),
+    }
+    out.push(b'}');
+}
+
+/// The types of KMIP, as the `type` member names them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Structure,
+    Integer,
+    LongInteger,
+    BigInteger,
+    Enumeration,
+    Boolean,
+    TextString,
+    ByteString,
+    DateTime,
+    Interval,
+    DateTimeExtended,
+}
+
+struct Reader<'a> {
+    lexer: Lexer<'a>,
+    dialect: Dialect,
+    items: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self) -> Result<(&'a str, Vec<Item<'a>>), Error> {
+        let (name, kind) = self.head()?;
+        if kind != Kind::Structure {
+            return Err(self.lexer.data("the document is not a structure"));
+        }
+        if matches!(name, "Message") {
+            self.dialect = Dialect::V4;
+        }
+        let fields = self.children(TTLV_DEPTH_MAX)?;
+        self.tail()?;
+        self.lexer.end()?;
+        Ok((name, fields))
+    }
+
+    /// Everything of an item before its value.
+    fn head(&mut self) -> Result<(&'a str, Kind), Error> {
+        let (mut tag, mut kind) = (None, None);
+        self.lexer.open_object()?;
+        loop {
+            match self.lexer.member()? {
+                Some("tag") if tag.is_none() => tag = Some(self.lexer.string()?),
+                Some("type") if kind.is_none() => kind = Some(self.kind()?),
+                Some("value") => break,
+                Some(name @ ("tag" | "type")) => {
+                    return Err(self.lexer.data(format!("duplicate field `{name}`")));
+                }
+                Some(_) => return Err(self.unknown_member()),
+                None => return Err(self.lexer.data("missing field `value`")),
+            }
+        }
+        let tag = tag.ok_or_else(|| self.lexer.data("missing field `tag`"))?;
+        if kind == Some(Kind::Structure) {
+            self.dialect = Dialect::V4;
+        }
+        Ok((tag, kind.unwrap_or(Kind::Structure)))
+    }
+
+    fn tail(&mut self) -> Result<(), Error> {
+        match self.lexer.member()? {
+            None => Ok(()),
+            Some("tag" | "type") => Err(self.lexer.data("`tag` and `type` must stand before `value`")),
+            Some(_) => Err(self.unknown_member()),
+        }
+    }
+
+    fn unknown_member(&self) -> Error {
+        self.lexer.data("unknown field, expected one of `tag`, `type`, `value`")
+    }
+
+    fn kind(&mut self) -> Result<Kind, Error> {
+        Ok(match self.lexer.string()? {
+            "Structure" => Kind::Structure,
+            "Integer" => Kind::Integer,
+            "LongInteger" => Kind::LongInteger,
+            "BigInteger" => Kind::BigInteger,
+            "Enumeration" => Kind::Enumeration,
+            "Boolean" => Kind::Boolean,
+            "TextString" => Kind::TextString,
+            "ByteString" => Kind::ByteString,
+            "DateTime" => Kind::DateTime,
+            "Interval" => Kind::Interval,
+            "DateTimeExtended" => Kind::DateTimeExtended,
+            _ => return Err(self.lexer.data("unknown type of item")),
+        })
+    }
+
+    fn children(&mut self, depth: usize) -> Result<Vec<Item<'a>>, Error> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(self.lexer.data("structures are nested too deep"));
+        };
+        let mut items = Vec::new();
+        self.lexer.open_array()?;
+        while self.lexer.element()? {
+            let (name, kind) = self.head()?;
+            self.items += 1;
+            if self.items > TTLV_ITEMS_MAX {
+                return Err(self.lexer.data("too many items"));
+            }
+            match Tag::from_name(name) {
+                Some(tag) => {
+                    if is_v4_spelling(tag, name) {
+                        self.dialect = Dialect::V4;
+                    }
+                    let value = self.value(tag, kind, depth)?;
+                    items.push(Item { tag, value });
+                }
+                None => self.lexer.skip()?,
+            }
+            self.tail()?;
+        }
+        Ok(items)
+    }
+
+    fn value(&mut self, tag: Tag, kind: Kind, depth: usize) -> Result<Value<'a>, Error> {
+        Ok(match kind {
+            Kind::Structure => Value::Structure(self.children(depth)?),
+            Kind::Integer => Value::Integer(self.integer()?),
+            Kind::LongInteger => Value::LongInteger(self.long_integer()?),
+            Kind::BigInteger => Value::BigInteger(Cow::Borrowed(self.big_integer()?)),
+            Kind::Enumeration => Value::Enumeration(self.enumeration(tag)?),
+            Kind::Boolean => Value::Boolean(self.lexer.boolean()?),
+            Kind::TextString => Value::Text(Cow::Borrowed(self.lexer.string()?)),
+            Kind::ByteString => Value::Bytes(Cow::Borrowed(self.bytes()?)),
+            Kind::DateTime => Value::DateTime(self.date_time()?),
+            Kind::Interval => match u32::try_from(self.long_integer()?) {
+                Ok(seconds) => Value::Interval(seconds),
+                Err(_) => return Err(self.lexer.data("an Interval has 32 bits")),
+            },
+            Kind::DateTimeExtended => Value::DateTimeExtended(self.long_integer()?),
+        })
+    }
+
+    /// A number, or `0x` and the digits of its two's complement.
+    fn integer(&mut self) -> Result<i32, Error> {
+        let value = match self.hex_number()? {
+            Some((value, digits)) if digits <= 8 => Some(value as u32 as i32),
+            Some((value, _)) => i32::try_from(value).ok(),
+            None => i32::try_from(self.lexer.integer()?).ok(),
+        };
+        value.ok_or_else(|| self.lexer.data("an Integer has 32 bits"))
+    }
+
+    fn long_integer(&mut self) -> Result<i64, Error> {
+        match self.hex_number()? {
+            Some((value, _)) => Ok(value),
+            None => self.lexer.integer(),
+        }
+    }
+
+    /// The bits that a string of `0x` and digits holds, and the count of the digits; `None` before what is no string.
+    fn hex_number(&mut self) -> Result<Option<(i64, usize)>, Error> {
+        if self.lexer.peek()? != b'"' {
+            return Ok(None);
+        }
+        match parse_hex_number(self.lexer.string()?) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.lexer.data("expected a number, or `0x` and hexadecimal digits")),
+        }
+    }
+
+    /// In V5 the digits are those of the two's complement, in V4 those of the magnitude. The place of `0x` is where the
+    /// zero byte goes that keeps a magnitude positive.
+    fn big_integer(&mut self) -> Result<&'a [u8], Error> {
+        let text = self.lexer.string_bytes()?;
+        let [b'0', prefix @ b'x', ..] = text else {
+            return Err(self.lexer.data("expected `0x` and hexadecimal digits"));
+        };
+        *prefix = b'0';
+        let odd = usize::from(!text.len().is_multiple_of(2));
+        let Some(bytes) = hex::decode_in_place(&mut text[odd..]) else {
+            return Err(self.lexer.data("expected `0x` and hexadecimal digits"));
+        };
+        let positive = match self.dialect {
+            Dialect::V4 => bytes.get(1).is_some_and(|&byte| byte < 0x80),
+            Dialect::V5 => bytes.len() > 1,
+        };
+        Ok(&bytes[usize::from(positive && odd == 0)..])
+    }
+
+    fn enumeration(&mut self, tag: Tag) -> Result<u32, Error> {
+        let code = match self.lexer.peek()? {
+            b'"' => {
+                let name = self.lexer.string()?;
+                match enumeration::of(tag) {
+                    _ if tag == Tag::ATTRIBUTE_REFERENCE => Tag::from_name(name).map(|tag| tag.0),
+                    Some(table) => table.code(name),
+                    None => None,
+                }
+                .or_else(|| parse_hex_number(name).and_then(|(value, _)| u32::try_from(value).ok()))
+            }
+            _ => u32::try_from(self.lexer.integer()?).ok(),
+        };
+        code.ok_or_else(|| {
+            self.lexer.data(format!("unknown value of the enumeration {}", tag.name().unwrap_or("?")))
+        })
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], Error> {
+        match hex::decode_in_place(self.lexer.string_bytes()?) {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.lexer.data("a ByteString is an even number of hexadecimal digits")),
+        }
+    }
+
+    fn date_time(&mut self) -> Result<Timestamp, Error> {
+        if self.lexer.peek()? != b'"' {
+            return self.lexer.integer().map(Timestamp::from_unix);
+        }
+        let text = self.lexer.string()?;
+        let seconds = || parse_hex_number(text).map(|(seconds, _)| Timestamp::from_unix(seconds));
+        Timestamp::parse_rfc3339(text)
+            .or_else(seconds)
+            .ok_or_else(|| self.lexer.data("a DateTime is an RFC 3339 date, or `0x` and hexadecimal digits"))
+    }
+}
+
+/// Whether only 4.9.1 writes `tag` as `name`.
+fn is_v4_spelling(tag: Tag, name: &str) -> bool {
+    match tag {
+        Tag::OBJECT => true,
+        Tag::ATTRIBUTE => name == "VendorAttributes",
+        Tag::IV_COUNTER_NONCE => name == "IvCounterNonce",
+        Tag::QLENGTH => name == "QLength",
+        _ => false,
+    }
+}
+
+/// `0x` and up to 16 digits, or up to 32 whose first 16 are zeros (128-bit dates of 4.9.1).
+fn parse_hex_number(text: &str) -> Option<(i64, usize)> {
+    let digits = text.strip_prefix("0x")?;
+    if digits.len() > 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let value = u128::from_str_radix(digits, 16).ok()?;
+    Some((u64::try_from(value).ok()? as i64, digits.len()))
+}
+
+/// A name out of a table needs no escapes.
+fn open_item(name: &'static str, out: &mut Vec<u8>) {
+    if out.last() == Some(&b'}') {
+        out.push(b',');
+    }
+    out.extend_from_slice(br#"{"tag":""#);
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'"');
+}
+
+fn write_decimal(value: i64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+fn write_hex_number(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0x");
+    hex::encode(bytes, out);
+}
+
+/// V4: the magnitude; V5: the two's complement in whole blocks of 8 bytes.
+fn write_big_integer(bytes: &[u8], dialect: Dialect, out: &mut Vec<u8>) {
+    match dialect {
+        Dialect::V4 => {
+            let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
+            write_hex_number(&bytes[zeros.min(bytes.len().saturating_sub(1))..], out);
+        }
+        Dialect::V5 => {
+            let sign = if bytes.first().is_some_and(|&byte| byte >= 0x80) { 0xFF } else { 0 };
+            let padding = bytes.len().next_multiple_of(8).max(8) - bytes.len();
+            write_hex_number(&[sign; 8][..padding], out);
+            hex::encode(bytes, out);
+        }
+    }
+}
+
+fn write_enumeration(tag: Tag, code: u32, out: &mut Vec<u8>) {
+    let name = match enumeration::of(tag) {
+        _ if tag == Tag::ATTRIBUTE_REFERENCE => Tag(code).name(),
+        Some(table) => table.name(code),
+        None => None,
+    };
+    out.push(b'"');
+    match name {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        None => write_hex_number(&code.to_be_bytes(), out),
+    }
+    out.push(b'"');
+}

@@ -1,0 +1,111 @@
+//! Grants: the owner of an object lets others, or everybody, do some operations on it.
+#![forbid(unsafe_code)]
+
+use super::attributes;
+use super::object::Object;
+use super::policy::{EVERYBODY, Principal};
+use super::refusal::{Failure, Refusal};
+use super::rights::Rights;
+use super::state::State;
+use super::view::{Change, Changes, View};
+use crate::limits;
+use crate::time::Timestamp;
+use crate::wire::ttlv::Item;
+use std::collections::BTreeMap;
+
+/// Adds or takes away rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Adds.
+    Grant,
+    /// Takes away.
+    Revoke,
+}
+
+/// Changes what `user` may do on the object `uid`; only its owner may ask.
+pub fn change(
+    view: &dyn View,
+    principal: &Principal,
+    direction: Direction,
+    uid: &str,
+    user: &str,
+    rights: Rights,
+) -> Result<Changes, Failure> {
+    if user.is_empty() || user.len() > limits::NAME_BYTES_MAX || user.contains(char::is_control) {
+        let text = format!("a user_id has 1 to {} bytes and no control characters", limits::NAME_BYTES_MAX);
+        return Err(Refusal::InvalidRequest(text).into());
+    }
+    owned(view, principal, uid)?;
+    if user == principal.0 {
+        let text = match direction {
+            Direction::Grant => "You can't grant yourself, you have already all rights on your own objects",
+            Direction::Revoke => "You can't revoke yourself, you should keep all rights on your own objects",
+        };
+        return Err(Refusal::AccessDenied(text.into()).into());
+    }
+    let before = view.granted(uid, user)?;
+    let after = match direction {
+        Direction::Grant => before.with(rights),
+        Direction::Revoke => before.without(rights),
+    };
+    if after == before {
+        return Ok(Changes::new());
+    }
+    Ok(vec![Change::Grant { uid: uid.to_owned(), user: user.to_owned(), rights: after }])
+}
+
+/// Who may do what on the object `uid`, by user; only its owner may ask.
+pub fn list(view: &dyn View, principal: &Principal, uid: &str) -> Result<Vec<(String, Rights)>, Failure> {
+    owned(view, principal, uid)?;
+    Ok(view.grants_on(uid)?)
+}
+
+fn owned(view: &dyn View, principal: &Principal, uid: &str) -> Result<Object, Failure> {
+    match view.object(uid)? {
+        Some(object) if object.owner == principal.0 => Ok(object),
+        _ => {
+            let text = format!("Object with uid `{uid}` is not owned by owner `{}`", principal.0);
+            Err(Refusal::AccessDenied(text).into())
+        }
+    }
+}
+
+/// Shows every object of the principal, oldest first: state and attributes.
+pub fn each_owned(
+    view: &dyn View,
+    principal: &Principal,
+    now: Timestamp,
+    show: &mut dyn FnMut(&str, State, &[Item<'_>]),
+) -> Result<(), Failure> {
+    for uid in view.owned_by(&principal.0, limits::LOCATED_MAX)? {
+        if let Some(object) = view.object(&uid)? {
+            show(&uid, object.state_at(now), &attributes::list(&object, now)?);
+        }
+    }
+    Ok(())
+}
+
+/// Shows every object of others on which the principal, by name or as everybody, may do something: owner, state, rights.
+pub fn each_obtained(
+    view: &dyn View,
+    principal: &Principal,
+    now: Timestamp,
+    show: &mut dyn FnMut(&str, &str, State, Rights),
+) -> Result<(), Failure> {
+    let mut obtained: BTreeMap<String, Rights> = BTreeMap::new();
+    for user in [principal.0.as_str(), EVERYBODY] {
+        for (uid, rights) in view.grants_to(user, limits::LOCATED_MAX)? {
+            let all = obtained.entry(uid).or_default();
+            *all = all.with(rights);
+        }
+    }
+    for (uid, rights) in obtained {
+        match view.object(&uid)? {
+            Some(object) if object.owner != principal.0 => {
+                show(&uid, &object.owner, object.state_at(now), rights);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Export (KMIP 2.1 section 6.1.18): an object in any state, with its material and attributes.
+#![forbid(unsafe_code)]
+
+use super::super::fields::Fields;
+use super::super::refusal::{Failure, Refusal};
+use super::super::retrieval::{self, Form, Retrieved};
+use super::super::rights::Rights;
+use super::super::target::Target;
+use super::super::view::Changes;
+use super::{Context, Effect, Operation};
+use crate::entropy::Entropy;
+use crate::wire::kmip::dialect::Dialect;
+use crate::wire::ttlv::{Item, Tag};
+
+/// The request.
+pub struct Export<'r> {
+    target: Target<'r>,
+    form: Form,
+}
+
+impl<'r> Operation<'r> for Export<'r> {
+    const NAME: &'static str = "Export";
+    const EFFECT: Effect = Effect::Reads;
+    type Found = Retrieved;
+
+    fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
+        Ok(Export { target: Target::decode(fields)?, form: Form::decode(fields, dialect)? })
+    }
+
+    fn execute(&mut self, context: &Context<'_>) -> Result<(Retrieved, Changes), Failure> {
+        let found = retrieval::retrieve(&self.target, context, "Export", Rights::EXPORT, |_| true)?;
+        Ok((found, Changes::new()))
+    }
+
+    fn finish(
+        self,
+        found: Retrieved,
+        _entropy: &mut dyn Entropy,
+        reply: &mut dyn FnMut(&[Item<'_>]),
+    ) -> Result<(), Failure> {
+        let attributes = found.attributes(self.form)?;
+        let listed = Item::structure(Tag::ATTRIBUTES, attributes.clone());
+        reply(&[found.object_type(), found.unique_identifier(), listed, found.object(self.form, attributes)]);
+        Ok(())
+    }
+}

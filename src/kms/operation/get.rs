@@ -1,0 +1,51 @@
+//! Get (KMIP 2.1 section 6.1.20): an object in use, with its material.
+#![forbid(unsafe_code)]
+
+use super::super::fields::Fields;
+use super::super::refusal::{Failure, Refusal};
+use super::super::retrieval::{self, Form, Retrieved};
+use super::super::rights::Rights;
+use super::super::state::State;
+use super::super::target::Target;
+use super::super::view::Changes;
+use super::{Context, Effect, Operation};
+use crate::entropy::Entropy;
+use crate::wire::kmip::dialect::Dialect;
+use crate::wire::ttlv::Item;
+
+/// The request.
+pub struct Get<'r> {
+    target: Target<'r>,
+    form: Form,
+}
+
+impl<'r> Operation<'r> for Get<'r> {
+    const NAME: &'static str = "Get";
+    const EFFECT: Effect = Effect::Reads;
+    type Found = Retrieved;
+
+    fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
+        Ok(Get { target: Target::decode(fields)?, form: Form::decode(fields, dialect)? })
+    }
+
+    fn execute(&mut self, context: &Context<'_>) -> Result<(Retrieved, Changes), Failure> {
+        let readable = |state| match context.dialect {
+            Dialect::V4 => state == State::Active,
+            Dialect::V5 => matches!(state, State::PreActive | State::Active),
+        };
+        let found = retrieval::retrieve(&self.target, context, "Get", Rights::GET, readable)?;
+        Ok((found, Changes::new()))
+    }
+
+    fn finish(
+        self,
+        found: Retrieved,
+        _entropy: &mut dyn Entropy,
+        reply: &mut dyn FnMut(&[Item<'_>]),
+    ) -> Result<(), Failure> {
+        let attributes = found.attributes(self.form)?;
+        reply(&[found.object_type(), found.unique_identifier(), found.object(self.form, attributes)]);
+        Ok(())
+    }
+}
+

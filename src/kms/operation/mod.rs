@@ -1,0 +1,156 @@
+//! The operations of KMIP, one file each. A new one is a file with an `impl Operation` and a line in the table below.
+#![forbid(unsafe_code)]
+
+use super::fields::Fields;
+use super::policy::Principal;
+use super::refusal::{Failure, Refusal};
+use super::view::{Changes, View};
+use crate::entropy::Entropy;
+use crate::time::Timestamp;
+use crate::wire::kmip::dialect::Dialect;
+use crate::wire::ttlv::Item;
+
+/// What an operation does to the store, which decides where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Reads a few objects.
+    Reads,
+    /// Reads many objects.
+    Scans,
+    /// Changes something.
+    Writes,
+}
+
+/// What a decision may look at.
+pub struct Context<'c> {
+    /// The store.
+    pub view: &'c dyn View,
+    /// Who asks.
+    pub principal: &'c Principal,
+    /// When.
+    pub now: Timestamp,
+    /// Whose rules apply where they differ.
+    pub dialect: Dialect,
+}
+
+/// One operation of KMIP (KMIP 2.1 section 6), in the order of its stages. A request never goes back to a stage.
+pub trait Operation<'r>: Sized {
+    /// KMIP's name, the root tag of the request.
+    const NAME: &'static str;
+    /// What it does to the store.
+    const EFFECT: Effect;
+    /// What `execute` found, for `finish`.
+    type Found;
+
+    /// Reads the request.
+    fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal>;
+
+    /// Makes what needs randomness: identifiers, keys. Sees no store.
+    fn prepare(&mut self, _entropy: &mut dyn Entropy, _now: Timestamp) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    /// Decides. Sees the store, draws nothing. What it answers with changes is committed before `finish`.
+    fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure>;
+
+    /// Does the cryptography whose result is only sent, and answers through `reply` exactly once. Sees no store.
+    fn finish(
+        self,
+        found: Self::Found,
+        entropy: &mut dyn Entropy,
+        reply: &mut dyn FnMut(&[Item<'_>]),
+    ) -> Result<(), Failure>;
+}
+
+macro_rules! operations {
+    ($($module:ident $name:ident,)*) => {
+        $(mod $module;)*
+
+        /// A decoded request.
+        pub enum Request<'r> {
+            $(#[doc = concat!("KMIP's ", stringify!($name), ".")] $name($module::$name<'r>),)*
+        }
+
+        /// A decided request, with what it found.
+        pub enum Decided<'r> {
+            $(#[doc = concat!("KMIP's ", stringify!($name), ".")]
+            $name($module::$name<'r>, <$module::$name<'r> as Operation<'r>>::Found),)*
+        }
+
+        impl<'r> Request<'r> {
+            /// What the operation called `name` does to the store; `None` if there is no such operation.
+            pub fn effect_of(name: &str) -> Option<Effect> {
+                $(if name == <$module::$name<'_> as Operation<'_>>::NAME {
+                    return Some(<$module::$name<'_> as Operation<'_>>::EFFECT);
+                })*
+                None
+            }
+
+            /// Reads the request for the operation called `name`.
+            pub fn decode(name: &str, items: &'r [Item<'r>], dialect: Dialect) -> Result<Request<'r>, Refusal> {
+                $(if name == <$module::$name<'r> as Operation<'r>>::NAME {
+                    let fields = Fields::new(<$module::$name<'r> as Operation<'r>>::NAME, items);
+                    return $module::$name::decode(fields, dialect).map(Request::$name);
+                })*
+                Err(Refusal::UnknownOperation(name.to_owned()))
+            }
+
+            /// See [`Operation::EFFECT`].
+            pub fn effect(&self) -> Effect {
+                match self {
+                    $(Request::$name(_) => <$module::$name<'r> as Operation<'r>>::EFFECT,)*
+                }
+            }
+
+            /// See [`Operation::prepare`].
+            pub fn prepare(&mut self, entropy: &mut dyn Entropy, now: Timestamp) -> Result<(), Refusal> {
+                match self {
+                    $(Request::$name(operation) => operation.prepare(entropy, now),)*
+                }
+            }
+
+            /// See [`Operation::execute`].
+            pub fn execute(self, context: &Context<'_>) -> Result<(Decided<'r>, Changes), Failure> {
+                match self {
+                    $(Request::$name(mut operation) => {
+                        let (found, changes) = operation.execute(context)?;
+                        debug_assert!(
+                            changes.is_empty() || <$module::$name<'r> as Operation<'r>>::EFFECT == Effect::Writes,
+                            "only an operation that says so writes"
+                        );
+                        Ok((Decided::$name(operation, found), changes))
+                    })*
+                }
+            }
+        }
+
+        impl Decided<'_> {
+            /// See [`Operation::finish`]; `reply` is given the root tag of the answer and its fields.
+            pub fn finish(
+                self,
+                entropy: &mut dyn Entropy,
+                reply: &mut dyn FnMut(&'static str, &[Item<'_>]),
+            ) -> Result<(), Failure> {
+                match self {
+                    $(Decided::$name(operation, found) => operation.finish(found, entropy, &mut |items| {
+                        reply(concat!(stringify!($name), "Response"), items);
+                    }),)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    create Create,
+    import Import,
+    get Get,
+    export Export,
+    get_attributes GetAttributes,
+    locate Locate,
+    encrypt Encrypt,
+    decrypt Decrypt,
+    activate Activate,
+    revoke Revoke,
+    destroy Destroy,
+}

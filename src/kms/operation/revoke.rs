@@ -1,0 +1,104 @@
+//! Revoke (KMIP 2.1 section 6.1.44): an object is not to be used any more, or is known to somebody else.
+#![forbid(unsafe_code)]
+
+use super::super::attributes;
+use super::super::fields::Fields;
+use super::super::refusal::{Failure, Refusal};
+use super::super::rights::Rights;
+use super::super::state::State;
+use super::super::target::Target;
+use super::super::view::{Change, Changes};
+use super::{Context, Effect, Operation};
+use crate::entropy::Entropy;
+use crate::limits;
+use crate::time::Timestamp;
+use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::enumeration::revocation_reason_code;
+use crate::wire::ttlv::{Item, Tag};
+
+/// The request.
+pub struct Revoke<'r> {
+    target: Target<'r>,
+    code: u32,
+    message: Option<&'r str>,
+    compromised_on: Option<Timestamp>,
+}
+
+impl<'r> Operation<'r> for Revoke<'r> {
+    const NAME: &'static str = "Revoke";
+    const EFFECT: Effect = Effect::Writes;
+    type Found = ();
+
+    fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
+        let reason = fields.structure(Tag::REVOCATION_REASON)?;
+        let reason = fields.required(Tag::REVOCATION_REASON, reason)?;
+        let revoke = Revoke {
+            target: Target::decode(fields)?,
+            code: reason
+                .enumeration(Tag::REVOCATION_REASON_CODE)?
+                .unwrap_or(revocation_reason_code::UNSPECIFIED),
+            message: reason.text(Tag::REVOCATION_MESSAGE)?,
+            compromised_on: fields.date(Tag::COMPROMISE_OCCURRENCE_DATE)?,
+        };
+        if revoke.message.is_some_and(|message| message.len() > limits::NAME_BYTES_MAX) {
+            return Err(reason.refuse(Tag::REVOCATION_MESSAGE, "is too long"));
+        }
+        if dialect == Dialect::V4 && revoke.is_compromise() && revoke.compromised_on.is_none() {
+            return Err(Refusal::invalid("A compromise date must be supplied in case of compromised object"));
+        }
+        Ok(revoke)
+    }
+
+    fn execute(&mut self, context: &Context<'_>) -> Result<((), Changes), Failure> {
+        let mut found = self.target.resolve(context, Rights::REVOKE)?;
+        if context.dialect == Dialect::V4 {
+            found.retain(|f| matches!(f.object().state_at(context.now), State::PreActive | State::Active));
+        }
+        if found.is_empty() {
+            return Err(Refusal::NotFound { uid: self.target.text.to_owned() }.into());
+        }
+        let mut changes = Changes::new();
+        for authorized in found {
+            let mut object = authorized.into_object();
+            // What is revoked already stays as it is, with its first reason.
+            let Some(state) = object.state_at(context.now).revoked(self.is_compromise()) else { continue };
+            object.state = state;
+            attributes::set(&mut object, self.attributes(context.now), context.now)?;
+            changes.push(Change::Replace(object));
+        }
+        Ok(((), changes))
+    }
+
+    fn finish(
+        self,
+        (): (),
+        _entropy: &mut dyn Entropy,
+        reply: &mut dyn FnMut(&[Item<'_>]),
+    ) -> Result<(), Failure> {
+        reply(&[self.target.echo()]);
+        Ok(())
+    }
+}
+
+impl Revoke<'_> {
+    fn is_compromise(&self) -> bool {
+        matches!(self.code, revocation_reason_code::KEY_COMPROMISE | revocation_reason_code::CA_COMPROMISE)
+    }
+
+    /// The attributes that tell of the revocation.
+    fn attributes(&self, now: Timestamp) -> Vec<Item<'_>> {
+        let mut reason =
+            vec![Item::enumeration(Tag::REVOCATION_REASON_CODE, self.code)];
+        reason.extend(
+            self.message.map(|text| Item::text(Tag::REVOCATION_MESSAGE, text)),
+        );
+        let mut items = vec![Item::structure(Tag::REVOCATION_REASON, reason)];
+        if self.is_compromise() {
+            items.push(Item::date_time(Tag::COMPROMISE_DATE, now));
+            items.push(Item::date_time(Tag::COMPROMISE_OCCURRENCE_DATE, self.compromised_on.unwrap_or(now)));
+        } else {
+            items.push(Item::date_time(Tag::DEACTIVATION_DATE, now));
+        }
+        items
+    }
+}

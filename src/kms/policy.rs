@@ -1,0 +1,82 @@
+//! The one door: who may do what with an object. [`authorise`] is the only maker of [`Authorized`], and only an
+//! [`Authorized`] object shows its material to an operation.
+#![forbid(unsafe_code)]
+
+use super::object::Object;
+use super::rights::Rights;
+use super::view::View;
+use crate::store::StoreError;
+
+/// Who asks: a user name, from the one table of identities (certificates and tokens, or the default user).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal(pub String);
+
+/// The user name that stands for everybody in grants.
+pub const EVERYBODY: &str = "*";
+
+/// Proof that the principal may do what was asked with this object.
+pub struct Authorized {
+    object: Object,
+}
+
+impl Authorized {
+    /// The object.
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// Its key bytes.
+    pub fn material(&self) -> &[u8] {
+        self.object.material.expose()
+    }
+
+    /// The object, to be changed and put back.
+    pub fn into_object(self) -> Object {
+        self.object
+    }
+}
+
+/// Lets the owner do everything, and others what they or everybody were granted. `None` is "no": it must look as if the
+/// object did not exist.
+#[must_use = "an object that is not authorised must not be used"]
+pub fn authorise(
+    view: &dyn View,
+    principal: &Principal,
+    object: Object,
+    right: Rights,
+) -> Result<Option<Authorized>, StoreError> {
+    if object.owner == principal.0 {
+        return Ok(Some(Authorized { object }));
+    }
+    let granted = view.granted(&object.uid, &principal.0)?.with(view.granted(&object.uid, EVERYBODY)?);
+    Ok(implied(granted).include(right).then_some(Authorized { object }))
+}
+
+/// What a grant implies: who may get a key has its bytes, and so all that can be done with bytes alone; who may do
+/// anything may read the attributes.
+fn implied(granted: Rights) -> Rights {
+    let mut rights = granted;
+    if rights.include(Rights::GET) {
+        rights = rights.with(Rights::EXPORT).with(Rights::ENCRYPT).with(Rights::DECRYPT);
+    }
+    if !rights.is_empty() {
+        rights = rights.with(Rights::GET_ATTRIBUTES);
+    }
+    rights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_implies_what_the_bytes_allow_and_no_more() {
+        assert!(implied(Rights::NONE).is_empty());
+        let get = implied(Rights::GET);
+        assert!(get.include(Rights::ENCRYPT) && get.include(Rights::GET_ATTRIBUTES));
+        assert!(!get.include(Rights::REVOKE) && !get.include(Rights::DESTROY));
+        let encrypt = implied(Rights::ENCRYPT);
+        assert!(encrypt.include(Rights::GET_ATTRIBUTES));
+        assert!(!encrypt.include(Rights::GET) && !encrypt.include(Rights::DECRYPT));
+    }
+}

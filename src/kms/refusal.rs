@@ -1,0 +1,224 @@
+//! Why a request is refused, and how each dialect of clients is told. Clients print these texts.
+#![forbid(unsafe_code)]
+
+use super::state::State;
+use crate::store::StoreError;
+use crate::wire::kmip::dialect::Dialect;
+
+/// A request that is answered "no". Whoever may not see an object is told the same as if it were not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such object, or none that this user may see.
+    NotFound {
+        /// As the request named it.
+        uid: String,
+    },
+    /// The same, for a key that was to be used.
+    KeyNotFound {
+        /// Encrypt, Decrypt..
+        operation: &'static str,
+        /// As the request named it.
+        uid: String,
+    },
+    /// The object's state forbids to read or change it.
+    WrongState {
+        /// The object.
+        uid: String,
+        /// Its state.
+        state: State,
+    },
+    /// The key's state forbids to use it.
+    StateForbids {
+        /// Encrypt, Decrypt..
+        operation: &'static str,
+        /// The key.
+        uid: String,
+        /// Its state.
+        state: State,
+        /// The states that would do.
+        allowed: &'static str,
+    },
+    /// The key's usage mask forbids to use it.
+    MaskForbids {
+        /// Encrypt, Decrypt..
+        operation: &'static str,
+        /// The key.
+        uid: String,
+    },
+    /// Activate of what is not pre-active.
+    NotPreActive {
+        /// The object.
+        uid: String,
+        /// Its state.
+        state: State,
+    },
+    /// Destroy of what is active.
+    StillActive {
+        /// The object.
+        uid: String,
+    },
+    /// The unique identifier is taken.
+    AlreadyExists,
+    /// A sensitive object leaves the server only wrapped.
+    Sensitive,
+    /// The tags name several objects.
+    Ambiguous {
+        /// Get, Encrypt..
+        operation: &'static str,
+        /// As the request named them.
+        target: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// No unique identifier.
+    PlaceHolder,
+    /// Not the owner, or no identity.
+    AccessDenied(String),
+    /// The ciphertext, its tag, nonce or additional data are not what was encrypted with this key.
+    NotGenuine,
+    /// The request contradicts itself or KMIP.
+    InvalidRequest(String),
+    /// Legal, but not done here.
+    NotSupported(String),
+    /// No such operation.
+    UnknownOperation(String),
+}
+
+/// Why there is no answer: refused, or the store failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The answer is "no".
+    Refused(Refusal),
+    /// There is no answer; the peer is not told why.
+    Store(StoreError),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        Failure::Refused(refusal)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Store(error)
+    }
+}
+
+impl Refusal {
+    /// An [`Refusal::InvalidRequest`] with this text.
+    pub fn invalid(text: impl Into<String>) -> Refusal {
+        Refusal::InvalidRequest(text.into())
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::AccessDenied(_) => 401,
+            Refusal::UnknownOperation(_) => 404,
+            _ => 422,
+        }
+    }
+
+    /// The text of the answer. Clients of 4.9.1 know no states: what is in the wrong one is not found.
+    pub fn text(&self, dialect: Dialect) -> String {
+        match dialect {
+            Dialect::V4 => self.text_v4(),
+            Dialect::V5 => self.text_v5(),
+        }
+    }
+
+    fn text_v4(&self) -> String {
+        match self {
+            Refusal::NotFound { uid }
+            | Refusal::KeyNotFound { uid, .. }
+            | Refusal::WrongState { uid, .. }
+            | Refusal::StateForbids { uid, .. } => format!("Item_Not_Found: {uid}"),
+            Refusal::StillActive { uid } => {
+                format!(
+                    "Invalid Request: Object with unique identifier: {uid} is active. It must be revoked first"
+                )
+            }
+            Refusal::Ambiguous { operation: "Encrypt" | "Decrypt", target, .. } => {
+                format!("Invalid Request: get: too many objects for key {target}")
+            }
+            Refusal::Ambiguous { target, .. } => {
+                format!("Invalid Request: get: too many active objects for {target}")
+            }
+            Refusal::UnknownOperation(name) => format!("Not Supported route: Operation: {name}"),
+            Refusal::NotGenuine => format!("Cryptographic error: {NOT_GENUINE}"),
+            _ => self.text_v5(),
+        }
+    }
+
+    fn text_v5(&self) -> String {
+        match self {
+            Refusal::NotFound { uid } => format!("Object_Not_Found: object not found for identifier {uid}"),
+            Refusal::KeyNotFound { operation, uid } => {
+                format!("Item not found: {operation}: key id: {uid}, not found")
+            }
+            Refusal::WrongState { state, .. } if state.is_destroyed() => "Object_Destroyed: DENIED".into(),
+            Refusal::WrongState { .. } | Refusal::StillActive { .. } => {
+                "Wrong_Key_Lifecycle_State: DENIED".into()
+            }
+            Refusal::StateForbids { operation, uid, state, allowed } => format!(
+                "Permission_Denied: {operation}: key {uid} is in state {} but operation requires one of [{allowed}]",
+                state.name()
+            ),
+            Refusal::MaskForbids { operation, uid } => {
+                format!(
+                    "Incompatible_Cryptographic_Usage_Mask: {operation}: the usage mask of key {uid} forbids it"
+                )
+            }
+            Refusal::NotPreActive { uid, state } => format!(
+                "Wrong_Key_Lifecycle_State: Activate: Object {uid} is already in {} state",
+                state.name()
+            ),
+            Refusal::AlreadyExists => {
+                "Database Error: Ext. store error: one or more objects already exist".into()
+            }
+            Refusal::Sensitive => "Sensitive: DENIED".into(),
+            Refusal::Ambiguous { operation, target, found } => format!(
+                "Invalid Request: {operation}: identifier '{target}' resolves to {found} valid keys; \
+                 use a unique identifier"
+            ),
+            Refusal::PlaceHolder => "This KMIP server does not yet support place holder id".into(),
+            Refusal::AccessDenied(text) => format!("Access denied: {text}"),
+            Refusal::NotGenuine => format!("Cryptographic_Failure: {NOT_GENUINE}"),
+            Refusal::InvalidRequest(text) => format!("Invalid Request: {text}"),
+            Refusal::NotSupported(text) => format!("Not Supported: {text}"),
+            Refusal::UnknownOperation(name) => format!("Route not supported: Operation: {name}"),
+        }
+    }
+}
+
+const NOT_GENUINE: &str = "decryption failed: the data, nonce, additional data or authentication tag is not what was encrypted with this key";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dialect_is_told_in_its_own_words() {
+        let missing = Refusal::NotFound { uid: "nosuch".into() };
+        assert_eq!(missing.text(Dialect::V4), "Item_Not_Found: nosuch");
+        assert_eq!(missing.text(Dialect::V5), "Object_Not_Found: object not found for identifier nosuch");
+        let revoked = Refusal::StateForbids {
+            operation: "Encrypt",
+            uid: "k1".into(),
+            state: State::Deactivated,
+            allowed: "Active",
+        };
+        assert_eq!(revoked.text(Dialect::V4), "Item_Not_Found: k1");
+        assert_eq!(
+            revoked.text(Dialect::V5),
+            "Permission_Denied: Encrypt: key k1 is in state Deactivated but operation requires one of [Active]"
+        );
+        let unknown = Refusal::UnknownOperation("Foo".into());
+        assert_eq!(
+            (unknown.status(), unknown.text(Dialect::V4)),
+            (404, "Not Supported route: Operation: Foo".into())
+        );
+        assert_eq!(unknown.text(Dialect::V5), "Route not supported: Operation: Foo");
+    }
+}

@@ -1,0 +1,355 @@
+//! A request on its way: decode, prepare, execute, commit, finish, encode. It only moves forward.
+//!
+//! The same stages serve a read in place, a scan in the bulk lane and a batch of writes in the store lane; [`place`]
+//! decides which.
+#![forbid(unsafe_code)]
+
+use crate::entropy::Entropy;
+use crate::job::Lane;
+use crate::kms::access::{self, Direction};
+use crate::kms::operation::{Context, Decided, Effect, Request};
+use crate::kms::policy::Principal;
+use crate::kms::refusal::{Failure, Refusal};
+use crate::kms::rights::Rights;
+use crate::kms::view::{Changes, View};
+use crate::limits;
+use crate::store::{Store, StoreError};
+use crate::time::Timestamp;
+use crate::wire::access as wire_access;
+use crate::wire::kmip::dialect::{self, DecodeError, Dialect};
+use crate::wire::listing;
+use zeroize::Zeroizing;
+
+/// What a request that needs the store is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `POST /kmip/2_1`: the operation is in the body.
+    Kmip,
+    /// `POST /access/grant` and `/access/revoke`.
+    ChangeAccess(Direction),
+    /// `GET /access/list/{uid}`.
+    ListAccess(String),
+    /// `GET /access/owned`.
+    ListOwned,
+    /// `GET /access/obtained`.
+    ListObtained,
+}
+
+/// Who asks, and when.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// Who.
+    pub principal: Principal,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A request that owns all that it needs, to be answered in a lane.
+pub struct Call {
+    /// What it is about.
+    pub endpoint: Endpoint,
+    /// Who asks.
+    pub asker: Asker,
+    /// The body of the request.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// Status and type of an answer whose body was written elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The media type of the body.
+    pub content_type: &'static str,
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Answer {
+    const OK: Answer = Answer { status: 200, content_type: JSON };
+}
+
+/// Where a request is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At once.
+    Here,
+    /// In a lane.
+    Lane(Lane),
+}
+
+/// Decides where a request is answered: writes wait for the disk; scans, large bodies and identifiers by tags (a string
+/// that begins with `[`, perhaps escaped) may take long.
+pub fn place(endpoint: &Endpoint, body: &[u8]) -> Place {
+    match endpoint {
+        Endpoint::ChangeAccess(_) => Place::Lane(Lane::Store),
+        Endpoint::ListAccess(_) => Place::Here,
+        Endpoint::ListOwned | Endpoint::ListObtained => Place::Lane(Lane::Bulk),
+        Endpoint::Kmip => match dialect::root(body).and_then(Request::effect_of) {
+            Some(Effect::Writes) => Place::Lane(Lane::Store),
+            Some(Effect::Scans) => Place::Lane(Lane::Bulk),
+            Some(Effect::Reads) if body.len() > limits::INLINE_BODY_BYTES_MAX || may_name_tags(body) => {
+                Place::Lane(Lane::Bulk)
+            }
+            Some(Effect::Reads) | None => Place::Here,
+        },
+    }
+}
+
+fn may_name_tags(body: &[u8]) -> bool {
+    body.windows(2).any(|pair| pair == b"\"[" || pair == b"\\u")
+}
+
+/// Answers a request that changes nothing; the body of the answer is appended to `out`.
+pub fn read(
+    endpoint: &Endpoint,
+    asker: &Asker,
+    body: &mut [u8],
+    view: &dyn View,
+    entropy: &mut dyn Entropy,
+    out: &mut Vec<u8>,
+) -> Result<Answer, StoreError> {
+    let decoded = decode(endpoint, body);
+    let mut stages = || -> Result<Answer, Stop> {
+        let decoded = decoded.as_ref().map_err(Stop::told)?;
+        let command = Command::prepare(decoded, entropy, asker.now)?;
+        let (outcome, changes) = command.execute(view, asker)?;
+        if !changes.is_empty() {
+            // `place` looks at the name that the decoder sees; should they ever differ, nothing is written unseen.
+            return Err(Stop::refused(&Refusal::invalid("the tag must come first in the document"), Dialect::V5));
+        }
+        outcome.finish(entropy, out)
+    };
+    answer_or_stop(stages(), out)
+}
+
+/// Answers requests that change something, all in one durable transaction. A request that is refused contributes
+/// nothing and disturbs no other. An error means that none has changed anything.
+pub fn write(
+    calls: &mut [Call],
+    store: &dyn Store,
+    entropy: &mut dyn Entropy,
+) -> Result<Vec<(Answer, Zeroizing<Vec<u8>>)>, StoreError> {
+    let (mut decoded, mut askers) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
+    for Call { endpoint, asker, body } in calls {
+        decoded.push(decode(endpoint, body));
+        askers.push(&*asker);
+    }
+    let mut prepared = Vec::with_capacity(decoded.len());
+    for (decoded, asker) in decoded.iter().zip(&askers) {
+        let decoded = decoded.as_ref().map_err(Stop::told);
+        prepared.push(decoded.and_then(|decoded| Command::prepare(decoded, entropy, asker.now)));
+    }
+    let mut outcomes = Vec::with_capacity(prepared.len());
+    let mut prepared = prepared.into_iter().zip(&askers);
+    store.transact(&mut |transaction| {
+        for (command, asker) in prepared.by_ref() {
+            let executed = command.and_then(|command| command.execute(&*transaction, asker));
+            outcomes.push(match executed {
+                Ok((outcome, changes)) => {
+                    transaction.apply(changes)?;
+                    Ok(outcome)
+                }
+                Err(Stop::Store(error)) => return Err(error),
+                Err(told) => Err(told),
+            });
+        }
+        Ok(())
+    })?;
+    let mut answers = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        let mut out = Zeroizing::new(Vec::new());
+        let finished = outcome.and_then(|outcome| outcome.finish(entropy, &mut out));
+        answers.push((answer_or_stop(finished, &mut out)?, out));
+    }
+    Ok(answers)
+}
+
+/// Why a request goes no further: an answer is due, or the store failed.
+enum Stop {
+    Told { status: u16, text: String },
+    Store(StoreError),
+}
+
+impl Stop {
+    fn refused(refusal: &Refusal, dialect: Dialect) -> Stop {
+        Stop::Told { status: refusal.status(), text: refusal.text(dialect) }
+    }
+
+    fn failed(failure: Failure, dialect: Dialect) -> Stop {
+        match failure {
+            Failure::Refused(refusal) => Stop::refused(&refusal, dialect),
+            Failure::Store(error) => Stop::Store(error),
+        }
+    }
+
+    fn told(answer: &(u16, String)) -> Stop {
+        Stop::Told { status: answer.0, text: answer.1.clone() }
+    }
+}
+
+fn answer_or_stop(result: Result<Answer, Stop>, out: &mut Vec<u8>) -> Result<Answer, StoreError> {
+    match result {
+        Ok(answer) => Ok(answer),
+        Err(Stop::Told { status, text }) => {
+            out.extend_from_slice(text.as_bytes());
+            Ok(Answer { status, content_type: TEXT })
+        }
+        Err(Stop::Store(error)) => Err(error),
+    }
+}
+
+/// A body that was read.
+enum Decoded<'b> {
+    Kmip(dialect::Request<'b>),
+    ChangeAccess(Direction, wire_access::AccessRequest<'b>),
+    ListAccess(&'b str),
+    ListOwned,
+    ListObtained,
+}
+
+/// The first stage. An error is the status and text of the answer.
+fn decode<'b>(endpoint: &'b Endpoint, body: &'b mut [u8]) -> Result<Decoded<'b>, (u16, String)> {
+    match endpoint {
+        Endpoint::Kmip => {
+            let is_jwe = body.starts_with(b"ey");
+            dialect::decode(body).map(Decoded::Kmip).map_err(|error| (422, not_kmip(error, is_jwe)))
+        }
+        Endpoint::ChangeAccess(direction) => match wire_access::parse(body) {
+            Ok(request) => Ok(Decoded::ChangeAccess(*direction, request)),
+            Err(text) => Err((400, format!("Json deserialize error: {text}"))),
+        },
+        Endpoint::ListAccess(uid) => Ok(Decoded::ListAccess(uid)),
+        Endpoint::ListOwned => Ok(Decoded::ListOwned),
+        Endpoint::ListObtained => Ok(Decoded::ListObtained),
+    }
+}
+
+fn not_kmip(error: DecodeError, is_jwe: bool) -> String {
+    match error {
+        DecodeError::NotJson(_) if is_jwe => "Not Supported: this server doesn't support JWE encryption".into(),
+        DecodeError::NotJson(reason) => format!("Invalid Request: {reason}"),
+        DecodeError::NotTtlv { dialect: Dialect::V4, reason } => format!("Codec_Error: {reason}"),
+        DecodeError::NotTtlv { dialect: Dialect::V5, reason } => format!("Invalid Request: {reason}"),
+    }
+}
+
+/// A request that is ready to be decided.
+enum Command<'b> {
+    Kmip(Request<'b>, Dialect),
+    ChangeAccess { direction: Direction, uid: Option<&'b str>, user: &'b str, rights: Rights },
+    ListAccess(&'b str),
+    ListOwned,
+    ListObtained,
+}
+
+impl<'b> Command<'b> {
+    fn prepare(decoded: &'b Decoded<'b>, entropy: &mut dyn Entropy, now: Timestamp) -> Result<Command<'b>, Stop> {
+        Ok(match decoded {
+            Decoded::Kmip(document) => {
+                let dialect = document.dialect;
+                let refused = |refusal| Stop::refused(&refusal, dialect);
+                let mut request = Request::decode(document.root, &document.fields, dialect).map_err(refused)?;
+                request.prepare(entropy, now).map_err(refused)?;
+                Command::Kmip(request, dialect)
+            }
+            Decoded::ChangeAccess(direction, request) => {
+                let mut rights = Rights::NONE;
+                for name in &request.operations {
+                    rights = rights.with(Rights::named(name).ok_or_else(|| Stop::Told {
+                        status: 400,
+                        text: format!("Json deserialize error: unknown variant `{name}`, expected an operation"),
+                    })?);
+                }
+                Command::ChangeAccess {
+                    direction: *direction,
+                    uid: request.unique_identifier,
+                    user: request.user_id,
+                    rights,
+                }
+            }
+            Decoded::ListAccess(uid) => Command::ListAccess(uid),
+            Decoded::ListOwned => Command::ListOwned,
+            Decoded::ListObtained => Command::ListObtained,
+        })
+    }
+
+    fn execute(self, view: &dyn View, asker: &Asker) -> Result<(Outcome<'b>, Changes), Stop> {
+        let principal = &asker.principal;
+        let failed = |failure| Stop::failed(failure, Dialect::V4);
+        let mut json = Vec::new();
+        let changes = match self {
+            Command::Kmip(request, dialect) => {
+                let context = Context { view, principal, now: asker.now, dialect };
+                let (decided, changes) =
+                    request.execute(&context).map_err(|failure| Stop::failed(failure, dialect))?;
+                return Ok((Outcome::Kmip(decided, dialect), changes));
+            }
+            Command::ChangeAccess { direction, uid, user, rights } => {
+                let changes = match uid {
+                    Some(uid) => access::change(view, principal, direction, uid, user, rights),
+                    None => change_global_rights(direction, rights),
+                };
+                listing::write_changed(user, direction == Direction::Grant, &mut json);
+                changes.map_err(failed)?
+            }
+            Command::ListAccess(uid) => {
+                let grants = access::list(view, principal, uid).map_err(failed)?;
+                listing::write_grants(
+                    grants.iter().map(|(user, rights)| (user.as_str(), rights.names())),
+                    &mut json,
+                );
+                Changes::new()
+            }
+            Command::ListOwned => {
+                let mut list = listing::Listing::begin(&mut json);
+                access::each_owned(view, principal, asker.now, &mut |uid, state, attributes| {
+                    list.owned(uid, state.name(), attributes);
+                })
+                .map_err(failed)?;
+                list.end();
+                Changes::new()
+            }
+            Command::ListObtained => {
+                let mut list = listing::Listing::begin(&mut json);
+                access::each_obtained(view, principal, asker.now, &mut |uid, owner, state, rights| {
+                    list.obtained(uid, owner, state.name(), rights.names());
+                })
+                .map_err(failed)?;
+                list.end();
+                Changes::new()
+            }
+        };
+        Ok((Outcome::Json(json), changes))
+    }
+}
+
+/// Everybody may create keys: granting that says nothing new, and it cannot be taken away.
+fn change_global_rights(direction: Direction, rights: Rights) -> Result<Changes, Failure> {
+    match direction {
+        Direction::Grant if rights == Rights::CREATE => Ok(Changes::new()),
+        Direction::Revoke if rights == Rights::CREATE => {
+            Err(Refusal::NotSupported("every user may create keys; that right cannot be revoked".into()).into())
+        }
+        _ => Err(Refusal::PlaceHolder.into()),
+    }
+}
+
+/// A decided and, where it changed something, committed request.
+enum Outcome<'b> {
+    Kmip(Decided<'b>, Dialect),
+    Json(Vec<u8>),
+}
+
+impl Outcome<'_> {
+    fn finish(self, entropy: &mut dyn Entropy, out: &mut Vec<u8>) -> Result<Answer, Stop> {
+        match self {
+            Outcome::Kmip(decided, dialect) => decided
+                .finish(entropy, &mut |root, fields| dialect::encode(dialect, root, fields, out))
+                .map_err(|failure| Stop::failed(failure, dialect))?,
+            Outcome::Json(json) => out.extend_from_slice(&json),
+        }
+        Ok(Answer::OK)
+    }
+}

@@ -1,0 +1,81 @@
+//! One connection and where it stands.
+#![forbid(unsafe_code)]
+
+use super::event::ConnectionId;
+use super::routes::Exchange;
+use super::timers::Deadline;
+use super::tls::TlsSession;
+use crate::time::Instant;
+use crate::wire::http::body;
+use std::net::SocketAddr;
+use zeroize::Zeroizing;
+
+/// A connection between its accept and its end.
+pub struct Connection {
+    /// Its name.
+    pub id: ConnectionId,
+    /// The other end, for the log.
+    pub peer: SocketAddr,
+    /// Its encryption, where it has one.
+    pub tls: Option<Box<TlsSession>>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What arrived in the clear and was not used yet: part of a head, or requests that wait for their turn.
+    pub pending: Zeroizing<Vec<u8>>,
+    /// How much of the pending head was searched for its end already.
+    pub scanned: usize,
+    /// When it has to have come further.
+    pub deadline: Deadline,
+    /// The peer sends no more.
+    pub ended: bool,
+    /// The shell holds bytes that could not be written yet.
+    pub blocked: bool,
+    /// Bytes charged to the budget of large bodies.
+    pub charged_bytes: usize,
+}
+
+/// The life of a connection, in order; from Waiting it returns to Idle.
+pub enum Phase {
+    /// TLS is being set up.
+    Handshake,
+    /// Between requests.
+    Idle,
+    /// A head has begun.
+    Head,
+    /// A body has begun.
+    Body(Box<IncompleteBody>),
+    /// The request is in a lane.
+    Waiting(Exchange),
+    /// All was said; what still arrives is thrown away.
+    Closing,
+}
+
+/// A body that is arriving.
+pub struct IncompleteBody {
+    /// What it belongs to.
+    pub exchange: Exchange,
+    /// Its framing.
+    pub decoder: body::Decoder,
+    /// What has arrived.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// When it began.
+    pub since: Instant,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(id: ConnectionId, peer: SocketAddr, tls: Option<Box<TlsSession>>) -> Connection {
+        Connection {
+            id,
+            peer,
+            phase: if tls.is_some() { Phase::Handshake } else { Phase::Idle },
+            tls,
+            pending: Zeroizing::default(),
+            scanned: 0,
+            deadline: Deadline::default(),
+            ended: false,
+            blocked: false,
+            charged_bytes: 0,
+        }
+    }
+}

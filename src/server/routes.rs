@@ -1,0 +1,101 @@
+//! Methods and paths, and what of a request's head is still needed when its body is there.
+#![forbid(unsafe_code)]
+
+use crate::kms::access::Direction;
+use crate::pipeline::Endpoint;
+use crate::wire::http::head::{Head, Method, Version, decode_segment};
+
+/// What a request wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /version`.
+    Version,
+    /// `GET /health` and its two questions.
+    Health(Question),
+    /// A CORS preflight, for any path.
+    Preflight,
+    /// What needs an identity and the store.
+    Kms(Endpoint),
+    /// Nothing here.
+    Unknown,
+}
+
+/// What a health check asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Does the server run?
+    Live,
+    /// Would it serve a request?
+    Ready,
+}
+
+impl Route {
+    /// The route of a request. A known path with another method is as unknown as any other, as clients expect.
+    pub fn of(method: Method, path: &str) -> Route {
+        match (method, path) {
+            (Method::Post, "/kmip/2_1") => Route::Kms(Endpoint::Kmip),
+            (Method::Get | Method::Head, "/version") => Route::Version,
+            (Method::Get | Method::Head, "/health" | "/health/ready") => Route::Health(Question::Ready),
+            (Method::Get | Method::Head, "/health/live") => Route::Health(Question::Live),
+            (Method::Post, "/access/grant") => Route::Kms(Endpoint::ChangeAccess(Direction::Grant)),
+            (Method::Post, "/access/revoke") => Route::Kms(Endpoint::ChangeAccess(Direction::Revoke)),
+            // The old server's documentation knows its list as /objects/owned.
+            (Method::Get | Method::Head, "/access/owned" | "/objects/owned") => Route::Kms(Endpoint::ListOwned),
+            (Method::Get | Method::Head, "/access/obtained") => Route::Kms(Endpoint::ListObtained),
+            (Method::Get | Method::Head, path) => match path.strip_prefix("/access/list/").map(decode_segment) {
+                Some(Some(uid)) if !uid.is_empty() => Route::Kms(Endpoint::ListAccess(uid.into_owned())),
+                _ => Route::Unknown,
+            },
+            (Method::Options, _) => Route::Preflight,
+            _ => Route::Unknown,
+        }
+    }
+}
+
+/// A request whose head was read.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// What it wants.
+    pub route: Route,
+    /// Whether the connection lives on after the answer.
+    pub keep_alive: bool,
+    /// Whether only the head of the answer is wanted.
+    pub head_only: bool,
+    /// Which HTTP the peer speaks.
+    pub version: Version,
+    /// Where the page came from that asks, if a browser does.
+    pub origin: Option<Box<str>>,
+    /// Which header fields a preflight asks for.
+    pub requested_headers: Option<Box<str>>,
+}
+
+impl Exchange {
+    /// What is needed of this head.
+    pub fn of(head: &Head<'_>) -> Exchange {
+        Exchange {
+            route: Route::of(head.method, head.path),
+            keep_alive: head.keep_alive,
+            head_only: head.method == Method::Head,
+            version: head.version,
+            origin: head.origin.map(Into::into),
+            requested_headers: head.access_control_request_headers.map(Into::into),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_methods_find_their_route() {
+        let kms = Route::Kms;
+        assert_eq!(Route::of(Method::Post, "/kmip/2_1"), kms(Endpoint::Kmip));
+        assert_eq!(Route::of(Method::Get, "/kmip/2_1"), Route::Unknown);
+        assert_eq!(Route::of(Method::Get, "/objects/owned"), kms(Endpoint::ListOwned));
+        assert_eq!(Route::of(Method::Get, "/access/list/a%2Fb"), kms(Endpoint::ListAccess("a/b".into())));
+        assert_eq!(Route::of(Method::Get, "/access/list/"), Route::Unknown);
+        assert_eq!(Route::of(Method::Options, "/anything"), Route::Preflight);
+        assert_eq!(Route::of(Method::Head, "/version"), Route::Version);
+    }
+}

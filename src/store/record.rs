@@ -1,0 +1,252 @@
+//! How an object lies in a database: one versioned record under its place in the order.
+//!
+//! All integers are big-endian. Version 1:
+//!
+//! | offset | bytes | |
+//! |---|---|---|
+//! | 0 | 1 | version of the record: 1 |
+//! | 1 | 4 | object type |
+//! | 5 | 4 | state, a code of [`State`] |
+//! | 9 | 4 | key format type |
+//! | 13 | 4 | cryptographic algorithm |
+//! | 17 | 4 | cryptographic length in bits |
+//! | 21 | 4 | cryptographic usage mask |
+//! | 25 | 2 + n | unique identifier: its length in bytes, its UTF-8 |
+//! | | 2 + n | owner, likewise |
+//! | | 2 | number of tags |
+//! | | 2 + n each | tags, likewise |
+//! | | 4 + n | material: its length, its bytes |
+//! | | 4 + n | attributes, likewise |
+//!
+//! Nothing follows. A record that is anything else is corrupt, so each object has exactly one record in a version. A new
+//! version gets a new table here and a decoder of its own beside `decode_v1`; old decoders stay, and the next write of
+//! an object brings its record up to date.
+#![forbid(unsafe_code)]
+
+use super::StoreError;
+use crate::kms::object::Object;
+use crate::kms::state::State;
+use crate::secret::Secret;
+use zeroize::Zeroizing;
+
+/// The version that [`encode`] writes.
+const VERSION: u8 = 1;
+
+/// The record of `object`: overwritten when dropped, for it holds the material.
+pub fn encode(object: &Object) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let names = [&object.uid, &object.owner].into_iter().chain(&object.tags);
+    let names_bytes: usize = names.map(|name| 2 + name.len()).sum();
+    let bytes =
+        1 + 6 * 4 + 2 + names_bytes + 4 + object.material.expose().len() + 4 + object.attributes.len();
+
+    // The whole length at once: growing would leave copies of the material behind.
+    let mut out = Zeroizing::new(Vec::with_capacity(bytes));
+    out.push(VERSION);
+    for field in [
+        object.object_type,
+        object.state as u32,
+        object.key_format,
+        object.algorithm,
+        object.length_bits,
+        object.usage_mask,
+    ] {
+        out.extend_from_slice(&field.to_be_bytes());
+    }
+    put_name(&mut out, &object.uid)?;
+    put_name(&mut out, &object.owner)?;
+    out.extend_from_slice(&length::<u16>(object.tags.len())?.to_be_bytes());
+    for tag in &object.tags {
+        put_name(&mut out, tag)?;
+    }
+    for field in [object.material.expose(), &object.attributes] {
+        out.extend_from_slice(&length::<u32>(field.len())?.to_be_bytes());
+        out.extend_from_slice(field);
+    }
+    debug_assert_eq!(out.len(), bytes, "the record was measured");
+    Ok(out)
+}
+
+/// The object of a record of any version.
+pub fn decode(record: &[u8]) -> Result<Object, StoreError> {
+    let (&version, fields) = record.split_first().ok_or_else(|| corrupt("it is empty"))?;
+    match version {
+        1 => decode_v1(fields),
+        _ => Err(corrupt("its version is unknown")),
+    }
+}
+
+fn decode_v1(fields: &[u8]) -> Result<Object, StoreError> {
+    let mut fields = Fields(fields);
+    let object_type = fields.u32()?;
+    let state = State::from_code(fields.u32()?).ok_or_else(|| corrupt("its state is unknown"))?;
+    let key_format = fields.u32()?;
+    let algorithm = fields.u32()?;
+    let length_bits = fields.u32()?;
+    let usage_mask = fields.u32()?;
+    let uid = fields.name()?;
+    let owner = fields.name()?;
+    let tags_len = usize::from(fields.u16()?);
+    // Every tag takes two bytes at least: what is allocated stays below a small multiple of the record.
+    let mut tags = Vec::with_capacity(tags_len.min(fields.0.len() / 2));
+    for _ in 0..tags_len {
+        tags.push(fields.name()?);
+    }
+    let material = Secret::copy_of(fields.bytes()?);
+    let attributes = fields.bytes()?.to_vec();
+    if !fields.0.is_empty() {
+        return Err(corrupt("something follows its end"));
+    }
+    Ok(Object {
+        uid,
+        owner,
+        object_type,
+        state,
+        key_format,
+        algorithm,
+        length_bits,
+        usage_mask,
+        material,
+        attributes,
+        tags,
+    })
+}
+
+/// The fields that are still to be read.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, bytes: usize) -> Result<&'a [u8], StoreError> {
+        let (taken, rest) = self.0.split_at_checked(bytes).ok_or_else(|| corrupt("it ends early"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn u16(&mut self) -> Result<u16, StoreError> {
+        Ok(u16::from_be_bytes(self.take(2)?.try_into().expect("two bytes were taken")))
+    }
+
+    fn u32(&mut self) -> Result<u32, StoreError> {
+        Ok(u32::from_be_bytes(self.take(4)?.try_into().expect("four bytes were taken")))
+    }
+
+    fn name(&mut self) -> Result<String, StoreError> {
+        let bytes = usize::from(self.u16()?);
+        let text = std::str::from_utf8(self.take(bytes)?).map_err(|_| corrupt("a name is not UTF-8"))?;
+        Ok(text.to_owned())
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], StoreError> {
+        let bytes = self.u32()?;
+        self.take(usize::try_from(bytes).map_err(|_| corrupt("it ends early"))?)
+    }
+}
+
+fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), StoreError> {
+    out.extend_from_slice(&length::<u16>(name.len())?.to_be_bytes());
+    out.extend_from_slice(name.as_bytes());
+    Ok(())
+}
+
+/// A length or a count as the record keeps it.
+fn length<T: TryFrom<usize>>(length: usize) -> Result<T, StoreError> {
+    T::try_from(length).map_err(|_| StoreError::Refused("a field is too long for its record"))
+}
+
+/// Says what is wrong with a record; never what is in it, which may be key material.
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("the record of an object cannot be read: {what}"))
+}
+
+/// Whatever decodes is the one record of its object.
+#[cfg(any(test, feature = "testing"))]
+pub fn fuzz(data: &[u8]) {
+    if let Ok(object) = decode(data) {
+        let again = encode(&object).expect("what fitted into a record fits into it again");
+        assert!(again.as_slice() == data, "an object has one record");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object() -> Object {
+        Object {
+            uid: "u1".into(),
+            owner: "zo\u{eb}".into(),
+            object_type: 2,
+            state: State::Active,
+            key_format: 7,
+            algorithm: 3,
+            length_bits: 256,
+            usage_mask: 12,
+            material: Secret::copy_of(&[0xAA, 0xBB]),
+            attributes: vec![0x42, 0x01],
+            tags: vec!["_kk".into(), "a\0b".into(), String::new()],
+        }
+    }
+
+    /// The record of `object()` in version 1: it must be readable for ever.
+    #[rustfmt::skip]
+    const RECORD: &[u8] = &[
+        1,
+        0, 0, 0, 2,  0, 0, 0, 2,  0, 0, 0, 7,  0, 0, 0, 3,  0, 0, 1, 0,  0, 0, 0, 12,
+        0, 2, b'u', b'1',
+        0, 4, b'z', b'o', 0xC3, 0xAB,
+        0, 3,  0, 3, b'_', b'k', b'k',  0, 3, b'a', 0, b'b',  0, 0,
+        0, 0, 0, 2, 0xAA, 0xBB,
+        0, 0, 0, 2, 0x42, 0x01,
+    ];
+
+    #[test]
+    fn an_object_has_exactly_this_record() {
+        assert_eq!(encode(&object()).unwrap().as_slice(), RECORD);
+        let read = decode(RECORD).unwrap();
+        assert_eq!((read.uid.as_str(), read.owner.as_str()), ("u1", "zo\u{eb}"));
+        assert_eq!((read.object_type, read.state), (2, State::Active));
+        assert_eq!((read.key_format, read.algorithm, read.length_bits, read.usage_mask), (7, 3, 256, 12));
+        assert_eq!(read.material.expose(), [0xAA, 0xBB]);
+        assert_eq!(read.attributes, [0x42, 0x01]);
+        assert_eq!(read.tags, ["_kk", "a\0b", ""]);
+    }
+
+    #[test]
+    fn a_record_that_is_cut_or_longer_is_corrupt() {
+        for bytes in 0..RECORD.len() {
+            assert!(matches!(decode(&RECORD[..bytes]), Err(StoreError::Corrupt(_))), "{bytes}");
+        }
+        assert!(matches!(decode(&[RECORD, &[0]].concat()), Err(StoreError::Corrupt(_))));
+    }
+
+    #[test]
+    fn every_changed_byte_is_another_object_or_corrupt() {
+        for at in 0..RECORD.len() {
+            for flip in 1..=255 {
+                let mut record = RECORD.to_vec();
+                record[at] ^= flip;
+                fuzz(&record);
+            }
+        }
+        let mut unknown = RECORD.to_vec();
+        unknown[0] = 2;
+        assert!(decode(&unknown).is_err(), "a version of the future");
+        unknown[0] = 1;
+        unknown[8] = 7;
+        assert!(decode(&unknown).is_err(), "no such state");
+    }
+
+    #[test]
+    fn lengths_that_lie_allocate_nothing_much() {
+        let mut record = RECORD.to_vec();
+        record[35] = 0xFF;
+        record[36] = 0xFF;
+        assert!(matches!(decode(&record), Err(StoreError::Corrupt(_))));
+    }
+
+    #[test]
+    fn what_no_record_can_hold_is_refused() {
+        let mut long = object();
+        long.owner = "x".repeat(65_536);
+        assert!(matches!(encode(&long), Err(StoreError::Refused(_))));
+    }
+}

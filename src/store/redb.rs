@@ -1,0 +1,192 @@
+//! The embedded store: one file, `keyway.redb`, kept by redb.
+//!
+//! Commits are durable and in two phases: the checksums of redb are no cryptography, and attributes are bytes that
+//! strangers choose, so a half-written commit must not depend on them. Every start verifies the whole file (a second for
+//! a million objects), because redb trusts what it reads later. After any error of the disk redb answers nothing more:
+//! such errors are fatal, and the next start recovers the last commit.
+#![forbid(unsafe_code)]
+
+mod tables;
+
+use super::{APPLY_FAILED, Store, StoreError, Transaction};
+use crate::kms::view::View;
+use crate::limits;
+use ::redb::backends::FileBackend;
+use ::redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use tables::{Progress, Tables};
+
+/// The file's name in its folder.
+const FILE_NAME: &str = "keyway.redb";
+/// The part of a file that redb writes first when it makes one, without the nine bytes that mark it as complete.
+const HEADER_BYTES: usize = 512;
+const MARK_BYTES: usize = 9;
+/// A file whose making was cut short is smaller.
+const UNFINISHED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Objects in a file of redb.
+pub struct RedbStore {
+    database: Database,
+}
+
+impl RedbStore {
+    /// Opens `keyway.redb` in `folder`, making both where they are not there (for the owner only). `clear` removes all
+    /// objects and grants, in one transaction. One process at a time: a second one gets [`StoreError::AlreadyOpen`].
+    ///
+    /// The file is made the owner's alone whenever it is not; a folder that others may read is only warned of, since it
+    /// may be a mounted volume with rules of its own.
+    pub fn open(folder: &Path, clear: bool) -> Result<RedbStore, StoreError> {
+        create_folder(folder)?;
+        // Nobody else may be making the file while this looks whether its making was cut short.
+        let guard = File::open(folder).map_err(inaccessible(folder))?;
+        if let Err(TryLockError::WouldBlock) = guard.try_lock() {
+            return Err(StoreError::AlreadyOpen);
+        }
+        let path = folder.join(FILE_NAME);
+        let file = open_file(&path).map_err(inaccessible(&path))?;
+        // The file's name must last as well as its content.
+        sync_folder(folder);
+        let backend = FileBackend::new(file)?;
+        RedbStore::start(backend, clear)
+    }
+
+    /// Opens the database that lies in `backend`, and makes one where that is empty.
+    pub fn with_backend(backend: impl StorageBackend) -> Result<RedbStore, StoreError> {
+        RedbStore::start(backend, false)
+    }
+
+    fn start(backend: impl StorageBackend, clear: bool) -> Result<RedbStore, StoreError> {
+        discard_unfinished(&backend)?;
+        let database = Builder::new()
+            .set_cache_size(limits::STORE_CACHE_BYTES)
+            .set_check_integrity_on_open(true)
+            .create_with_backend(backend)?;
+        let store = RedbStore { database };
+        // This commit also tells at once when the disk cannot be written.
+        let transaction = store.begin_write()?;
+        tables::prepare(&transaction, clear)?;
+        transaction.commit()?;
+        Ok(store)
+    }
+
+    fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_two_phase_commit(true);
+        Ok(transaction)
+    }
+}
+
+impl Store for RedbStore {
+    fn read(&self) -> Result<Box<dyn View>, StoreError> {
+        Ok(Box::new(Tables::reading(&self.database.begin_read()?)?))
+    }
+
+    fn transact(
+        &self,
+        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        // Dropped without a commit, the transaction is undone.
+        let transaction = self.begin_write()?;
+        let progress = {
+            let mut tables = Tables::writing(&transaction)?;
+            work(&mut tables)?;
+            tables.progress()
+        };
+        match progress {
+            Progress::Unchanged => Ok(()),
+            Progress::Changed => Ok(transaction.commit()?),
+            Progress::Failed => Err(APPLY_FAILED),
+        }
+    }
+}
+
+/// Makes the folder and its parents, for the owner only.
+fn create_folder(folder: &Path) -> Result<(), StoreError> {
+    let missing = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).count();
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(inaccessible(folder))?;
+    let absolute = folder.canonicalize().map_err(inaccessible(folder))?;
+    // Each new folder is a name in its parent.
+    absolute.ancestors().skip(1).take(missing).for_each(sync_folder);
+
+    let mode = absolute.metadata().map_err(inaccessible(folder))?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        log::warn!("{} is open to other users (mode {mode:03o}): chmod 700 it", folder.display());
+    }
+    Ok(())
+}
+
+/// Opens or makes the file, and sees to it that it is the owner's alone, whatever the umask.
+fn open_file(path: &Path) -> io::Result<File> {
+    let existed = path.exists();
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    if mode != 0o600 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        if existed {
+            log::warn!("{} had mode {mode:03o}: it is 600 again", path.display());
+        }
+    }
+    Ok(file)
+}
+
+/// Makes the names in a folder durable. Some file systems cannot sync a folder; they have other ways, or none.
+fn sync_folder(folder: &Path) {
+    if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+        log::warn!("{} could not be synced to the disk: {error}", folder.display());
+    }
+}
+
+/// Empties a file whose making was cut short by a crash: redb would call it damaged. There can have been no commit, since
+/// the mark is missing; that nothing follows the header is asked as well, so that no damage passes for it.
+fn discard_unfinished(backend: &impl StorageBackend) -> io::Result<()> {
+    let bytes = backend.len()?;
+    if !(1..=UNFINISHED_BYTES_MAX).contains(&bytes) {
+        return Ok(());
+    }
+    let mut stored = vec![0; bytes as usize];
+    backend.read(0, &mut stored)?;
+    let nothing = |part: &[u8]| part.iter().all(|byte| *byte == 0);
+    let (header, rest) = stored.split_at(stored.len().min(HEADER_BYTES));
+    if nothing(&header[..header.len().min(MARK_BYTES)]) && nothing(rest) {
+        backend.set_len(0)?;
+    }
+    Ok(())
+}
+
+fn inaccessible(path: &Path) -> impl Fn(io::Error) -> StoreError {
+    move |error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::DiskFull,
+        _ => StoreError::Inaccessible { path: path.to_owned(), reason: error.to_string() },
+    }
+}
+
+/// Sorts redb's errors, of any of its kinds, by who must act.
+impl<E: Into<::redb::Error>> From<E> for StoreError {
+    fn from(error: E) -> StoreError {
+        use ::redb::Error;
+        match error.into() {
+            Error::DatabaseAlreadyOpen | Error::LockProtocolMismatch => StoreError::AlreadyOpen,
+            Error::Io(error) => match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    StoreError::DiskFull
+                }
+                // redb's words for a file of something else, and for one that was cut short.
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreError::Corrupt(error.to_string()),
+                _ => StoreError::Io(error.to_string()),
+            },
+            error @ (Error::Corrupted(_)
+            | Error::UpgradeRequired(_)
+            | Error::RepairAborted
+            | Error::TableTypeMismatch { .. }
+            | Error::TypeDefinitionChanged { .. }
+            | Error::TableIsMultimap(_)
+            | Error::TableIsNotMultimap(_)
+            | Error::TableDoesNotExist(_)) => StoreError::Corrupt(error.to_string()),
+            error => StoreError::Io(error.to_string()),
+        }
+    }
+}

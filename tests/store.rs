@@ -1,0 +1,359 @@
+//! The embedded store against the reference model, on good disks and on bad ones.
+#![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
+
+use keyway::kms::object::Object;
+use keyway::kms::rights::Rights;
+use keyway::kms::state::STATES;
+use keyway::kms::view::{Change, View};
+use keyway::secret::Secret;
+use keyway::store::memory::MemoryStore;
+use keyway::store::redb::RedbStore;
+use keyway::store::{Store, StoreError};
+use keyway::testing::disk::Disk;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere.
+const NAMES: [&str; 8] = ["", "a", "ab", "a\0b", "b\0", "_kk", "_\u{e9}", "*"];
+
+/// A reproducible sequence of choices (splitmix64).
+struct Choices(u64);
+
+impl Choices {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) as usize % bound
+    }
+
+    fn name(&mut self) -> String {
+        NAMES[self.below(NAMES.len())].to_owned()
+    }
+
+    fn object(&mut self) -> Object {
+        let mut tags: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
+        tags.retain(|_| self.below(3) == 0);
+        Object {
+            uid: self.name(),
+            owner: self.name(),
+            object_type: self.below(9) as u32,
+            state: STATES[self.below(6)],
+            key_format: self.below(9) as u32,
+            algorithm: self.below(9) as u32,
+            length_bits: self.below(4096) as u32,
+            usage_mask: self.below(1 << 20) as u32,
+            material: Secret::new(vec![self.below(256) as u8; self.below(100)]),
+            // Some are longer than a page of the database.
+            attributes: vec![self.below(256) as u8; self.below(3000) * self.below(4)],
+            tags,
+        }
+    }
+
+    fn change(&mut self) -> Change {
+        match self.below(8) {
+            0..3 => Change::Insert(self.object()),
+            3..5 => Change::Replace(self.object()),
+            5 => Change::Remove { uid: self.name() },
+            _ => {
+                let rights = Rights((self.below(4) * 5) as u32);
+                Change::Grant { uid: self.name(), user: self.name(), rights }
+            }
+        }
+    }
+}
+
+/// Applies a random transaction, the same to each store; the answer of the last one.
+fn transact(seed: u64, stores: &[&dyn Store]) -> Result<(), StoreError> {
+    let mut answer = Ok(());
+    for store in stores {
+        answer = store.transact(&mut |transaction| {
+            let mut choices = Choices(seed);
+            for _ in 0..=choices.below(4) {
+                let changes: Vec<Change> = (0..=choices.below(2)).map(|_| choices.change()).collect();
+                // Most changes that cannot be are left out, so that transactions succeed; some are not.
+                if choices.below(20) == 0 || are_possible(&changes, transaction)? {
+                    transaction.apply(changes)?;
+                }
+            }
+            if choices.below(10) == 0 { Err(StoreError::Refused("the work says no")) } else { Ok(()) }
+        });
+    }
+    answer
+}
+
+fn are_possible(changes: &[Change], view: &dyn View) -> Result<bool, StoreError> {
+    for change in changes {
+        let (uid, wanted) = match change {
+            Change::Insert(object) => (&object.uid, false),
+            Change::Replace(object) => (&object.uid, true),
+            Change::Remove { uid } | Change::Grant { uid, .. } => (uid, true),
+        };
+        if view.object(uid)?.is_some() != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// All answers of a view, as text.
+fn dump(view: &dyn View) -> String {
+    let mut out = String::new();
+    for (i, a) in NAMES.into_iter().enumerate() {
+        if let Some(o) = view.object(a).unwrap() {
+            let numbers = [o.object_type, o.key_format, o.algorithm, o.length_bits, o.usage_mask];
+            let bytes = (o.material.expose(), o.attributes.len(), o.attributes.first());
+            writeln!(out, "{:?} {:?} {:?} {numbers:?} {bytes:?} {:?}", o.uid, o.owner, o.state, o.tags)
+                .unwrap();
+        }
+        for limit in [0, 1, 100] {
+            writeln!(out, "{:?} {:?}", view.owned_by(a, limit).unwrap(), view.grants_to(a, limit).unwrap())
+                .unwrap();
+            for b in NAMES {
+                let tagged = view.tagged(&[a, b, NAMES[i * 3 % 8]][..1 + limit % 3], limit).unwrap();
+                writeln!(out, "{tagged:?} {:?}", view.tagged(&[a, b], limit).unwrap()).unwrap();
+            }
+        }
+        writeln!(out, "{:?}", view.grants_on(a).unwrap()).unwrap();
+        writeln!(out, "{:?}", NAMES.map(|b| view.granted(a, b).unwrap())).unwrap();
+    }
+    assert!(view.tagged(&[], 100).unwrap().is_empty(), "no tag, no object");
+    out
+}
+
+fn dump_store(store: &dyn Store) -> String {
+    dump(&*store.read().unwrap())
+}
+
+#[test]
+fn random_transactions_leave_what_the_model_says() {
+    let (mut committed, mut refused) = (0, 0);
+    for run in 0..6 {
+        let (model, store) = (MemoryStore::new(), RedbStore::with_backend(Disk::new().mount()).unwrap());
+        for step in 0..80 {
+            let before = store.read().unwrap();
+            let was = dump(&*before);
+            match transact(run << 32 | step, &[&model, &store]) {
+                Ok(()) => committed += 1,
+                Err(error) => {
+                    assert!(!error.is_fatal(), "{error}");
+                    assert_eq!(dump_store(&store), was, "a failed transaction changes nothing");
+                    refused += 1;
+                }
+            }
+            assert_eq!(dump_store(&store), dump_store(&model), "run {run}, step {step}");
+            assert_eq!(dump(&*before), was, "a view stands still");
+        }
+    }
+    assert!(committed > 200 && refused > 40, "{committed} committed, {refused} refused");
+}
+
+#[test]
+fn a_transaction_sees_its_own_changes_and_fails_with_any_of_them() {
+    let stores: [&dyn Store; 2] =
+        [&MemoryStore::new(), &RedbStore::with_backend(Disk::new().mount()).unwrap()];
+    for store in stores {
+        let swallowed = store.transact(&mut |transaction| {
+            let mut choices = Choices(1);
+            let object = Object { uid: "u".into(), owner: "alice".into(), ..choices.object() };
+            transaction.apply(vec![Change::Insert(object)])?;
+            assert_eq!(transaction.owned_by("alice", 9)?, ["u"]);
+            let gone = Change::Remove { uid: "v".into() };
+            assert!(matches!(transaction.apply(vec![gone]), Err(StoreError::Refused(_))));
+            Ok(())
+        });
+        assert!(matches!(swallowed, Err(StoreError::Refused(_))));
+        assert!(store.read().unwrap().object("u").unwrap().is_none());
+    }
+}
+
+/// Every commit that was acknowledged is there after a crash, and the one in flight is there whole or not at all.
+#[test]
+fn a_crash_at_any_moment_loses_nothing_that_was_acknowledged() {
+    let mut crashed_in_flight = 0;
+    for seed in 0..60 {
+        let mut choices = Choices(seed);
+        let disk = Disk::new();
+        let model = MemoryStore::new();
+        let mut step = seed << 32;
+        for lifetime in 0..4 {
+            disk.fail_after(choices.below(if lifetime == 0 { 60 } else { 120 }) as u64);
+            let mut in_flight = None;
+            if let Ok(store) = RedbStore::with_backend(disk.mount()) {
+                // At most so many: a machine may also crash when all is quiet.
+                for _ in 0..12 {
+                    step += 1;
+                    match transact(step, &[&store]) {
+                        Err(error) if error.is_fatal() => {
+                            in_flight = Some(step);
+                            break;
+                        }
+                        _ => drop(transact(step, &[&model])),
+                    }
+                }
+            }
+            disk.crash(choices.below(1000) as u64);
+
+            let store = RedbStore::with_backend(disk.mount()).unwrap();
+            let found = dump_store(&store);
+            if let Some(step) = in_flight {
+                crashed_in_flight += 1;
+                if found != dump_store(&model) {
+                    drop(transact(step, &[&model]));
+                }
+            }
+            assert!(found == dump_store(&model), "seed {seed}, lifetime {lifetime}, step {step:x}");
+        }
+    }
+    assert!(crashed_in_flight > 100, "{crashed_in_flight}");
+}
+
+#[test]
+fn a_full_disk_is_named_and_loses_nothing() {
+    let disk = Disk::new();
+    let model = MemoryStore::new();
+    let store = RedbStore::with_backend(disk.mount()).unwrap();
+    let mut choices = Choices(7);
+    disk.limit(disk.durable().len() as u64);
+    let error = (0..100_000)
+        .find_map(|i| {
+            let insert = |mut choices: Choices, store: &dyn Store| {
+                store.transact(&mut |transaction| {
+                    let object = choices.object();
+                    transaction.apply(vec![Change::Insert(Object { uid: i.to_string(), ..object })])
+                })
+            };
+            let seed = choices.below(1 << 30) as u64;
+            let answer = insert(Choices(seed), &store);
+            if answer.is_ok() {
+                insert(Choices(seed), &model).unwrap();
+            }
+            answer.err()
+        })
+        .expect("the disk is full at some time");
+    assert!(matches!(error, StoreError::DiskFull) && error.is_fatal(), "{error}");
+    assert_eq!(error.to_string(), "the disk of the database is full: free some space, then start again");
+    drop(store);
+    disk.crash(3);
+    disk.limit(1 << 40);
+    assert!(dump_store(&RedbStore::with_backend(disk.mount()).unwrap()) == dump_store(&model));
+}
+
+/// A damaged file is refused at the start, or answers as if it were whole: the damage was where nothing lies.
+#[test]
+fn damage_is_found_at_the_start() {
+    let disk = Disk::new();
+    let store = RedbStore::with_backend(disk.mount()).unwrap();
+    for step in 0..40 {
+        drop(transact(step, &[&store]));
+    }
+    let whole = dump_store(&store);
+    drop(store);
+    let bytes = disk.durable();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+
+    let (mut refused, mut harmless) = (0, 0);
+    let mut choices = Choices(42);
+    for round in 0..1500 {
+        let mut damaged = bytes.clone();
+        // The first page holds the roots: it gets every byte flipped, the rest some.
+        let at = if round < 512 { round } else { choices.below(used) };
+        damaged[at] ^= 1 << choices.below(8);
+        match RedbStore::with_backend(Disk::holding(damaged).mount()) {
+            Ok(store) => {
+                assert!(dump_store(&store) == whole, "byte {at}");
+                harmless += 1;
+            }
+            Err(error) => {
+                assert!(matches!(error, StoreError::Corrupt(_)), "byte {at}: {error:?}");
+                refused += 1;
+            }
+        }
+    }
+    for length in [1, 100, 4096, used / 2, bytes.len() - 1] {
+        let cut = RedbStore::with_backend(Disk::holding(bytes[..length].to_vec()).mount());
+        assert!(matches!(cut, Err(StoreError::Corrupt(_))), "cut to {length}");
+    }
+    assert!(refused > 200, "{refused} refused, {harmless} harmless");
+}
+
+/// A folder of its own for a test, removed after it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("keyway-store-{name}-{}", std::process::id()));
+        drop(fs::remove_dir_all(&path));
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_store_lasts_and_is_its_owners_alone() {
+    let folder = Folder::new("lasts");
+    let (parent, inner) = (folder.0.join("new"), folder.0.join("new/inner"));
+    let file = inner.join("keyway.redb");
+    let model = MemoryStore::new();
+
+    let store = RedbStore::open(&inner, false).unwrap();
+    assert_eq!([mode(&parent), mode(&inner), mode(&file)], [0o700, 0o700, 0o600]);
+    for step in 0..20 {
+        drop(transact(step, &[&model, &store]));
+    }
+    drop(store);
+
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).unwrap();
+    let store = RedbStore::open(&inner, false).unwrap();
+    assert_eq!([mode(&inner), mode(&file)], [0o755, 0o600], "the file is tightened, the folder left");
+    assert!(dump_store(&store) == dump_store(&model));
+    drop(store);
+
+    let store = RedbStore::open(&inner, true).unwrap();
+    assert!(dump_store(&store) == dump_store(&MemoryStore::new()), "cleared");
+}
+
+#[test]
+fn the_operator_is_told_what_to_do() {
+    let folder = Folder::new("told");
+    let open = |path: &Path| RedbStore::open(path, false).err().expect("it cannot be opened");
+
+    let store = RedbStore::open(&folder.0, false).unwrap();
+    let second = open(&folder.0);
+    assert!(matches!(second, StoreError::AlreadyOpen) && second.is_fatal());
+    assert_eq!(
+        second.to_string(),
+        "the database is already open in another process: stop that one, or give this one a folder of its own"
+    );
+    drop(store);
+
+    // Nobody makes folders there, root neither.
+    let nowhere = open(Path::new("/proc/keyway/data"));
+    assert!(matches!(nowhere, StoreError::Inaccessible { .. }) && nowhere.is_fatal());
+    assert_eq!(
+        nowhere.to_string(),
+        "/proc/keyway/data cannot be used (No such file or directory (os error 2)): \
+         give the server a folder that its user can read and write"
+    );
+
+    let file = folder.0.join("keyway.redb");
+    fs::write(&file, "this was never a database").unwrap();
+    let alien = open(&folder.0);
+    assert!(matches!(alien, StoreError::Corrupt(_)), "{alien}");
+    assert!(alien.to_string().ends_with("restore it from a backup; the file was left as it is"), "{alien}");
+    assert_eq!(fs::read(&file).unwrap(), b"this was never a database");
+}
