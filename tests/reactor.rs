@@ -1,9 +1,10 @@
 //! The reactor over real sockets, with small cores in place of the server. Nothing sleeps: every wait has a deadline.
 #![allow(clippy::unwrap_used)] // A test ends at the first surprise.
 
-use keyway::job::{Completion, Done, JobId, Resources};
+use keyway::job::{CertificateSource, Completion, Done, Job, JobId, Lane, Resources, Work};
 use keyway::kms::view::View;
-use keyway::limits::{Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
+use keyway::limits::{LANE_JOBS_MAX, Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
+use keyway::secret::Secret;
 use keyway::server::event::{ConnectionId, Input, Output};
 use keyway::shell::executor::{Completions, Executor};
 use keyway::shell::os::{Clock, OsEntropy};
@@ -15,6 +16,7 @@ use keyway::time::{Instant, Now};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
@@ -32,6 +34,8 @@ enum Seen {
     Blocked(ConnectionId),
     Drained(ConnectionId),
     Completed(ConnectionId),
+    /// A lane was full.
+    Busy(ConnectionId),
     Reload,
     Shutdown,
     Timeout,
@@ -45,6 +49,8 @@ enum Do {
     Abort(ConnectionId),
     Pause(ConnectionId),
     Resume(ConnectionId),
+    /// Reads the certificate in the bulk lane.
+    Submit(ConnectionId),
     StopListening,
     Exit(u8),
     /// Not an output: when the next timeout is due, after the input that caused it.
@@ -82,6 +88,9 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
             Input::Reset { connection } => Reset(connection),
             Input::Blocked { connection } => Blocked(connection),
             Input::Drained { connection } => Drained(connection),
+            Input::Completed(Completion { id: JobId::Request(connection), done: Done::Busy }) => {
+                Busy(connection)
+            }
             Input::Completed(Completion { id: JobId::Request(connection), .. }) => Completed(connection),
             // How a test ends its server.
             Input::Completed(_) => return self.outputs.push_back(Do::Exit(0)),
@@ -106,6 +115,10 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
             Do::Abort(connection) => Output::Abort { connection },
             Do::Pause(connection) => Output::Pause { connection },
             Do::Resume(connection) => Output::Resume { connection },
+            Do::Submit(connection) => {
+                let work = Work::LoadCertificate { known: None, now: self.now.utc };
+                Output::Submit { lane: Lane::Bulk, job: Job { id: JobId::Request(connection), work } }
+            }
             Do::StopListening => Output::StopListening,
             Do::Exit(code) => Output::Exit(code),
             Do::Wake(_) => unreachable!("kept back"),
@@ -120,13 +133,13 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
 struct NoStore;
 impl Store for NoStore {
     fn read(&self) -> Result<Box<dyn View>, StoreError> {
-        Err(StoreError("no store".into()))
+        Err(StoreError::Corrupt("no store".into()))
     }
     fn transact(
         &self,
         _work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        Err(StoreError("no store".into()))
+        Err(StoreError::Corrupt("no store".into()))
     }
 }
 
@@ -139,7 +152,15 @@ struct Fixture {
 }
 
 /// Starts a reactor whose core answers by `answer`; the test sees every input.
-fn start(connections_max: usize, mut answer: impl FnMut(&Seen) -> Vec<Do> + Send + 'static) -> Fixture {
+fn start(connections_max: usize, answer: impl FnMut(&Seen) -> Vec<Do> + Send + 'static) -> Fixture {
+    start_with(connections_max, None, answer)
+}
+
+fn start_with(
+    connections_max: usize,
+    certificate: Option<Arc<CertificateSource>>,
+    mut answer: impl FnMut(&Seen) -> Vec<Do> + Send + 'static,
+) -> Fixture {
     let (report, seen) = mpsc::channel();
     let (ready, parts) = mpsc::channel();
     let thread = thread::spawn(move || {
@@ -149,7 +170,11 @@ fn start(connections_max: usize, mut answer: impl FnMut(&Seen) -> Vec<Do> + Send
         let address = listeners[0].local_addr().unwrap();
         let limits = Limits { connections_max, ..Limits::default() };
         let reactor = Reactor::new(listeners, signals, Clock::start(), &limits).unwrap();
-        let resources = || Resources { store: Arc::new(NoStore), entropy: Box::new(OsEntropy) };
+        let resources = || Resources {
+            store: Arc::new(NoStore),
+            entropy: Box::new(OsEntropy),
+            certificate: certificate.clone(),
+        };
         let executor = Executor::start(reactor.waker(), resources(), resources()).unwrap();
         ready.send((address, executor.completions().clone())).unwrap();
         let answer = move |seen: &Seen| {
@@ -184,7 +209,8 @@ impl Fixture {
 
     /// Lets a lane answer `connection`.
     fn complete(&self, connection: ConnectionId) {
-        self.completions.send(vec![Completion { id: JobId::Request(connection), done: Done::Busy }]);
+        self.completions
+            .send(vec![Completion { id: JobId::Request(connection), done: Done::CertificateUnchanged }]);
     }
 
     fn exit_code(mut self) -> u8 {
@@ -500,6 +526,31 @@ fn a_deadline_wakes_the_core() {
         stream.write_all(b"x").unwrap();
         assert_eq!(read_exactly(&mut stream, 3), b"now");
     }
+}
+
+#[test]
+fn a_lane_answers_what_it_takes_and_a_full_one_says_so_at_once() {
+    const JOBS: usize = LANE_JOBS_MAX + 10;
+    // The worker waits for a certificate from a pipe until the pipe is closed.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let file = format!("/proc/self/fd/{}", reader.as_raw_fd()).into();
+    let source = CertificateSource { file, password: Secret::new(Vec::new()) };
+    let fixture = start_with(8, Some(Arc::new(source)), |seen| match seen {
+        Received(c, _) => (0..JOBS).map(|_| Do::Submit(*c)).collect(),
+        _ => vec![],
+    });
+    let mut stream = fixture.connect();
+    let c = fixture.next_accepted();
+    stream.write_all(b"x").unwrap();
+    assert_eq!(fixture.next(), Received(c, b"x".to_vec()));
+    // The worker has taken one job, or is yet to wake.
+    for _ in 0..JOBS - LANE_JOBS_MAX - 1 {
+        assert_eq!(fixture.next(), Busy(c));
+    }
+    drop(writer);
+    let rest: Vec<Seen> = (0..LANE_JOBS_MAX + 1).map(|_| fixture.next()).collect();
+    let busy = rest.iter().filter(|seen| **seen == Busy(c)).count();
+    assert!(busy <= 1 && rest.iter().all(|seen| [Busy(c), Completed(c)].contains(seen)));
 }
 
 #[test]

@@ -376,12 +376,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_carry_slot_and_generation() {
-        let name = ConnectionId { slot: 7, generation: u32::MAX };
-        assert_eq!(id(token(name)), name);
-    }
-
-    #[test]
     fn the_unsent_rest_keeps_its_order_and_gives_its_memory_back() {
         let mut unsent = Unsent::default();
         unsent.push(b"abc");

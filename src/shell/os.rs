@@ -79,15 +79,18 @@ pub fn harden() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives freed memory back to the system. glibc else raises its thresholds to the size of the largest block it ever
-/// freed and keeps as much for reuse: the resident size would remember the largest body.
+/// Blocks as large have pages of their own, which go back to the system when freed; smaller ones are reused without
+/// page faults.
+#[cfg(target_env = "gnu")]
+const ALLOCATOR_THRESHOLD_BYTES: i32 = 1024 * 1024;
+
+/// Gives freed memory back to the system. Left to itself, glibc raises its thresholds to the size of the largest block
+/// that was ever freed and keeps twice as much for reuse: after a few bodies of 20 MiB, 107 MB stay resident instead of 5.
 pub fn tune_allocator() {
     #[cfg(target_env = "gnu")]
-    for (parameter, value) in
-        [(libc::M_MMAP_THRESHOLD, 256 * 1024), (libc::M_TRIM_THRESHOLD, 256 * 1024), (libc::M_ARENA_MAX, 2)]
-    {
+    for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
         // SAFETY: mallopt takes integers only; a refused one leaves the default.
-        unsafe { libc::mallopt(parameter, value) };
+        unsafe { libc::mallopt(parameter, ALLOCATOR_THRESHOLD_BYTES) };
     }
 }
 
