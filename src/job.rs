@@ -140,14 +140,7 @@ fn write(ids: Vec<JobId>, mut calls: Vec<Call>, resources: &mut Resources) -> Ve
 fn read(mut call: Call, resources: &mut Resources) -> Done {
     let mut out = Zeroizing::new(Vec::new());
     let answer = resources.store.read().and_then(|view| {
-        pipeline::read(
-            &call.endpoint,
-            &call.asker,
-            &mut call.body,
-            &*view,
-            &mut *resources.entropy,
-            &mut out,
-        )
+        pipeline::read(&call.endpoint, &call.asker, &mut call.body, &*view, &mut *resources.entropy, &mut out)
     });
     match answer {
         Ok(answer) => Done::Answered(answer, out),
@@ -180,7 +173,11 @@ pub fn read_certificate_file(source: &CertificateSource) -> Result<Zeroizing<Vec
 }
 
 /// Key, certificate and chain from the content of the file, or one line that says what is wrong with it.
-pub fn open_certificate(source: &CertificateSource, content: &[u8], now: Timestamp) -> Result<x509::Identity, String> {
+pub fn open_certificate(
+    source: &CertificateSource,
+    content: &[u8],
+    now: Timestamp,
+) -> Result<x509::Identity, String> {
     let in_file = |reason: String| format!("{}: {reason}", source.file.display());
     let bundle = pkcs12::open(content, &source.password).map_err(|error| in_file(error.to_string()))?;
     x509::identity(bundle, now).map_err(|error| in_file(error.to_string()))

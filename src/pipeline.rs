@@ -117,7 +117,10 @@ pub fn read(
         let (outcome, changes) = command.execute(view, asker)?;
         if !changes.is_empty() {
             // `place` looks at the name that the decoder sees; should they ever differ, nothing is written unseen.
-            return Err(Stop::refused(&Refusal::invalid("the tag must come first in the document"), Dialect::V5));
+            return Err(Stop::refused(
+                &Refusal::invalid("the tag must come first in the document"),
+                Dialect::V5,
+            ));
         }
         outcome.finish(entropy, out)
     };
@@ -228,7 +231,9 @@ fn decode<'b>(endpoint: &'b Endpoint, body: &'b mut [u8]) -> Result<Decoded<'b>,
 
 fn not_kmip(error: DecodeError, is_jwe: bool) -> String {
     match error {
-        DecodeError::NotJson(_) if is_jwe => "Not Supported: this server doesn't support JWE encryption".into(),
+        DecodeError::NotJson(_) if is_jwe => {
+            "Not Supported: this server doesn't support JWE encryption".into()
+        }
         DecodeError::NotJson(reason) => format!("Invalid Request: {reason}"),
         DecodeError::NotTtlv { dialect: Dialect::V4, reason } => format!("Codec_Error: {reason}"),
         DecodeError::NotTtlv { dialect: Dialect::V5, reason } => format!("Invalid Request: {reason}"),
@@ -245,12 +250,17 @@ enum Command<'b> {
 }
 
 impl<'b> Command<'b> {
-    fn prepare(decoded: &'b Decoded<'b>, entropy: &mut dyn Entropy, now: Timestamp) -> Result<Command<'b>, Stop> {
+    fn prepare(
+        decoded: &'b Decoded<'b>,
+        entropy: &mut dyn Entropy,
+        now: Timestamp,
+    ) -> Result<Command<'b>, Stop> {
         Ok(match decoded {
             Decoded::Kmip(document) => {
                 let dialect = document.dialect;
                 let refused = |refusal| Stop::refused(&refusal, dialect);
-                let mut request = Request::decode(document.root, &document.fields, dialect).map_err(refused)?;
+                let mut request =
+                    Request::decode(document.root, &document.fields, dialect).map_err(refused)?;
                 request.prepare(entropy, now).map_err(refused)?;
                 Command::Kmip(request, dialect)
             }
@@ -259,7 +269,9 @@ impl<'b> Command<'b> {
                 for name in &request.operations {
                     rights = rights.with(Rights::named(name).ok_or_else(|| Stop::Told {
                         status: 400,
-                        text: format!("Json deserialize error: unknown variant `{name}`, expected an operation"),
+                        text: format!(
+                            "Json deserialize error: unknown variant `{name}`, expected an operation"
+                        ),
                     })?);
                 }
                 Command::ChangeAccess {
@@ -330,7 +342,8 @@ fn change_global_rights(direction: Direction, rights: Rights) -> Result<Changes,
     match direction {
         Direction::Grant if rights == Rights::CREATE => Ok(Changes::new()),
         Direction::Revoke if rights == Rights::CREATE => {
-            Err(Refusal::NotSupported("every user may create keys; that right cannot be revoked".into()).into())
+            Err(Refusal::NotSupported("every user may create keys; that right cannot be revoked".into())
+                .into())
         }
         _ => Err(Refusal::PlaceHolder.into()),
     }

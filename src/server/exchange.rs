@@ -171,13 +171,22 @@ impl Shared {
             Route::Preflight => {
                 let origin = exchange.origin.as_deref();
                 let headers = exchange.requested_headers.as_deref();
-                response::preflight(exchange.version, self.keeps_alive(&exchange), origin, headers, &self.date, &mut self.plain_out);
+                response::preflight(
+                    exchange.version,
+                    self.keeps_alive(&exchange),
+                    origin,
+                    headers,
+                    &self.date,
+                    &mut self.plain_out,
+                );
                 self.after_answer(connection, self.keeps_alive(&exchange), now);
             }
             Route::Unknown => self.respond(connection, &exchange, 404, TEXT, now),
             Route::Kms(endpoint) => match pipeline::place(endpoint, body) {
                 Place::Here => match self.answer_here(endpoint, body, now) {
-                    Ok(answer) => self.respond(connection, &exchange, answer.status, answer.content_type, now),
+                    Ok(answer) => {
+                        self.respond(connection, &exchange, answer.status, answer.content_type, now)
+                    }
                     Err(error) => {
                         self.store_failed(&error);
                         self.respond_fault(connection, &exchange, now);
@@ -330,7 +339,11 @@ impl Shared {
     /// Somebody speaks plain HTTP to a TLS port.
     pub(super) fn refuse_plain_http(&mut self, connection: &mut Connection, now: Now) {
         connection.tls = None;
-        self.refuse(connection, Refusal { status: 400, reason: "this port speaks HTTPS: use https:// in the URL" }, now);
+        self.refuse(
+            connection,
+            Refusal { status: 400, reason: "this port speaks HTTPS: use https:// in the URL" },
+            now,
+        );
     }
 
     /// One connection too many: it is told, in the clear, and closed.

@@ -241,7 +241,8 @@ impl Server {
         info!("shutting down: {} connections are open", self.shared.open);
         self.shared.drain_until = Some(now.instant + self.shared.limits.drain_timeout);
         self.shared.outputs.stop_listening();
-        let ids: Vec<ConnectionId> = self.connections.iter().flatten().map(|connection| connection.id).collect();
+        let ids: Vec<ConnectionId> =
+            self.connections.iter().flatten().map(|connection| connection.id).collect();
         for id in ids {
             self.with(id, |shared, connection| {
                 if matches!(connection.phase, Phase::Idle | Phase::Handshake) {
@@ -271,7 +272,10 @@ impl Shared {
             zeroize::Zeroize::zeroize(bytes);
             return self.settle(connection, now);
         };
-        if matches!(connection.phase, Phase::Handshake) && !session.has_begun() && bytes[0].is_ascii_uppercase() {
+        if matches!(connection.phase, Phase::Handshake)
+            && !session.has_begun()
+            && bytes[0].is_ascii_uppercase()
+        {
             return self.refuse_plain_http(connection, now);
         }
         let mut plain = std::mem::take(&mut self.plain_in);

@@ -40,12 +40,16 @@ impl Route {
             (Method::Post, "/access/grant") => Route::Kms(Endpoint::ChangeAccess(Direction::Grant)),
             (Method::Post, "/access/revoke") => Route::Kms(Endpoint::ChangeAccess(Direction::Revoke)),
             // The old server's documentation knows its list as /objects/owned.
-            (Method::Get | Method::Head, "/access/owned" | "/objects/owned") => Route::Kms(Endpoint::ListOwned),
+            (Method::Get | Method::Head, "/access/owned" | "/objects/owned") => {
+                Route::Kms(Endpoint::ListOwned)
+            }
             (Method::Get | Method::Head, "/access/obtained") => Route::Kms(Endpoint::ListObtained),
-            (Method::Get | Method::Head, path) => match path.strip_prefix("/access/list/").map(decode_segment) {
-                Some(Some(uid)) if !uid.is_empty() => Route::Kms(Endpoint::ListAccess(uid.into_owned())),
-                _ => Route::Unknown,
-            },
+            (Method::Get | Method::Head, path) => {
+                match path.strip_prefix("/access/list/").map(decode_segment) {
+                    Some(Some(uid)) if !uid.is_empty() => Route::Kms(Endpoint::ListAccess(uid.into_owned())),
+                    _ => Route::Unknown,
+                }
+            }
             (Method::Options, _) => Route::Preflight,
             _ => Route::Unknown,
         }

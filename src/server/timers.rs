@@ -49,7 +49,13 @@ impl Timers {
     }
 
     /// Whether the deadline of a woken connection has passed; if it is still to come, the next wake-up is set.
-    pub fn woken(&mut self, connection: ConnectionId, deadline: &mut Deadline, wake_up: Instant, now: Instant) -> bool {
+    pub fn woken(
+        &mut self,
+        connection: ConnectionId,
+        deadline: &mut Deadline,
+        wake_up: Instant,
+        now: Instant,
+    ) -> bool {
         if deadline.armed == Some(wake_up) {
             deadline.armed = None;
         }

@@ -3,7 +3,7 @@
 
 use crate::crypto::x509::Identity;
 use crate::limits;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ServerSessionMemoryCache, UnbufferedServerConnection};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -102,7 +102,8 @@ impl TlsSession {
     fn process(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<usize, Error> {
         let mut used = 0;
         loop {
-            let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(&mut bytes[used..]);
+            let UnbufferedStatus { mut discard, state } =
+                self.connection.process_tls_records(&mut bytes[used..]);
             let step = match state {
                 Err(error) => {
                     self.send_alert(out);
@@ -183,11 +184,13 @@ impl TlsSession {
     fn send_alert(&mut self, out: &mut Vec<u8>) {
         loop {
             match self.connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(mut data)) => append(out, 64, |room| match data.encode(room) {
-                    Ok(written) => Ok(written),
-                    Err(EncodeError::InsufficientSize(size)) => Err(size.required_size),
-                    Err(EncodeError::AlreadyEncoded) => Ok(0),
-                }),
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    append(out, 64, |room| match data.encode(room) {
+                        Ok(written) => Ok(written),
+                        Err(EncodeError::InsufficientSize(size)) => Err(size.required_size),
+                        Err(EncodeError::AlreadyEncoded) => Ok(0),
+                    })
+                }
                 Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
                 _ => return,
             }

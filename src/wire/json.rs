@@ -372,6 +372,21 @@ impl<'a> Lexer<'a> {
     }
 }
 
+/// The strings of a JSON array of at most `count_max` strings; `None` if the text is something else.
+pub fn strings(text: &mut [u8], count_max: usize) -> Option<Vec<&str>> {
+    let mut lexer = Lexer::new(text);
+    let mut strings = Vec::new();
+    lexer.open_array().ok()?;
+    while lexer.element().ok()? {
+        if strings.len() == count_max {
+            return None;
+        }
+        strings.push(lexer.string().ok()?);
+    }
+    lexer.end().ok()?;
+    Some(strings)
+}
+
 /// Appends `text` as a JSON string, in quotes, to `out`.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();

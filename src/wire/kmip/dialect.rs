@@ -66,6 +66,20 @@ pub fn decode(body: &mut [u8]) -> Result<Request<'_>, DecodeError> {
     }
 }
 
+/// The tag of the root of a document, without reading further; `None` where [`decode`] would not find it first.
+pub fn root(body: &[u8]) -> Option<&str> {
+    let after = |text: &'_ [u8], token: &[u8]| -> Option<usize> {
+        let start = text.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        text[start..].starts_with(token).then_some(start + token.len())
+    };
+    let mut rest = body;
+    for token in [&b"{"[..], b"\"tag\"", b":", b"\""] {
+        rest = &rest[after(rest, token)?..];
+    }
+    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    std::str::from_utf8(&rest[..end]).ok()
+}
+
 /// Appends the canonical tree, spelled in `dialect`, to `out`. `root` is the name of the document: `GetResponse`.
 ///
 /// For 4.9.1, attributes that it does not know, and dates among the attributes, are left out: a DateTime there makes it
