@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)] // A test ends at the first surprise.
 
 use keyway::job::{CertificateSource, Completion, Done, Job, JobId, Lane, Resources, Work};
-use keyway::kms::view::View;
 use keyway::limits::{LANE_JOBS_MAX, Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
 use keyway::secret::Secret;
 use keyway::server::event::{ConnectionId, Input, Output};
@@ -11,7 +10,7 @@ use keyway::shell::os::{Clock, OsEntropy};
 use keyway::shell::reactor::{Core, Reactor};
 use keyway::shell::signals::Signals;
 use keyway::shell::sockets;
-use keyway::store::{Store, StoreError, Transaction};
+use keyway::store::memory::MemoryStore;
 use keyway::time::{Instant, Now};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -130,19 +129,6 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
     }
 }
 
-struct NoStore;
-impl Store for NoStore {
-    fn read(&self) -> Result<Box<dyn View>, StoreError> {
-        Err(StoreError::Corrupt("no store".into()))
-    }
-    fn transact(
-        &self,
-        _work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        Err(StoreError::Corrupt("no store".into()))
-    }
-}
-
 /// A reactor in a thread.
 struct Fixture {
     address: SocketAddr,
@@ -171,7 +157,7 @@ fn start_with(
         let limits = Limits { connections_max, ..Limits::default() };
         let reactor = Reactor::new(listeners, signals, Clock::start(), &limits).unwrap();
         let resources = || Resources {
-            store: Arc::new(NoStore),
+            store: Arc::new(MemoryStore::new()),
             entropy: Box::new(OsEntropy),
             certificate: certificate.clone(),
         };
