@@ -17,6 +17,8 @@ pub const LOCATED_MAX: usize = 100_000;
 pub const ATTRIBUTES_BYTES_MAX: usize = 256 * 1024;
 /// Header fields in a request head.
 pub const HEADERS_MAX: usize = 64;
+/// Empty lines before a request line (RFC 9112 section 2.2).
+pub const LEADING_EMPTY_LINES_MAX: usize = 4;
 /// Bytes of the digits and extensions on one chunk-size line.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Bytes of a PKCS#12 file.
@@ -92,3 +94,21 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// What the server takes at most when every connection does its worst: buffers, bodies and their answers, the cache
+    /// of the store and the queues of the lanes.
+    pub fn memory_bound_bytes(&self) -> usize {
+        let per_connection = TLS_STATE_BYTES + READ_BYTES + self.head_bytes_max + 2 * INLINE_BODY_BYTES_MAX;
+        let bodies = BODY_COPIES * self.bodies_bytes_max;
+        let connections = self.connections_max + REFUSED_CONNECTIONS_MAX;
+        FIXED_BYTES + STORE_CACHE_BYTES + connections * per_connection + bodies
+    }
+}
+
+/// What rustls keeps for one connection, with a handshake under way.
+const TLS_STATE_BYTES: usize = 64 * 1024;
+/// A large body, its answer, the answer's encryption, and what the socket has not taken.
+const BODY_COPIES: usize = 4;
+/// Code, stacks, sessions for resumption.
+const FIXED_BYTES: usize = 16 * 1024 * 1024;

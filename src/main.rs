@@ -1,4 +1,112 @@
 //! The program: arguments to configuration to parts to exit code.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use keyway::config::{self, Command, Config};
+use keyway::job::{self, CertificateSource, Resources};
+use keyway::server::{EXIT_STORE_FAILED, LoadedCertificate, Parts, Server};
+use keyway::shell::executor::Executor;
+use keyway::shell::os::{self, Clock, OsEntropy};
+use keyway::shell::reactor::Reactor;
+use keyway::shell::signals::Signals;
+use keyway::shell::{health, log, sockets};
+use keyway::store::Store;
+use keyway::store::redb::RedbStore;
+use std::io::Write;
+use std::sync::Arc;
+
+/// What could not be done while running.
+const EXIT_FAILURE: u8 = 1;
+/// An option, the certificate or the address is wrong: nothing was started.
+const EXIT_CONFIGURATION: u8 = 2;
+
+/// An exit code, and one line that says why.
+struct Exit(u8, String);
+
+fn main() {
+    let command = config::resolve(std::env::args_os().skip(1), &|name| std::env::var_os(name));
+    let result = match command {
+        Ok(Command::Serve(config)) => serve(*config),
+        Ok(Command::Health(target)) => health::ask(&target).map_err(|reason| Exit(EXIT_FAILURE, reason)),
+        Ok(Command::Print(text)) => print(&text),
+        Err(error) => Err(Exit(EXIT_CONFIGURATION, error.to_string())),
+    };
+    let code = result.unwrap_or_else(|Exit(code, reason)| {
+        // Where the log is not set up yet, or standard error is gone, there is nobody left to tell.
+        let _ = writeln!(std::io::stderr(), "keyway: {reason}");
+        code
+    });
+    std::process::exit(code.into());
+}
+
+fn print(text: &str) -> Result<u8, Exit> {
+    let written = std::io::stdout().write_all(text.as_bytes());
+    written.map(|()| 0).map_err(|error| Exit(EXIT_FAILURE, format!("standard output: {error}")))
+}
+
+fn serve(config: Config) -> Result<u8, Exit> {
+    let failed = |error: std::io::Error| Exit(EXIT_FAILURE, error.to_string());
+    log::init(config.log_level);
+    // Before any thread: signals are blocked and the process is hardened for all of them.
+    let signals = Signals::block().map_err(failed)?;
+    os::harden().map_err(failed)?;
+    os::tune_allocator();
+    let clock = Clock::start();
+    tell(&config);
+    if let Err(short) = os::allow_open_files(config.limits.connections_max) {
+        ::log::warn!("{short}");
+    }
+
+    let certificate_source = config.tls.map(Arc::new);
+    let certificate = match &certificate_source {
+        None => None,
+        Some(source) => Some(load_certificate(source, &clock).map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?),
+    };
+    let store = RedbStore::open(&config.database.folder, config.database.clear)
+        .map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let listeners = sockets::bind(&config.hostname, config.port)
+        .map_err(|error| Exit(EXIT_CONFIGURATION, error.to_string()))?;
+
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let mut lines = String::new();
+    for listener in &listeners {
+        lines += &format!("listening on {scheme}://{}\n", listener.local_addr().map_err(failed)?);
+    }
+    let resources = || Resources {
+        store: Arc::clone(&store),
+        entropy: Box::new(OsEntropy),
+        certificate: certificate_source.clone(),
+    };
+    let reactor = Reactor::new(listeners, signals, clock, &config.limits).map_err(failed)?;
+    let executor = Executor::start(reactor.waker(), resources(), resources()).map_err(failed)?;
+    let server = Server::new(Parts {
+        limits: config.limits,
+        default_username: config.default_username,
+        store,
+        entropy: Box::new(OsEntropy),
+        certificate,
+        now: clock.now(),
+    })
+    .map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
+    print(&lines)?;
+    Ok(reactor.run(server, executor))
+}
+
+/// Logs how the server was set up: the resolved options, secrets masked.
+fn tell(config: &Config) {
+    ::log::info!("keyway {}", env!("CARGO_PKG_VERSION"));
+    for line in config.describe() {
+        ::log::info!("{line}");
+    }
+    ::log::info!("memory bound: {} MiB", config.limits.memory_bound_bytes() >> 20);
+    for warning in &config.warnings {
+        ::log::warn!("{warning}");
+    }
+}
+
+fn load_certificate(source: &CertificateSource, clock: &Clock) -> Result<LoadedCertificate, String> {
+    let content = job::read_certificate_file(source)?;
+    let identity = job::open_certificate(source, &content, clock.now().utc)?;
+    ::log::info!("the certificate is {}", identity.summary());
+    Ok(LoadedCertificate { identity, digest: keyway::crypto::sha256(&content) })
+}

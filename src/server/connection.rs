@@ -7,6 +7,7 @@ use super::timers::Deadline;
 use super::tls::TlsSession;
 use crate::time::Instant;
 use crate::wire::http::body;
+use crate::wire::http::scanner::Scanner;
 use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
@@ -22,8 +23,8 @@ pub struct Connection {
     pub phase: Phase,
     /// What arrived in the clear and was not used yet: part of a head, or requests that wait for their turn.
     pub pending: Zeroizing<Vec<u8>>,
-    /// How much of the pending head was searched for its end already.
-    pub scanned: usize,
+    /// How much of the pending head was looked at already.
+    pub scanner: Scanner,
     /// When it has to have come further.
     pub deadline: Deadline,
     /// The peer sends no more.
@@ -73,7 +74,7 @@ impl Connection {
             phase: if tls.is_some() { Phase::Handshake } else { Phase::Idle },
             tls,
             pending: Zeroizing::default(),
-            scanned: 0,
+            scanner: Scanner::default(),
             deadline: Deadline::default(),
             ended: false,
             blocked: false,

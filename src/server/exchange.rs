@@ -12,19 +12,20 @@ use crate::secret;
 use crate::store::StoreError;
 use crate::time::Now;
 use crate::wire::http::body::Decoder;
-use crate::wire::http::head::{self, Framing};
-use crate::wire::http::response::{self, CONTINUE, ResponseHead};
-use crate::wire::http::{Refusal, Version};
+use crate::wire::http::head;
+use crate::wire::http::response::{self, CONTINUE, ResponseHead, TEXT_PLAIN};
+use crate::wire::http::{Framing, Refusal};
 use log::debug;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Answers of one connection that are made before the next connection has its turn.
 const ANSWERS_BYTES_MAX: usize = 256 * 1024;
+/// Room for the head of an answer; a longer one (with a long `Origin`) makes the buffer grow.
+const HEAD_BYTES: usize = 512;
 /// How long a peer should wait that was told 503.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
 impl Shared {
@@ -54,7 +55,13 @@ impl Shared {
     /// Reads a head and starts with its request; `None` if the head is not complete.
     fn serve_head(&mut self, connection: &mut Connection, rest: &mut [u8], now: Now) -> Option<usize> {
         let (exchange, framing, expects_continue, head_bytes) =
-            match head::parse(rest, &self.limits, &mut connection.scanned) {
+            match head::parse(&mut connection.scanner, rest, &self.limits) {
+                Ok(Some((head, head_bytes))) if head.is_preflight() && head.framing == Framing::None => {
+                    let keep_alive = head.keep_alive && self.drain_until.is_none();
+                    response::preflight(&head, keep_alive, &self.date, &mut self.plain_out);
+                    self.after_answer(connection, keep_alive, now);
+                    return Some(head_bytes);
+                }
                 Ok(Some((head, head_bytes))) => {
                     (Exchange::of(&head), head.framing, head.expect_continue, head_bytes)
                 }
@@ -71,7 +78,6 @@ impl Shared {
                     return Some(rest.len());
                 }
             };
-        connection.scanned = 0;
         let body = &mut rest[head_bytes..];
         Some(match framing {
             Framing::None => {
@@ -109,7 +115,7 @@ impl Shared {
         if expects_continue {
             self.plain_out.extend_from_slice(CONTINUE);
         }
-        let decoder = Decoder::new(framing, self.limits.body_bytes_max);
+        let decoder = Decoder::new(framing, &self.limits);
         let body = IncompleteBody { exchange, decoder, bytes, since: now.instant };
         connection.phase = Phase::Body(Box::new(body));
         let deadline = now.instant + self.limits.body_timeout;
@@ -168,20 +174,8 @@ impl Shared {
                 let status = self.write_health(*question, now);
                 self.respond(connection, &exchange, status, JSON, now);
             }
-            Route::Preflight => {
-                let origin = exchange.origin.as_deref();
-                let headers = exchange.requested_headers.as_deref();
-                response::preflight(
-                    exchange.version,
-                    self.keeps_alive(&exchange),
-                    origin,
-                    headers,
-                    &self.date,
-                    &mut self.plain_out,
-                );
-                self.after_answer(connection, self.keeps_alive(&exchange), now);
-            }
-            Route::Unknown => self.respond(connection, &exchange, 404, TEXT, now),
+            Route::Options => self.respond(connection, &exchange, 204, TEXT_PLAIN, now),
+            Route::Unknown => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
             Route::Kms(endpoint) => match pipeline::place(endpoint, body) {
                 Place::Here => match self.answer_here(endpoint, body, now) {
                     Ok(answer) => {
@@ -239,7 +233,7 @@ impl Shared {
             }
             Done::Busy => {
                 self.body.extend_from_slice(b"The server is busy: try again later");
-                self.respond(connection, &exchange, 503, TEXT, now);
+                self.respond(connection, &exchange, 503, TEXT_PLAIN, now);
             }
             Done::StoreFailed(error) => {
                 log::error!("{error}");
@@ -257,7 +251,7 @@ impl Shared {
     fn respond_fault(&mut self, connection: &mut Connection, exchange: &Exchange, now: Now) {
         secret::clear(&mut self.body);
         self.body.extend_from_slice(b"Internal server error");
-        self.respond(connection, exchange, 500, TEXT, now);
+        self.respond(connection, exchange, 500, TEXT_PLAIN, now);
     }
 
     /// Answers with what is in `self.body`.
@@ -275,13 +269,17 @@ impl Shared {
             version: exchange.version,
             content_type: (!self.body.is_empty()).then_some(content_type),
             keep_alive,
-            origin: exchange.origin.as_deref(),
-            retry_after_seconds: (status == 503).then_some(RETRY_AFTER_SECONDS),
+            cors_origin: exchange.origin.as_deref(),
+            retry_after_s: (status == 503).then_some(RETRY_AFTER_SECONDS),
+            www_authenticate: None,
         };
-        secret::reserve(&mut self.plain_out, response::HEAD_BYTES_MAX + self.body.len());
-        response::write(&head, &self.date, self.body.len(), &mut self.plain_out);
-        if !exchange.head_only {
-            self.plain_out.extend_from_slice(&self.body);
+        secret::reserve(&mut self.plain_out, HEAD_BYTES + self.body.len());
+        let length = response::start(&head, &self.date, &mut self.plain_out);
+        self.plain_out.extend_from_slice(&self.body);
+        if exchange.head_only {
+            length.finish_without_body(&mut self.plain_out);
+        } else {
+            length.finish(&mut self.plain_out);
         }
         secret::clear(&mut self.body);
         debug!("{}: {:?} {status}", connection.peer, exchange.route);
@@ -318,17 +316,8 @@ impl Shared {
     /// Refuses what is not HTTP as it should be: after that, nobody knows where the next request would begin.
     fn refuse(&mut self, connection: &mut Connection, refusal: Refusal, now: Now) {
         debug!("{}: {} {}", connection.peer, refusal.status, refusal.reason);
-        secret::clear(&mut self.body);
-        self.body.extend_from_slice(refusal.reason.as_bytes());
-        let exchange = Exchange {
-            route: Route::Unknown,
-            keep_alive: false,
-            head_only: false,
-            version: Version::Http11,
-            origin: None,
-            requested_headers: None,
-        };
-        self.respond(connection, &exchange, refusal.status, TEXT, now);
+        response::refuse(&refusal, &self.date, &mut self.plain_out);
+        self.after_answer(connection, false, now);
     }
 
     /// A head or a body did not arrive in time.

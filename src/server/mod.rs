@@ -26,6 +26,7 @@ use crate::limits::{self, Limits};
 use crate::store::{Store, StoreError};
 use crate::time::{Instant, Now};
 use crate::wire::http::response::DateCache;
+use crate::wire::http::scanner::Scanner;
 use certificate::Certificate;
 use connection::{Connection, Phase};
 use event::{ConnectionId, Input, Output};
@@ -269,7 +270,6 @@ impl Shared {
         }
         let Some(session) = &mut connection.tls else {
             self.consume(connection, bytes, now);
-            zeroize::Zeroize::zeroize(bytes);
             return self.settle(connection, now);
         };
         if matches!(connection.phase, Phase::Handshake)
@@ -378,7 +378,7 @@ impl Shared {
             return self.close(connection, now);
         }
         connection.phase = Phase::Idle;
-        connection.scanned = 0;
+        connection.scanner = Scanner::default();
         let deadline = now.instant + self.limits.idle_timeout;
         self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
     }

@@ -3,7 +3,9 @@
 
 use crate::kms::access::Direction;
 use crate::pipeline::Endpoint;
-use crate::wire::http::head::{Head, Method, Version, decode_segment};
+use crate::wire::http::Version;
+use crate::wire::http::head::{Head, Method};
+use crate::wire::http::target::decode_segment;
 
 /// What a request wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +14,8 @@ pub enum Route {
     Version,
     /// `GET /health` and its two questions.
     Health(Question),
-    /// A CORS preflight, for any path.
-    Preflight,
+    /// `OPTIONS` of anything, but for CORS preflights: those are answered by their heads.
+    Options,
     /// What needs an identity and the store.
     Kms(Endpoint),
     /// Nothing here.
@@ -50,7 +52,7 @@ impl Route {
                     _ => Route::Unknown,
                 }
             }
-            (Method::Options, _) => Route::Preflight,
+            (Method::Options, _) => Route::Options,
             _ => Route::Unknown,
         }
     }
@@ -69,8 +71,6 @@ pub struct Exchange {
     pub version: Version,
     /// Where the page came from that asks, if a browser does.
     pub origin: Option<Box<str>>,
-    /// Which header fields a preflight asks for.
-    pub requested_headers: Option<Box<str>>,
 }
 
 impl Exchange {
@@ -82,7 +82,6 @@ impl Exchange {
             head_only: head.method == Method::Head,
             version: head.version,
             origin: head.origin.map(Into::into),
-            requested_headers: head.access_control_request_headers.map(Into::into),
         }
     }
 }
@@ -99,7 +98,7 @@ mod tests {
         assert_eq!(Route::of(Method::Get, "/objects/owned"), kms(Endpoint::ListOwned));
         assert_eq!(Route::of(Method::Get, "/access/list/a%2Fb"), kms(Endpoint::ListAccess("a/b".into())));
         assert_eq!(Route::of(Method::Get, "/access/list/"), Route::Unknown);
-        assert_eq!(Route::of(Method::Options, "/anything"), Route::Preflight);
+        assert_eq!(Route::of(Method::Options, "/anything"), Route::Options);
         assert_eq!(Route::of(Method::Head, "/version"), Route::Version);
     }
 }

@@ -9,6 +9,7 @@
 
 mod connections;
 pub mod executor;
+pub mod health;
 pub mod log;
 pub mod os;
 pub mod reactor;

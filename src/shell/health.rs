@@ -1,0 +1,98 @@
+//! `keyway health`: asks the server on this machine how it is, for containers without a shell or curl.
+#![forbid(unsafe_code)]
+
+use crate::config::HealthTarget;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the server may take to be reached, to take the question and to answer, each.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// As much of the answer as is read.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024;
+
+/// Asks; the answer is the exit code, 0 for well and 1 for not. An error says why there was no answer.
+pub fn ask(target: &HealthTarget) -> Result<u8, String> {
+    let at = format!("{}:{}", target.host, target.port);
+    let failed = |error: &dyn std::fmt::Display| format!("no answer from {at}: {error}");
+    let address = (target.host.as_str(), target.port).to_socket_addrs().map_err(|error| failed(&error))?.next();
+    let address = address.ok_or_else(|| failed(&"the name has no address"))?;
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(|error| failed(&error))?;
+    let timeouts = stream.set_read_timeout(Some(TIMEOUT)).and(stream.set_write_timeout(Some(TIMEOUT)));
+    timeouts.map_err(|error| failed(&error))?;
+    let answer = if target.tls {
+        let name = ServerName::IpAddress(address.ip().into());
+        let config = Arc::new(client_config().map_err(|error| failed(&error))?);
+        let client = ClientConnection::new(config, name).map_err(|error| failed(&error))?;
+        exchange(StreamOwned::new(client, stream))
+    } else {
+        exchange(stream)
+    };
+    let answer = answer.map_err(|error| failed(&error))?;
+    match answer.split_once(' ').map(|(_, rest)| rest.starts_with("200 ")) {
+        Some(true) => Ok(0),
+        Some(false) => Err(format!("{at} is not well: {}", answer.lines().last().unwrap_or_default())),
+        None => Err(failed(&"what answers is no HTTP server")),
+    }
+}
+
+fn exchange(mut stream: impl Read + Write) -> std::io::Result<String> {
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn client_config() -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// The question is whether the server on this machine runs, not whether others trust its certificate; nothing secret is
+/// sent.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
