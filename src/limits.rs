@@ -17,6 +17,8 @@ pub const LOCATED_MAX: usize = 100_000;
 pub const ATTRIBUTES_BYTES_MAX: usize = 256 * 1024;
 /// Header fields in a request head.
 pub const HEADERS_MAX: usize = 64;
+/// Empty lines before a request line (RFC 9112 section 2.2).
+pub const LEADING_EMPTY_LINES_MAX: usize = 4;
 /// Bytes of the digits and extensions on one chunk-size line.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Bytes of a PKCS#12 file.
