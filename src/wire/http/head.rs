@@ -99,7 +99,9 @@ pub struct Head<'a> {
 impl Head<'_> {
     /// Whether a browser asks for leave to send a request (the CORS-preflight request of the Fetch standard).
     pub fn is_preflight(&self) -> bool {
-        self.method == Method::Options && self.origin.is_some() && self.access_control_request_method.is_some()
+        self.method == Method::Options
+            && self.origin.is_some()
+            && self.access_control_request_method.is_some()
     }
 }
 

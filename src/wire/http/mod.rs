@@ -16,14 +16,16 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
-#[cfg(any())]
+#[cfg(any(test, feature = "testing"))]
 mod fuzz;
 pub mod head;
 pub mod response;
 pub mod scanner;
 pub mod target;
+#[cfg(test)]
+mod tests;
 
-#[cfg(any())]
+#[cfg(any(test, feature = "testing"))]
 pub use fuzz::fuzz;
 
 /// Why the bytes of a peer are not a request. It is answered with [`response::refuse`] and the connection is closed: where

@@ -174,8 +174,7 @@ fn write_fields(response: &ResponseHead<'_>, date: &DateCache, out: &mut Vec<u8>
         );
     }
     if let Some(seconds) = response.retry_after_s {
-        out.extend_from_slice(b"retry-after: ");
-        out.extend_from_slice(b"          ");
+        out.extend_from_slice(b"retry-after:           ");
         write_right_aligned(u64::from(seconds), out);
         out.extend_from_slice(b"\r\n");
     }
@@ -226,8 +225,6 @@ const fn reason_phrase(status: u16) -> &'static str {
         202 => "Accepted",
         204 => "No Content",
         301 => "Moved Permanently",
-        302 => "Found",
-        304 => "Not Modified",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
@@ -250,10 +247,138 @@ const fn reason_phrase(status: u16) -> &'static str {
         500 => "Internal Server Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
-        504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
         507 => "Insufficient Storage",
         // The phrase may be empty (RFC 9112 section 4).
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::{self, Scanner};
+    use super::*;
+    use crate::limits::Limits;
+
+    fn date() -> DateCache {
+        DateCache::new(Timestamp::from_unix(1_795_456_600))
+    }
+
+    fn text(out: Vec<u8>) -> String {
+        String::from_utf8(out).unwrap()
+    }
+
+    const COMMON: &str = "date: Mon, 23 Nov 2026 17:56:40 GMT\r\nserver: keyway\r\ncache-control: no-store\r\n\
+                          x-content-type-options: nosniff\r\n";
+
+    #[test]
+    fn the_length_is_filled_in_when_the_body_is_there() {
+        let mut out = b"earlier response".to_vec();
+        let response = ResponseHead { content_type: Some("application/json"), ..ResponseHead::new(200) };
+        let length = start(&response, &date(), &mut out);
+        out.extend_from_slice(b"{\"a\": 12345}");
+        length.finish(&mut out);
+        assert_eq!(
+            text(out),
+            format!(
+                "earlier responseHTTP/1.1 200 OK\r\n{COMMON}content-type: application/json\r\n\
+                 content-length:                   12\r\n\r\n{{\"a\": 12345}}"
+            )
+        );
+    }
+
+    #[test]
+    fn every_field_is_written_on_its_own_line() {
+        let mut out = Vec::new();
+        let response = ResponseHead {
+            status: 401,
+            version: Version::Http10,
+            keep_alive: true,
+            content_type: Some(TEXT_PLAIN),
+            cors_origin: Some("https://a.example"),
+            retry_after_s: Some(u32::MAX),
+            www_authenticate: Some("Bearer"),
+        };
+        start(&response, &date(), &mut out).finish(&mut out);
+        assert_eq!(
+            text(out),
+            format!(
+                "HTTP/1.1 401 Unauthorized\r\n{COMMON}connection: keep-alive\r\n\
+                 content-type: text/plain; charset=utf-8\r\n\
+                 access-control-allow-origin: https://a.example\r\n\
+                 access-control-allow-credentials: true\r\n\
+                 access-control-expose-headers: content-type\r\n\
+                 vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n\
+                 retry-after: 4294967295\r\nwww-authenticate: Bearer\r\n\
+                 content-length:                    0\r\n\r\n"
+            )
+        );
+    }
+
+    #[test]
+    fn the_answer_to_head_has_the_length_but_not_the_body() {
+        let mut out = Vec::new();
+        let length = start(&ResponseHead::new(200), &date(), &mut out);
+        out.extend_from_slice(&[b'x'; 1234]);
+        length.finish_without_body(&mut out);
+        let expected = format!("HTTP/1.1 200 OK\r\n{COMMON}content-length:                 1234\r\n\r\n");
+        assert_eq!(text(out), expected);
+    }
+
+    #[test]
+    fn no_content_has_no_length() {
+        let mut out = Vec::new();
+        start(&ResponseHead::new(204), &date(), &mut out).finish(&mut out);
+        assert_eq!(text(out), format!("HTTP/1.1 204 No Content\r\n{COMMON}\r\n"));
+    }
+
+    #[test]
+    fn refusals_are_plain_text_and_close_the_connection() {
+        let mut out = Vec::new();
+        refuse(&Refusal::new(414, "Too long."), &date(), &mut out);
+        assert_eq!(
+            text(out),
+            format!(
+                "HTTP/1.1 414 URI Too Long\r\n{COMMON}connection: close\r\n\
+                 content-type: text/plain; charset=utf-8\r\ncontent-length:                    9\r\n\r\nToo long."
+            )
+        );
+    }
+
+    #[test]
+    fn a_preflight_is_allowed_everything() {
+        let request = b"OPTIONS /kmip/2_1 HTTP/1.1\r\nHost: a\r\nOrigin: null\r\n\
+                        Access-Control-Request-Method: POST\r\n\
+                        Access-Control-Request-Headers: content-type,x-a\r\n\r\n";
+        let (head, _) = head::parse(&mut Scanner::default(), request, &Limits::default()).unwrap().unwrap();
+        assert!(head.is_preflight());
+        let mut out = Vec::new();
+        preflight(&head, true, &date(), &mut out);
+        assert_eq!(
+            text(out),
+            format!(
+                "HTTP/1.1 200 OK\r\n{COMMON}access-control-allow-origin: null\r\n\
+                 access-control-allow-credentials: true\r\n\
+                 access-control-expose-headers: content-type\r\n\
+                 vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n\
+                 access-control-allow-methods: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n\
+                 access-control-max-age: 3600\r\naccess-control-allow-headers: content-type,x-a\r\n\
+                 content-length:                    0\r\n\r\n"
+            )
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "a value of one line")]
+    fn an_echo_cannot_add_fields() {
+        let response = ResponseHead { cors_origin: Some("a\r\nset-cookie: b"), ..ResponseHead::new(200) };
+        start(&response, &date(), &mut Vec::new()).finish(&mut []);
+    }
+
+    #[test]
+    fn the_date_follows_the_clock() {
+        let mut cache = date();
+        cache.update(Timestamp::from_unix(0));
+        assert!(cache.fields.starts_with(b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"));
     }
 }

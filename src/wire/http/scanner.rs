@@ -10,11 +10,11 @@ use std::ops::Range;
 
 const BARE_LINE_BREAK: Refusal =
     Refusal::bad_request("A line of the request head ends in a bare CR or LF instead of CRLF.");
-const CONTROL_CHARACTER: Refusal =
-    Refusal::bad_request("The request head contains a control character.");
+const CONTROL_CHARACTER: Refusal = Refusal::bad_request("The request head contains a control character.");
 const EMPTY_LINES: Refusal = Refusal::bad_request("There are too many empty lines before the request line.");
-const TLS_ON_PLAIN_PORT: Refusal =
-    Refusal::bad_request("This is a plain HTTP port, but the client speaks TLS: use http:// instead of https://.");
+const TLS_ON_PLAIN_PORT: Refusal = Refusal::bad_request(
+    "This is a plain HTTP port, but the client speaks TLS: use http:// instead of https://.",
+);
 const TARGET_TOO_LONG: Refusal = Refusal::new(414, "The request target is longer than this server accepts.");
 const HEAD_TOO_LARGE: Refusal = Refusal::new(431, "The request head is larger than this server accepts.");
 pub(super) const TOO_MANY_FIELDS: Refusal =

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 const MALFORMED_TARGET: Refusal = Refusal::bad_request("The request target is malformed.");
 const ASTERISK: Refusal = Refusal::bad_request("The request target * is for OPTIONS only.");
 const FRAGMENT: Refusal = Refusal::bad_request("The request target contains a fragment.");
-const NOT_ASCII: Refusal = Refusal::bad_request("The request target contains characters other than visible ASCII.");
+const NOT_ASCII: Refusal =
+    Refusal::bad_request("The request target contains characters other than visible ASCII.");
 const AUTHORITY_FORM: Refusal =
     Refusal::bad_request("The request target must begin with a slash: this server is no proxy.");
 
@@ -152,8 +153,8 @@ mod tests {
             assert!(is_host_and_port(valid), "{valid}");
         }
         for malformed in [
-            "", ":80", "a b", "a:b", "a:+1", "a:65536", "a:80:80", "u@a", "a/b", "a?b", "a,b c", "[::1", "[]",
-            "[::1]80", "::1", "a\\b", "a\"", "é", "a\t",
+            "", ":80", "a b", "a:b", "a:+1", "a:65536", "a:80:80", "u@a", "a/b", "a?b", "a,b c", "[::1",
+            "[]", "[::1]80", "::1", "a\\b", "a\"", "é", "a\t",
         ] {
             assert!(!is_host_and_port(malformed), "{malformed}");
         }
