@@ -4,7 +4,7 @@
 use crate::crypto::{pkcs12, sha256, x509};
 use crate::entropy::Entropy;
 use crate::limits;
-use crate::pipeline::{self, Answer, Call};
+use crate::pipeline::{self, Call, Reply};
 use crate::secret::Secret;
 use crate::server::event::ConnectionId;
 use crate::store::{Store, StoreError};
@@ -65,8 +65,8 @@ pub struct Completion {
 
 /// The kinds of answers.
 pub enum Done {
-    /// To a request: its status and type, and its body.
-    Answered(Answer, Zeroizing<Vec<u8>>),
+    /// To a request.
+    Answered(Reply),
     /// The store failed, and the request has changed nothing.
     StoreFailed(StoreError),
     /// The certificate's file has not changed.
@@ -126,10 +126,10 @@ fn write(ids: Vec<JobId>, mut calls: Vec<Call>, resources: &mut Resources) -> Ve
         return Vec::new();
     }
     match pipeline::write(&mut calls, &*resources.store, &mut *resources.entropy) {
-        Ok(answers) => ids
+        Ok(replies) => ids
             .into_iter()
-            .zip(answers)
-            .map(|(id, (answer, body))| Completion { id, done: Done::Answered(answer, body) })
+            .zip(replies)
+            .map(|(id, reply)| Completion { id, done: Done::Answered(reply) })
             .collect(),
         Err(error) => {
             ids.into_iter().map(|id| Completion { id, done: Done::StoreFailed(error.clone()) }).collect()
@@ -138,12 +138,12 @@ fn write(ids: Vec<JobId>, mut calls: Vec<Call>, resources: &mut Resources) -> Ve
 }
 
 fn read(mut call: Call, resources: &mut Resources) -> Done {
-    let mut out = Zeroizing::new(Vec::new());
+    let mut body = Zeroizing::new(Vec::new());
     let answer = resources.store.read().and_then(|view| {
-        pipeline::read(&call.endpoint, &call.asker, &mut call.body, &*view, &mut *resources.entropy, &mut out)
+        pipeline::read(&call.endpoint, &call.asker, &mut call.body, &*view, &mut *resources.entropy, &mut body)
     });
     match answer {
-        Ok(answer) => Done::Answered(answer, out),
+        Ok(answer) => Done::Answered(Reply { answer, body }),
         Err(error) => Done::StoreFailed(error),
     }
 }

@@ -48,7 +48,12 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the certificate file is looked at for a change.
 pub const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// The least bytes a second at which a body must arrive and an answer must be taken, beyond the fixed deadlines.
-pub const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
+/// The time that a transfer of so many bytes may take beyond the fixed deadline.
+pub const fn transfer_time(bytes: usize) -> Duration {
+    Duration::from_secs(bytes as u64 / TRANSFER_BYTES_PER_SECOND_MIN)
+}
 
 /// The caps that an operator may change.
 #[derive(Clone, Debug, PartialEq, Eq)]

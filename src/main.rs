@@ -59,7 +59,9 @@ fn serve(config: Config) -> Result<u8, Exit> {
     let certificate_source = config.tls.map(Arc::new);
     let certificate = match &certificate_source {
         None => None,
-        Some(source) => Some(load_certificate(source, &clock).map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?),
+        Some(source) => {
+            Some(load_certificate(source, &clock).map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?)
+        }
     };
     let store = RedbStore::open(&config.database.folder, config.database.clear)
         .map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;

@@ -63,6 +63,14 @@ pub struct Answer {
     pub content_type: &'static str,
 }
 
+/// An answer with its body.
+pub struct Reply {
+    /// Its status and type.
+    pub answer: Answer,
+    /// Its body.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -133,7 +141,7 @@ pub fn write(
     calls: &mut [Call],
     store: &dyn Store,
     entropy: &mut dyn Entropy,
-) -> Result<Vec<(Answer, Zeroizing<Vec<u8>>)>, StoreError> {
+) -> Result<Vec<Reply>, StoreError> {
     let (mut decoded, mut askers) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
     for Call { endpoint, asker, body } in calls {
         decoded.push(decode(endpoint, body));
@@ -162,9 +170,9 @@ pub fn write(
     })?;
     let mut answers = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
-        let mut out = Zeroizing::new(Vec::new());
-        let finished = outcome.and_then(|outcome| outcome.finish(entropy, &mut out));
-        answers.push((answer_or_stop(finished, &mut out)?, out));
+        let mut body = Zeroizing::new(Vec::new());
+        let finished = outcome.and_then(|outcome| outcome.finish(entropy, &mut body));
+        answers.push(Reply { answer: answer_or_stop(finished, &mut body)?, body });
     }
     Ok(answers)
 }
@@ -241,6 +249,7 @@ fn not_kmip(error: DecodeError, is_jwe: bool) -> String {
 }
 
 /// A request that is ready to be decided.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one request")]
 enum Command<'b> {
     Kmip(Request<'b>, Dialect),
     ChangeAccess { direction: Direction, uid: Option<&'b str>, user: &'b str, rights: Rights },
@@ -350,6 +359,7 @@ fn change_global_rights(direction: Direction, rights: Rights) -> Result<Changes,
 }
 
 /// A decided and, where it changed something, committed request.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one request")]
 enum Outcome<'b> {
     Kmip(Decided<'b>, Dialect),
     Json(Vec<u8>),

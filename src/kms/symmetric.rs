@@ -26,7 +26,7 @@ const USAGE_MASK_DEFAULT: u32 = 0x83C;
 pub fn length_bytes(algorithm: u32, length_bits: u32) -> Result<usize, Refusal> {
     let legal = match algorithm {
         cryptographic_algorithm::AES => matches!(length_bits, 128 | 192 | 256 | 512),
-        _ => length_bits >= 8 && length_bits <= LENGTH_BITS_MAX && length_bits % 8 == 0,
+        _ => (8..=LENGTH_BITS_MAX).contains(&length_bits) && length_bits.is_multiple_of(8),
     };
     if !legal {
         return Err(Refusal::invalid(format!(

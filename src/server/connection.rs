@@ -31,6 +31,8 @@ pub struct Connection {
     pub ended: bool,
     /// The shell holds bytes that could not be written yet.
     pub blocked: bool,
+    /// The size of the last answers, which a slow peer gets time for.
+    pub sent_bytes: usize,
     /// Bytes charged to the budget of large bodies.
     pub charged_bytes: usize,
 }
@@ -78,6 +80,7 @@ impl Connection {
             deadline: Deadline::default(),
             ended: false,
             blocked: false,
+            sent_bytes: 0,
             charged_bytes: 0,
         }
     }

@@ -7,7 +7,7 @@ use super::routes::{Exchange, Question, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
 use crate::job::{Done, Job, JobId, Lane, Work};
 use crate::limits;
-use crate::pipeline::{self, Answer, Asker, Call, Endpoint, Place};
+use crate::pipeline::{self, Answer, Asker, Call, Endpoint, Place, Reply};
 use crate::secret;
 use crate::store::StoreError;
 use crate::time::Now;
@@ -16,7 +16,6 @@ use crate::wire::http::head;
 use crate::wire::http::response::{self, CONTINUE, ResponseHead, TEXT_PLAIN};
 use crate::wire::http::{Framing, Refusal};
 use log::debug;
-use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Answers of one connection that are made before the next connection has its turn.
@@ -139,8 +138,7 @@ impl Shared {
             return rest.len();
         }
         if !complete {
-            let slack = Duration::from_secs(received as u64 / limits::TRANSFER_BYTES_PER_SECOND_MIN);
-            let deadline = since + self.limits.body_timeout + slack;
+            let deadline = since + self.limits.body_timeout + limits::transfer_time(received);
             self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
             return used;
         }
@@ -227,7 +225,7 @@ impl Shared {
         };
         self.outputs.resume(connection.id);
         match done {
-            Done::Answered(answer, body) => {
+            Done::Answered(Reply { answer, body }) => {
                 self.body = body;
                 self.respond(connection, &exchange, answer.status, answer.content_type, now);
             }
@@ -310,6 +308,7 @@ impl Shared {
             None => self.outputs.buffer().extend_from_slice(&self.plain_out),
         }
         self.outputs.send_buffered(connection.id);
+        connection.sent_bytes = self.plain_out.len();
         secret::clear(&mut self.plain_out);
     }
 

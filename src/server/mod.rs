@@ -136,7 +136,8 @@ impl Server {
             }
             Input::Blocked { connection } => self.with(connection, |shared, connection| {
                 connection.blocked = true;
-                let deadline = now.instant + shared.limits.write_timeout;
+                let slack = limits::transfer_time(connection.sent_bytes);
+                let deadline = now.instant + shared.limits.write_timeout + slack;
                 shared.timers.set(connection.id, &mut connection.deadline, Some(deadline));
             }),
             Input::Drained { connection } => self.with(connection, |shared, connection| {

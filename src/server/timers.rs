@@ -20,13 +20,6 @@ pub struct Deadline {
     armed: Option<Instant>,
 }
 
-impl Deadline {
-    /// When it is.
-    pub fn at(self) -> Option<Instant> {
-        self.at
-    }
-}
-
 impl Timers {
     /// Moves the deadline of a connection.
     pub fn set(&mut self, connection: ConnectionId, deadline: &mut Deadline, at: Option<Instant>) {

@@ -19,7 +19,8 @@ const ANSWER_BYTES_MAX: u64 = 16 * 1024;
 pub fn ask(target: &HealthTarget) -> Result<u8, String> {
     let at = format!("{}:{}", target.host, target.port);
     let failed = |error: &dyn std::fmt::Display| format!("no answer from {at}: {error}");
-    let address = (target.host.as_str(), target.port).to_socket_addrs().map_err(|error| failed(&error))?.next();
+    let address =
+        (target.host.as_str(), target.port).to_socket_addrs().map_err(|error| failed(&error))?.next();
     let address = address.ok_or_else(|| failed(&"the name has no address"))?;
     let stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(|error| failed(&error))?;
     let timeouts = stream.set_read_timeout(Some(TIMEOUT)).and(stream.set_write_timeout(Some(TIMEOUT)));
