@@ -201,7 +201,7 @@ mod tests {
     const CONVERSATIONS: [&str; 8] = [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n\r\nGET /a%20b?c HTTP/1.0\r\n\r\n",
         "POST /kmip/2_1 HTTP/1.1\r\nhost: a:80\r\ncontent-length: 5\r\nExpect: 100-continue\r\n\r\nhelloHEAD /",
-        "PUT http://b/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\nGET",
+        "PUT http://b/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nA: b\r\n\r\nGET",
         "OPTIONS * HTTP/1.1\r\nHost: a\r\nOrigin: https://c\r\nAccess-Control-Request-Method: PUT\r\n\
          Access-Control-Request-Headers: x-a, x-b\r\nConnection: close\r\nAuthorization: Basic YTpi\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn conversations_do_not_depend_on_their_pieces() {
         for conversation in CONVERSATIONS {
-            for caps in 0..64 {
+            for caps in (0..64).step_by(3) {
                 for first in 0..conversation.len() {
                     fuzz(&[&[caps, 2, first as u8, 250], conversation.as_bytes()].concat());
                 }

@@ -1,6 +1,6 @@
 //! Request heads: the request line and the header fields that this server looks at (RFC 9112 sections 2 to 7).
 //!
-//! [`Scanner`] finds the end of the head, httparse splits it, and [`Fields`] judges the fields. Where RFC 9112 lets a
+//! [`Scanner`] finds the end of the head, httparse splits it, and `Fields` judges the fields. Where RFC 9112 lets a
 //! server choose between repairing a head and refusing it, the head is refused.
 #![forbid(unsafe_code)]
 
