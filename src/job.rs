@@ -140,7 +140,14 @@ fn write(ids: Vec<JobId>, mut calls: Vec<Call>, resources: &mut Resources) -> Ve
 fn read(mut call: Call, resources: &mut Resources) -> Done {
     let mut body = Zeroizing::new(Vec::new());
     let answer = resources.store.read().and_then(|view| {
-        pipeline::read(&call.endpoint, &call.asker, &mut call.body, &*view, &mut *resources.entropy, &mut body)
+        pipeline::read(
+            &call.endpoint,
+            &call.asker,
+            &mut call.body,
+            &*view,
+            &mut *resources.entropy,
+            &mut body,
+        )
     });
     match answer {
         Ok(answer) => Done::Answered(Reply { answer, body }),
