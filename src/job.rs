@@ -28,8 +28,10 @@ pub enum JobId {
 pub enum Lane {
     /// Writes: whatever waits is run as one batch, in one durable transaction.
     Store,
-    /// Scans, large bodies, PKCS#12 files: one at a time.
+    /// Scans and large bodies: one at a time.
     Bulk,
+    /// The certificate's file: deriving keys from its password may take seconds, and no request waits for it.
+    Certificate,
 }
 
 /// Work for a lane.
@@ -40,13 +42,24 @@ pub struct Job {
     pub work: Work,
 }
 
+impl Job {
+    /// Where it is to be run.
+    pub fn lane(&self) -> Lane {
+        match self.work {
+            Work::Write(_) => Lane::Store,
+            Work::Read(_) => Lane::Bulk,
+            Work::LoadCertificate { .. } => Lane::Certificate,
+        }
+    }
+}
+
 /// The kinds of work.
 pub enum Work {
-    /// A request that changes something; for the store lane.
+    /// A request that changes something.
     Write(Call),
-    /// A request that only reads; for the bulk lane.
+    /// A request that only reads.
     Read(Call),
-    /// Reading the certificate's file again, for the bulk lane.
+    /// Reading the certificate's file again.
     LoadCertificate {
         /// The digest of the file's content when it was last read, whatever it was: the same is not opened again.
         known: Option<[u8; 32]>,

@@ -10,7 +10,8 @@
 //!                                                   |                                 v
 //!    lanes <------ Output::Submit(Job) -------------+---------- pipeline: prepare -> execute -> finish
 //!      |  store lane: many requests, one durable transaction
-//!      |  bulk lane : scans, large bodies, PKCS#12 key derivation
+//!      |  bulk lane : scans, large bodies
+//!      |  certificate lane : PKCS#12 files, whose passwords take long to try
 //!      +---------- Input::Completed ----------------+-> (back into the pipeline)
 //!  peer <-bytes- sockets <-- Output::Send ----------+<- tls <- http <- ttlv <- kmip <- response
 //!  clock --- `now` is an argument of every call ----+-> poll_timeout() tells when to call back

@@ -80,7 +80,7 @@ fn serve(config: Config) -> Result<u8, Exit> {
         certificate: certificate_source.clone(),
     };
     let reactor = Reactor::new(listeners, signals, clock, &config.limits).map_err(failed)?;
-    let executor = Executor::start(reactor.waker(), resources(), resources()).map_err(failed)?;
+    let executor = Executor::start(reactor.waker(), resources).map_err(failed)?;
     let server = Server::new(Parts {
         limits: config.limits,
         default_username: config.default_username,

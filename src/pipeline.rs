@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 use crate::entropy::Entropy;
-use crate::job::Lane;
 use crate::kms::access::{self, Direction};
 use crate::kms::operation::{Context, Decided, Effect, Request};
 use crate::kms::policy::Principal;
@@ -83,22 +82,24 @@ impl Answer {
 pub enum Place {
     /// At once.
     Here,
-    /// In a lane.
-    Lane(Lane),
+    /// Where requests are committed in groups.
+    StoreLane,
+    /// Where what takes long delays nobody else.
+    BulkLane,
 }
 
 /// Decides where a request is answered: writes wait for the disk; scans, large bodies and identifiers by tags (a string
 /// that begins with `[`, perhaps escaped) may take long.
 pub fn place(endpoint: &Endpoint, body: &[u8]) -> Place {
     match endpoint {
-        Endpoint::ChangeAccess(_) => Place::Lane(Lane::Store),
+        Endpoint::ChangeAccess(_) => Place::StoreLane,
         Endpoint::ListAccess(_) => Place::Here,
-        Endpoint::ListOwned | Endpoint::ListObtained => Place::Lane(Lane::Bulk),
+        Endpoint::ListOwned | Endpoint::ListObtained => Place::BulkLane,
         Endpoint::Kmip => match dialect::root(body).and_then(Request::effect_of) {
-            Some(Effect::Writes) => Place::Lane(Lane::Store),
-            Some(Effect::Scans) => Place::Lane(Lane::Bulk),
+            Some(Effect::Writes) => Place::StoreLane,
+            Some(Effect::Scans) => Place::BulkLane,
             Some(Effect::Reads) if body.len() > limits::INLINE_BODY_BYTES_MAX || may_name_tags(body) => {
-                Place::Lane(Lane::Bulk)
+                Place::BulkLane
             }
             Some(Effect::Reads) | None => Place::Here,
         },

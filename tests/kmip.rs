@@ -41,7 +41,7 @@ impl Kms {
         let asker = Asker { principal: Principal(user.into()), now: Timestamp::from_unix(self.now) };
         let mut call = Call { endpoint, asker, body: body.as_bytes().to_vec().into() };
         let place = pipeline::place(&call.endpoint, &call.body);
-        let (answer, body) = if place == Place::Lane(keyway::job::Lane::Store) {
+        let (answer, body) = if place == Place::StoreLane {
             let mut calls = [call];
             let reply = pipeline::write(&mut calls, &self.store, &mut self.entropy).unwrap().remove(0);
             (reply.answer, reply.body)

@@ -1,7 +1,7 @@
 //! The reactor over real sockets, with small cores in place of the server. Nothing sleeps: every wait has a deadline.
 #![allow(clippy::unwrap_used)] // A test ends at the first surprise.
 
-use keyway::job::{CertificateSource, Completion, Done, Job, JobId, Lane, Resources, Work};
+use keyway::job::{CertificateSource, Completion, Done, Job, JobId, Resources, Work};
 use keyway::limits::{LANE_JOBS_MAX, Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
 use keyway::secret::Secret;
 use keyway::server::event::{ConnectionId, Input, Output};
@@ -48,7 +48,7 @@ enum Do {
     Abort(ConnectionId),
     Pause(ConnectionId),
     Resume(ConnectionId),
-    /// Reads the certificate in the bulk lane.
+    /// Reads the certificate in its lane.
     Submit(ConnectionId),
     StopListening,
     Exit(u8),
@@ -116,7 +116,7 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
             Do::Resume(connection) => Output::Resume { connection },
             Do::Submit(connection) => {
                 let work = Work::LoadCertificate { known: None, now: self.now.utc };
-                Output::Submit { lane: Lane::Bulk, job: Job { id: JobId::Request(connection), work } }
+                Output::Submit(Job { id: JobId::Request(connection), work })
             }
             Do::StopListening => Output::StopListening,
             Do::Exit(code) => Output::Exit(code),
@@ -161,7 +161,7 @@ fn start_with(
             entropy: Box::new(OsEntropy),
             certificate: certificate.clone(),
         };
-        let executor = Executor::start(reactor.waker(), resources(), resources()).unwrap();
+        let executor = Executor::start(reactor.waker(), resources).unwrap();
         ready.send((address, executor.completions().clone())).unwrap();
         let answer = move |seen: &Seen| {
             let _ = report.send(seen.clone());

@@ -4,7 +4,7 @@
 use super::Shared;
 use super::tls;
 use crate::crypto::x509::Identity;
-use crate::job::{Done, Job, JobId, Lane, Work};
+use crate::job::{Done, Job, JobId, Work};
 use crate::limits;
 use crate::time::{Instant, Now, Timestamp};
 use log::{error, info, warn};
@@ -70,7 +70,7 @@ impl Shared {
             certificate.next_check = now.instant + limits::CERTIFICATE_CHECK_INTERVAL;
             if !std::mem::replace(&mut certificate.loading, true) {
                 let work = Work::LoadCertificate { known: certificate.digest, now: now.utc };
-                self.outputs.submit(Lane::Bulk, Job { id: JobId::Certificate, work });
+                self.outputs.submit(Job { id: JobId::Certificate, work });
             }
         }
     }
@@ -83,7 +83,7 @@ impl Shared {
                 info!("reading the certificate again");
                 certificate.loading = true;
                 let work = Work::LoadCertificate { known: None, now: now.utc };
-                self.outputs.submit(Lane::Bulk, Job { id: JobId::Certificate, work });
+                self.outputs.submit(Job { id: JobId::Certificate, work });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What goes into a [`Server`](super::Server) and what comes out of it.
 #![forbid(unsafe_code)]
 
-use crate::job::{Completion, Job, Lane};
+use crate::job::{Completion, Job};
 use std::net::SocketAddr;
 
 /// Names one connection for its whole life: the shell allots the slot and counts its generations, so that what arrives
@@ -90,13 +90,8 @@ pub enum Output<'a> {
         /// Which.
         connection: ConnectionId,
     },
-    /// Hand the job to the lane, or answer [`Done::Busy`](crate::job::Done::Busy) at once.
-    Submit {
-        /// Which lane.
-        lane: Lane,
-        /// The work.
-        job: Job,
-    },
+    /// Hand the job to its lane, or answer [`Done::Busy`](crate::job::Done::Busy) at once.
+    Submit(Job),
     /// Stop accepting: close the listeners.
     StopListening,
     /// End the process with this exit code; nothing follows.

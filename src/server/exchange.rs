@@ -5,7 +5,7 @@ use super::Shared;
 use super::connection::{Connection, IncompleteBody, Phase};
 use super::routes::{Exchange, Question, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
-use crate::job::{Done, Job, JobId, Lane, Work};
+use crate::job::{Done, Job, JobId, Work};
 use crate::limits;
 use crate::pipeline::{self, Answer, Asker, Call, Endpoint, Place, Reply};
 use crate::secret;
@@ -184,17 +184,14 @@ impl Shared {
                         self.respond_fault(connection, &exchange, now);
                     }
                 },
-                Place::Lane(lane) => {
+                place @ (Place::StoreLane | Place::BulkLane) => {
                     let call = Call {
                         endpoint: endpoint.clone(),
                         asker: self.asker(now),
                         body: Zeroizing::new(body.to_vec()),
                     };
-                    let work = match lane {
-                        Lane::Store => Work::Write(call),
-                        Lane::Bulk => Work::Read(call),
-                    };
-                    self.outputs.submit(lane, Job { id: JobId::Request(connection.id), work });
+                    let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
+                    self.outputs.submit(Job { id: JobId::Request(connection.id), work });
                     self.outputs.pause(connection.id);
                     connection.phase = Phase::Waiting(exchange);
                     self.timers.set(connection.id, &mut connection.deadline, None);

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::event::{ConnectionId, Output};
-use crate::job::{Job, Lane};
+use crate::job::Job;
 use std::collections::VecDeque;
 use std::ops::Range;
 use zeroize::Zeroize;
@@ -26,7 +26,7 @@ enum Queued {
     Abort(ConnectionId),
     Pause(ConnectionId),
     Resume(ConnectionId),
-    Submit(Lane, Job),
+    Submit(Job),
     StopListening,
     Exit(u8),
 }
@@ -66,8 +66,8 @@ impl Outputs {
     }
 
     /// See [`Output::Submit`].
-    pub fn submit(&mut self, lane: Lane, job: Job) {
-        self.queue.push_back(Queued::Submit(lane, job));
+    pub fn submit(&mut self, job: Job) {
+        self.queue.push_back(Queued::Submit(job));
     }
 
     /// See [`Output::StopListening`].
@@ -97,7 +97,7 @@ impl Outputs {
             Queued::Abort(connection) => Output::Abort { connection },
             Queued::Pause(connection) => Output::Pause { connection },
             Queued::Resume(connection) => Output::Resume { connection },
-            Queued::Submit(lane, job) => Output::Submit { lane, job },
+            Queued::Submit(job) => Output::Submit(job),
             Queued::StopListening => Output::StopListening,
             Queued::Exit(code) => Output::Exit(code),
         })

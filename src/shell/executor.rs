@@ -20,32 +20,38 @@ const NO_POISON: &str = "a worker that panics ends the process";
 pub struct Executor {
     store: Worker<Job>,
     bulk: Worker<Job>,
+    certificate: Worker<Job>,
     completions: Completions<Completion>,
 }
 
 impl Executor {
-    /// Starts one worker per lane. `waker` is the reactor's: it is woken once a batch of completions is there.
-    pub fn start(waker: Arc<Waker>, store: Resources, bulk: Resources) -> io::Result<Executor> {
+    /// Starts one worker per lane, each with resources of its own. `waker` is the reactor's: it is woken once a batch of
+    /// completions is there.
+    pub fn start(waker: Arc<Waker>, resources: impl Fn() -> Resources) -> io::Result<Executor> {
         let completions = Completions::new(waker);
-        let runner = |mut resources: Resources| move |jobs: Vec<Job>| job::run(jobs, &mut resources);
+        let lane = |name, batch_max| {
+            let mut resources = resources();
+            let run = move |jobs: Vec<Job>| job::run(jobs, &mut resources);
+            Worker::start(name, LANE_JOBS_MAX, batch_max, run, completions.clone())
+        };
         Ok(Executor {
-            store: Worker::start(
-                "store",
-                LANE_JOBS_MAX,
-                GROUP_COMMIT_MAX,
-                runner(store),
-                completions.clone(),
-            )?,
-            bulk: Worker::start("bulk", LANE_JOBS_MAX, 1, runner(bulk), completions.clone())?,
+            store: lane("store", GROUP_COMMIT_MAX)?,
+            bulk: lane("bulk", 1)?,
+            certificate: lane("certificate", 1)?,
             completions,
         })
     }
 
-    /// Hands `job` to `lane`, or back when the lane's queue is full.
-    pub fn submit(&self, lane: Lane, job: Job) -> Result<(), Job> {
+    /// Hands `job` to its lane, or back when the lane's queue is full.
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
+        self.worker(job.lane()).submit(job)
+    }
+
+    fn worker(&self, lane: Lane) -> &Worker<Job> {
         match lane {
-            Lane::Store => self.store.submit(job),
-            Lane::Bulk => self.bulk.submit(job),
+            Lane::Store => &self.store,
+            Lane::Bulk => &self.bulk,
+            Lane::Certificate => &self.certificate,
         }
     }
 
@@ -57,6 +63,8 @@ impl Executor {
     /// Lets the workers finish what was submitted and ends them. `false` if a lane took longer than `timeout`: its
     /// thread still runs.
     pub fn shut_down(self, timeout: Duration) -> bool {
+        // A certificate that is still being opened is of no use any more.
+        self.certificate.close();
         self.store.close();
         self.bulk.close();
         let (store, bulk) = (self.store.join(timeout), self.bulk.join(timeout));

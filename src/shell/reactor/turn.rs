@@ -351,8 +351,8 @@ impl<C: Core> Running<C> {
                     self.connections.resume(connection);
                     None
                 }
-                Output::Submit { lane, job } => {
-                    if let Err(job) = self.executor.submit(lane, job) {
+                Output::Submit(job) => {
+                    if let Err(job) = self.executor.submit(job) {
                         let busy = Completion { id: job.id, done: Done::Busy };
                         self.echoes.push_back(Echo::Completed(busy));
                     }

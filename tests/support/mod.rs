@@ -1,0 +1,247 @@
+//! What the tests of the whole program share: the program as a process, a folder of its own, other programs, and a
+//! client in the clear.
+#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the test fails.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A folder that goes with its owner.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("keyway-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The path of a file in it, as text.
+    pub fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The program with these arguments and nothing of ours in its environment.
+pub fn keyway(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyway"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("KMS_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("RUST_LOG").env_remove("CREDENTIALS_DIRECTORY").args(args);
+    command
+}
+
+/// Runs the program to its end: its exit code, and what it wrote on standard error.
+pub fn keyway_fails(args: &[&str]) -> (i32, String) {
+    let output = keyway(args).stdin(Stdio::null()).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// A server of its own, on a free port of the loopback address; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    pub tls: bool,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts a server that keeps its data below `folder`, and waits until it listens.
+    pub fn start(folder: &Path, args: &[&str]) -> Server {
+        Server::spawn(folder, keyway(args))
+    }
+
+    /// The same for a command that was prepared further.
+    pub fn spawn(folder: &Path, mut command: Command) -> Server {
+        let log = folder.join("server.log");
+        let stderr = File::options().create(true).append(true).open(&log).unwrap();
+        let mut child = command
+            .args(["--hostname", "127.0.0.1", "--port", "0", "--root-data-path"])
+            .arg(folder.join("data"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Some((scheme, address)) =
+            line.trim().strip_prefix("listening on ").and_then(|l| l.split_once("://"))
+        else {
+            panic!("{line:?}: the server did not start: {}", fs::read_to_string(&log).unwrap());
+        };
+        let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
+        Server { tls: scheme == "https", child, port, log }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}://127.0.0.1:{}{path}", if self.tls { "https" } else { "http" }, self.port)
+    }
+
+    /// Sends a signal by its name (`HUP`).
+    pub fn signal(&self, name: &str) {
+        run("kill", ["-s", name, &self.pid().to_string()]);
+    }
+
+    /// Asks for an orderly end and waits for it.
+    pub fn terminate(mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Ends it without a warning.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the end of the server", || self.child.try_wait().unwrap())
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until it has logged a line with `text`.
+    pub fn wait_for_log(&self, text: &str) {
+        wait_for(text, || self.log().contains(text).then_some(()));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Polls until there is a value; fails after [`DEADLINE`].
+pub fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = poll() {
+            return value;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited too long for: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs another program to its end, which must be a good one; gives its standard output.
+pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(program: &str, args: I) -> String {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null());
+    let Output { status, stdout, stderr } = command
+        .output()
+        .unwrap_or_else(|error| panic!("{program} (see the README for what tests need): {error}"));
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{command:?}: {status}\n{}{stderr}", String::from_utf8_lossy(&stdout));
+    String::from_utf8(stdout).unwrap()
+}
+
+/// A connection in the clear that is kept alive.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub fn connect(port: u16) -> Client {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Client { stream: BufReader::new(stream) }
+    }
+
+    /// Status and body of the answer to a POST.
+    pub fn post(&mut self, path: &str, body: &str) -> (u16, String) {
+        self.try_post(path, body).unwrap()
+    }
+
+    /// The same, where the server may go away.
+    pub fn try_post(&mut self, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.read_answer()
+    }
+
+    /// Status and body of the answer to a GET.
+    pub fn get(&mut self, path: &str) -> (u16, String) {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        self.read_answer().unwrap()
+    }
+
+    fn read_answer(&mut self) -> std::io::Result<(u16, String)> {
+        let broken = || std::io::Error::from(ErrorKind::UnexpectedEof);
+        let (mut status, mut length, mut line) = (0, 0, String::new());
+        loop {
+            line.clear();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(broken());
+            }
+            let text = line.trim_end();
+            if status == 0 {
+                status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(broken)?;
+            } else if let Some(value) = text.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().map_err(|_| broken())?;
+            } else if text.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok((status, String::from_utf8(body).unwrap()))
+    }
+}
+
+/// A request of 4.9.1 that makes an AES-256 key.
+pub const CREATE: &str = r#"{"tag":"Create","type":"Structure","value":[{"tag":"ObjectType","type":"Enumeration","value":"SymmetricKey"},{"tag":"Attributes","type":"Structure","value":[{"tag":"CryptographicAlgorithm","type":"Enumeration","value":"AES"},{"tag":"CryptographicLength","type":"Integer","value":256},{"tag":"CryptographicUsageMask","type":"Integer","value":2108},{"tag":"KeyFormatType","type":"Enumeration","value":"TransparentSymmetricKey"},{"tag":"ObjectType","type":"Enumeration","value":"SymmetricKey"}]}]}"#;
+
+/// A request with a unique identifier and nothing else, in the spelling of 4.9.1.
+pub fn on(operation: &str, uid: &str) -> String {
+    format!(
+        r#"{{"tag":"{operation}","type":"Structure","value":[{{"tag":"UniqueIdentifier","type":"TextString","value":{uid:?}}}]}}"#
+    )
+}
+
+/// The value of the first text with this tag in an answer.
+pub fn value_of(tag: &str, answer: &str) -> String {
+    let (_, rest) = answer.split_once(&format!(r#"{{"tag":"{tag}","type":"#)).unwrap();
+    let (_, rest) = rest.split_once(r#""value":""#).unwrap();
+    rest.split_once('"').unwrap().0.to_owned()
+}
