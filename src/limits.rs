@@ -31,6 +31,9 @@ pub const PKCS12_DEPTH_MAX: usize = 4;
 pub const INLINE_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Plaintext bytes of one TLS record (RFC 8446 section 5.1).
 pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
+/// Bytes kept of TLS records that do not make a whole message yet: rustls takes handshake messages of up to 64 KiB, and
+/// the records that bring one have heads of their own.
+pub const TLS_KEPT_BYTES_MAX: usize = 128 * 1024;
 /// Bytes that the reactor reads from one socket at a time: two TLS records with their overhead.
 pub const READ_BYTES: usize = 36 * 1024;
 /// TLS sessions kept for resumption.
@@ -112,7 +115,7 @@ impl Limits {
 }
 
 /// What rustls keeps for one connection, with a handshake under way.
-const TLS_STATE_BYTES: usize = 64 * 1024;
+const TLS_STATE_BYTES: usize = 64 * 1024 + TLS_KEPT_BYTES_MAX;
 /// A large body, its answer, the answer's encryption, and what the socket has not taken.
 const BODY_COPIES: usize = 4;
 /// Code, stacks, sessions for resumption.

@@ -2,14 +2,15 @@
 #![forbid(unsafe_code)]
 
 use crate::crypto::x509::Identity;
-use crate::limits;
+use crate::{limits, secret};
 use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::{ServerSessionMemoryCache, UnbufferedServerConnection};
+use rustls::server::{ServerConnectionData, ServerSessionMemoryCache, UnbufferedServerConnection};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 use rustls::{Error, ServerConfig};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What every connection of this certificate shares. The error is one line for the operator.
 pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, String> {
@@ -43,14 +44,21 @@ fn provider() -> CryptoProvider {
 pub const ALERT_INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 
 /// One TLS connection.
+///
+/// rustls remembers places in the bytes that it has seen and not yet discarded, and panics when they are missing. So all
+/// of them are kept here, and every call shows them again.
 pub struct TlsSession {
     connection: UnbufferedServerConnection,
-    /// What arrived of a record that is not complete.
-    partial: Vec<u8>,
+    /// What arrived and was not discarded: part of a record, or of a handshake message over several records.
+    kept: Vec<u8>,
     begun: bool,
     handshaken: bool,
     ended: bool,
+    /// An error ended the session: rustls is not asked again.
+    broken: bool,
 }
+
+type State<'c, 'i> = ConnectionState<'c, 'i, ServerConnectionData>;
 
 /// What one step of the state machine asks for.
 enum Step {
@@ -62,7 +70,8 @@ impl TlsSession {
     /// A connection that waits for its first bytes.
     pub fn new(config: Arc<ServerConfig>) -> Result<TlsSession, Error> {
         let connection = UnbufferedServerConnection::new(config)?;
-        Ok(TlsSession { connection, partial: Vec::new(), begun: false, handshaken: false, ended: false })
+        let (begun, handshaken, ended, broken) = (false, false, false, false);
+        Ok(TlsSession { connection, kept: Vec::new(), begun, handshaken, ended, broken })
     }
 
     /// Whether anything has arrived.
@@ -82,51 +91,59 @@ impl TlsSession {
 
     /// Takes in what arrived: what it says is appended to `plain`, what must be sent back (a handshake, an alert) to
     /// `out`. After an error there is nothing but to send `out` and close.
-    pub fn receive(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub fn receive(
+        &mut self,
+        bytes: &mut [u8],
+        plain: &mut Zeroizing<Vec<u8>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         self.begun = true;
-        if self.partial.is_empty() {
-            let used = self.process(bytes, plain, out)?;
-            self.partial.extend_from_slice(&bytes[used..]);
-        } else {
-            let mut joined = std::mem::take(&mut self.partial);
-            joined.extend_from_slice(bytes);
-            let used = self.process(&mut joined, plain, out)?;
-            if used < joined.len() {
-                joined.drain(..used);
-                self.partial = joined;
-            }
+        // After its close_notify a peer has nothing to say (RFC 8446 section 6.1).
+        if self.ended || self.broken {
+            return Ok(());
         }
-        Ok(())
+        let received = if self.kept.is_empty() {
+            self.process(bytes, plain, out).map(|used| self.kept.extend_from_slice(&bytes[used..]))
+        } else {
+            let mut joined = std::mem::take(&mut self.kept);
+            joined.extend_from_slice(bytes);
+            self.process(&mut joined, plain, out).map(|used| {
+                if used < joined.len() {
+                    joined.drain(..used);
+                    self.kept = joined;
+                }
+            })
+        };
+        let received = received.and_then(|()| match self.kept.len() {
+            0..=limits::TLS_KEPT_BYTES_MAX => Ok(()),
+            _ => Err(Error::General("a handshake message in too many pieces".into())),
+        });
+        self.broken = received.is_err();
+        received
     }
 
-    fn process(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<usize, Error> {
+    /// Shows `bytes` to rustls until it wants more; says how many of them are done with.
+    fn process(
+        &mut self,
+        bytes: &mut [u8],
+        plain: &mut Zeroizing<Vec<u8>>,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Error> {
         let mut used = 0;
         loop {
             let UnbufferedStatus { mut discard, state } =
                 self.connection.process_tls_records(&mut bytes[used..]);
             let step = match state {
                 Err(error) => {
-                    self.send_alert(out);
+                    self.send_alert(&mut bytes[used + discard..], out);
                     return Err(error);
                 }
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
                         discard += record.discard;
-                        plain.extend_from_slice(record.payload);
+                        secret::append(plain, record.payload);
                     }
-                    Step::Again
-                }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(out, 512, |room| match data.encode(room) {
-                        Ok(written) => Ok(written),
-                        Err(EncodeError::InsufficientSize(size)) => Err(size.required_size),
-                        Err(EncodeError::AlreadyEncoded) => Ok(0),
-                    });
-                    Step::Again
-                }
-                Ok(ConnectionState::TransmitTlsData(transmit)) => {
-                    transmit.done();
                     Step::Again
                 }
                 Ok(ConnectionState::WriteTraffic(_)) => {
@@ -137,8 +154,7 @@ impl TlsSession {
                     self.ended = true;
                     Step::Again
                 }
-                // Early data is not offered, so it does not come.
-                Ok(_) => Step::Wait,
+                Ok(state) => transmit(state, out),
             };
             used += discard;
             if matches!(step, Step::Wait) {
@@ -151,68 +167,110 @@ impl TlsSession {
     pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) {
         let records = plain.len() / limits::TLS_RECORD_BYTES_MAX + 1;
         let room = plain.len() + records * RECORD_OVERHEAD_BYTES;
-        if let ConnectionState::WriteTraffic(mut traffic) = self.idle_state() {
-            append(out, room, |room| match traffic.encrypt(plain, room) {
-                Ok(written) => Ok(written),
-                Err(EncryptError::InsufficientSize(size)) => Err(size.required_size),
-                // After 2^64 records, which no connection lives to see.
-                Err(EncryptError::EncryptExhausted) => Ok(0),
-            });
-        }
+        self.write(out, |traffic, out| append(out, room, |room| traffic.encrypt(plain, room)));
     }
 
     /// Appends a close_notify to `out`, if the handshake got so far.
     pub fn close(&mut self, out: &mut Vec<u8>) {
-        if !self.handshaken {
-            return;
-        }
-        if let ConnectionState::WriteTraffic(mut traffic) = self.idle_state() {
-            append(out, 64, |room| match traffic.queue_close_notify(room) {
-                Ok(written) => Ok(written),
-                Err(EncryptError::InsufficientSize(size)) => Err(size.required_size),
-                Err(EncryptError::EncryptExhausted) => Ok(0),
+        if self.handshaken {
+            self.write(out, |traffic, out| {
+                append(out, RECORD_OVERHEAD_BYTES, |room| traffic.queue_close_notify(room));
             });
         }
     }
 
-    /// The state with nothing to read. A broken connection says `Closed`.
-    fn idle_state(&mut self) -> ConnectionState<'_, 'static, rustls::server::ServerConnectionData> {
-        self.connection.process_tls_records(&mut []).state.unwrap_or(ConnectionState::Closed)
-    }
-
-    /// Appends the alert that rustls has ready after an error.
-    fn send_alert(&mut self, out: &mut Vec<u8>) {
-        loop {
-            match self.connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(out, 64, |room| match data.encode(room) {
-                        Ok(written) => Ok(written),
-                        Err(EncodeError::InsufficientSize(size)) => Err(size.required_size),
-                        Err(EncodeError::AlreadyEncoded) => Ok(0),
-                    })
+    /// Lets `write` send, after what rustls itself has to send. A broken session sends nothing.
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        mut write: impl FnMut(&mut WriteTraffic<'_, ServerConnectionData>, &mut Vec<u8>),
+    ) {
+        while !self.broken {
+            let UnbufferedStatus { discard, state } = self.connection.process_tls_records(&mut self.kept);
+            let step = match state {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    write(&mut traffic, out);
+                    Step::Wait
                 }
-                Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
-                _ => return,
+                Ok(state) => transmit(state, out),
+                Err(_) => Step::Wait,
+            };
+            self.kept.drain(..discard);
+            if matches!(step, Step::Wait) {
+                return;
             }
         }
     }
+
+    /// Appends the alert that rustls has ready after an error; `rest` is what it has not discarded.
+    fn send_alert(&mut self, rest: &mut [u8], out: &mut Vec<u8>) {
+        while let Ok(state) = self.connection.process_tls_records(rest).state
+            && matches!(transmit(state, out), Step::Again)
+        {}
+    }
+}
+
+/// Appends what rustls itself has to send.
+fn transmit(state: State<'_, '_>, out: &mut Vec<u8>) -> Step {
+    match state {
+        ConnectionState::EncodeTlsData(mut data) => {
+            append(out, HANDSHAKE_RECORD_BYTES, |room| data.encode(room))
+        }
+        ConnectionState::TransmitTlsData(transmit) => transmit.done(),
+        // Nothing more until the peer has said more. Early data is not offered, so it does not come.
+        _ => return Step::Wait,
+    }
+    Step::Again
 }
 
 /// Header, padding and tag of one record, for every cipher suite.
 const RECORD_OVERHEAD_BYTES: usize = 64;
 
+/// Room for most records of a handshake; rustls says when it needs more.
+const HANDSHAKE_RECORD_BYTES: usize = 512;
+
+/// What rustls says when the room is too small.
+trait Insufficient {
+    /// The room that would do; `None` when no room would.
+    fn required_bytes(&self) -> Option<usize>;
+}
+
+impl Insufficient for EncodeError {
+    fn required_bytes(&self) -> Option<usize> {
+        match self {
+            EncodeError::InsufficientSize(size) => Some(size.required_size),
+            EncodeError::AlreadyEncoded => None,
+        }
+    }
+}
+
+impl Insufficient for EncryptError {
+    fn required_bytes(&self) -> Option<usize> {
+        match self {
+            EncryptError::InsufficientSize(size) => Some(size.required_size),
+            // After 2^64 records, which no connection lives to see.
+            EncryptError::EncryptExhausted => None,
+        }
+    }
+}
+
 /// Lets `write` fill room at the end of `out`, again with more if it asks for more.
-fn append(out: &mut Vec<u8>, room: usize, mut write: impl FnMut(&mut [u8]) -> Result<usize, usize>) {
+fn append<E: Insufficient>(
+    out: &mut Vec<u8>,
+    room: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, E>,
+) {
     let start = out.len();
     let mut room = room;
     loop {
         out.resize(start + room, 0);
-        match write(&mut out[start..]) {
+        match write(&mut out[start..]).map_err(|error| error.required_bytes()) {
             Ok(written) => return out.truncate(start + written),
-            Err(required) => {
+            Err(Some(required)) => {
                 assert!(required > room, "more room is asked for only when there was too little");
                 room = required;
             }
+            Err(None) => return out.truncate(start),
         }
     }
 }
