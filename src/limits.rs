@@ -11,10 +11,18 @@ pub const TAGS_MAX: usize = 64;
 pub const TTLV_DEPTH_MAX: usize = 16;
 /// Items in one TTLV document.
 pub const TTLV_ITEMS_MAX: usize = 65_536;
-/// Unique identifiers in the answer to one Locate or `/access/owned`.
-pub const LOCATED_MAX: usize = 100_000;
+/// Objects that one request may look at.
+pub const OBJECTS_READ_MAX: usize = 100_000;
+/// Objects that one request may change, which all others wait for.
+pub const OBJECTS_CHANGED_MAX: usize = 1_000;
+/// Bytes of one list of objects.
+pub const LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Attributes, filters or references to attributes in one request.
+pub const ATTRIBUTES_MAX: usize = 256;
 /// Bytes of one object's encoded attributes.
-pub const ATTRIBUTES_BYTES_MAX: usize = 256 * 1024;
+pub const ATTRIBUTES_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a body that changes something (413): it is read where all changes wait.
+pub const WRITE_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Header fields in a request head.
 pub const HEADERS_MAX: usize = 64;
 /// Empty lines before a request line (RFC 9112 section 2.2).

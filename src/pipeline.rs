@@ -86,11 +86,20 @@ pub enum Place {
     StoreLane,
     /// Where what takes long delays nobody else.
     BulkLane,
+    /// Nowhere: it would hold up all that is to be changed.
+    TooLarge,
 }
 
 /// Decides where a request is answered: writes wait for the disk; scans, large bodies and identifiers by tags (a string
 /// that begins with `[`, perhaps escaped) may take long.
 pub fn place(endpoint: &Endpoint, body: &[u8]) -> Place {
+    match lane(endpoint, body) {
+        Place::StoreLane if body.len() > limits::WRITE_BODY_BYTES_MAX => Place::TooLarge,
+        place => place,
+    }
+}
+
+fn lane(endpoint: &Endpoint, body: &[u8]) -> Place {
     match endpoint {
         Endpoint::ChangeAccess(_) => Place::StoreLane,
         Endpoint::ListAccess(_) => Place::Here,
@@ -328,6 +337,7 @@ impl<'b> Command<'b> {
                 let mut list = listing::Listing::begin(&mut json);
                 access::each_owned(view, principal, asker.now, &mut |uid, state, attributes| {
                     list.owned(uid, state.name(), attributes);
+                    not_too_long(&list)
                 })
                 .map_err(failed)?;
                 list.end();
@@ -337,6 +347,7 @@ impl<'b> Command<'b> {
                 let mut list = listing::Listing::begin(&mut json);
                 access::each_obtained(view, principal, asker.now, &mut |uid, owner, state, rights| {
                     list.obtained(uid, owner, state.name(), rights.names());
+                    not_too_long(&list)
                 })
                 .map_err(failed)?;
                 list.end();
@@ -345,6 +356,16 @@ impl<'b> Command<'b> {
         };
         Ok((Outcome::Json(json), changes))
     }
+}
+
+fn not_too_long(list: &listing::Listing<'_>) -> Result<(), Refusal> {
+    if list.bytes() <= limits::LIST_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Refusal::invalid(format!(
+        "the list has more than {} bytes: use Locate, which answers with identifiers alone",
+        limits::LIST_BYTES_MAX
+    )))
 }
 
 /// Everybody may create keys: granting that says nothing new, and it cannot be taken away.

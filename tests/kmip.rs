@@ -375,3 +375,32 @@ fn what_is_not_kmip_is_refused_with_a_reason() {
     assert_eq!(missing.0, 400);
     assert!(missing.1.starts_with("Json deserialize error: missing field `operation_type` at line 1"));
 }
+
+#[test]
+fn what_would_take_too_long_is_refused() {
+    let mut kms = Kms::new();
+    let flags = |count| vec![item("Fresh", "Boolean", "true"); count].join(",");
+    let attributes = |count| format!(r#"{{"tag":"Attributes","value":[{}]}}"#, flags(count));
+    assert_eq!(kms.kmip("alice", &request("Locate", &[attributes(256)])).0, 200);
+    assert_eq!(
+        kms.kmip("alice", &request("Locate", &[attributes(257)])).1,
+        "Invalid Request: there are more than 256 attributes"
+    );
+    let mut references = vec![item("AttributeReference", "Enumeration", "\"State\""); 257];
+    references.push(on("k1"));
+    assert_eq!(
+        kms.kmip("alice", &request("GetAttributes", &references)).1,
+        "Invalid Request: GetAttributes: AttributeReference may be given 256 times at most"
+    );
+    for uid in 0..1001 {
+        assert_eq!(kms.kmip("alice", &create(&uid.to_string(), &[], r#"["a"]"#)).0, 200);
+    }
+    let revoke = request("Revoke", &[on(r#"["a"]"#), r#"{"tag":"RevocationReason","value":[]}"#.into()]);
+    assert_eq!(
+        kms.kmip("alice", &revoke).1,
+        r#"Invalid Request: ["a"] names more than 1000 objects: name fewer at a time"#
+    );
+    assert_eq!(pipeline::place(&Endpoint::Kmip, revoke.as_bytes()), Place::StoreLane);
+    let padded = revoke + &" ".repeat(1024 * 1024);
+    assert_eq!(pipeline::place(&Endpoint::Kmip, padded.as_bytes()), Place::TooLarge);
+}

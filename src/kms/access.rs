@@ -4,7 +4,7 @@
 use super::attributes;
 use super::object::Object;
 use super::policy::{EVERYBODY, Principal};
-use super::refusal::{Failure, Refusal};
+use super::refusal::{Failure, Refusal, whole};
 use super::rights::Rights;
 use super::state::State;
 use super::view::{Change, Changes, View};
@@ -57,7 +57,7 @@ pub fn change(
 /// Who may do what on the object `uid`, by user; only its owner may ask.
 pub fn list(view: &dyn View, principal: &Principal, uid: &str) -> Result<Vec<(String, Rights)>, Failure> {
     owned(view, principal, uid)?;
-    Ok(view.grants_on(uid)?)
+    Ok(whole(view.grants_on(uid, limits::OBJECTS_READ_MAX)?)?)
 }
 
 fn owned(view: &dyn View, principal: &Principal, uid: &str) -> Result<Object, Failure> {
@@ -70,16 +70,16 @@ fn owned(view: &dyn View, principal: &Principal, uid: &str) -> Result<Object, Fa
     }
 }
 
-/// Shows every object of the principal, oldest first: state and attributes.
+/// Shows every object of the principal, oldest first: state and attributes. `show` may refuse to go on.
 pub fn each_owned(
     view: &dyn View,
     principal: &Principal,
     now: Timestamp,
-    show: &mut dyn FnMut(&str, State, &[Item<'_>]),
+    show: &mut dyn FnMut(&str, State, &[Item<'_>]) -> Result<(), Refusal>,
 ) -> Result<(), Failure> {
-    for uid in view.owned_by(&principal.0, limits::LOCATED_MAX)? {
+    for uid in whole(view.owned_by(&principal.0, limits::OBJECTS_READ_MAX)?)? {
         if let Some(object) = view.object(&uid)? {
-            show(&uid, object.state_at(now), &attributes::list(&object, now)?);
+            show(&uid, object.state_at(now), &attributes::list(&object, now)?)?;
         }
     }
     Ok(())
@@ -90,11 +90,11 @@ pub fn each_obtained(
     view: &dyn View,
     principal: &Principal,
     now: Timestamp,
-    show: &mut dyn FnMut(&str, &str, State, Rights),
+    show: &mut dyn FnMut(&str, &str, State, Rights) -> Result<(), Refusal>,
 ) -> Result<(), Failure> {
     let mut obtained: BTreeMap<String, Rights> = BTreeMap::new();
     for user in [principal.0.as_str(), EVERYBODY] {
-        for (uid, rights) in view.grants_to(user, limits::LOCATED_MAX)? {
+        for (uid, rights) in whole(view.grants_to(user, limits::OBJECTS_READ_MAX)?)? {
             let all = obtained.entry(uid).or_default();
             *all = all.with(rights);
         }
@@ -102,7 +102,7 @@ pub fn each_obtained(
     for (uid, rights) in obtained {
         match view.object(&uid)? {
             Some(object) if object.owner != principal.0 => {
-                show(&uid, &object.owner, object.state_at(now), rights);
+                show(&uid, &object.owner, object.state_at(now), rights)?;
             }
             _ => {}
         }

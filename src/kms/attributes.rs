@@ -73,6 +73,12 @@ pub struct Template<'r> {
 impl<'r> Template<'r> {
     /// Reads the `Attributes` structure.
     pub fn decode(fields: Fields<'r>) -> Result<Template<'r>, Refusal> {
+        if fields.items().len() > limits::ATTRIBUTES_MAX {
+            return Err(Refusal::invalid(format!(
+                "there are more than {} attributes",
+                limits::ATTRIBUTES_MAX
+            )));
+        }
         let unsigned = |tag| -> Result<Option<u32>, Refusal> { Ok(fields.integer(tag)?.map(|n| n as u32)) };
         let mut template = Template {
             object_type: fields.enumeration(Tag::OBJECT_TYPE)?,

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::state::State;
+use crate::limits;
 use crate::store::StoreError;
 use crate::wire::kmip::dialect::Dialect;
 
@@ -70,6 +71,8 @@ pub enum Refusal {
         /// How many there are.
         found: usize,
     },
+    /// More objects would have to be looked at than one request may.
+    TooMany,
     /// No unique identifier.
     PlaceHolder,
     /// Not the owner, or no identity.
@@ -103,6 +106,11 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         Failure::Store(error)
     }
+}
+
+/// A list that a view gave whole, or a refusal where it was too long.
+pub fn whole<T>(list: Option<Vec<T>>) -> Result<Vec<T>, Refusal> {
+    list.ok_or(Refusal::TooMany)
 }
 
 impl Refusal {
@@ -181,6 +189,10 @@ impl Refusal {
             Refusal::Ambiguous { operation, target, found } => format!(
                 "Invalid Request: {operation}: identifier '{target}' resolves to {found} valid keys; \
                  use a unique identifier"
+            ),
+            Refusal::TooMany => format!(
+                "Invalid Request: more than {} objects would have to be looked at: name tags that fewer objects carry",
+                limits::OBJECTS_READ_MAX
             ),
             Refusal::PlaceHolder => "This KMIP server does not yet support place holder id".into(),
             Refusal::AccessDenied(text) => format!("Access denied: {text}"),

@@ -4,7 +4,7 @@
 use super::fields::Fields;
 use super::operation::Context;
 use super::policy::{Authorized, authorise};
-use super::refusal::{Failure, Refusal};
+use super::refusal::{Failure, Refusal, whole};
 use super::rights::Rights;
 use super::tags;
 use crate::limits;
@@ -36,26 +36,32 @@ impl<'r> Target<'r> {
         }
     }
 
-    /// Every object meant that the principal has this right to, oldest first; perhaps none.
-    pub fn resolve(&self, context: &Context<'_>, right: Rights) -> Result<Vec<Authorized>, Failure> {
-        let uids = match &self.tags {
-            None => vec![self.text.to_owned()],
-            Some(tags) => {
-                let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-                context.view.tagged(&tags, limits::LOCATED_MAX)?
-            }
-        };
+    /// Every object meant that the principal has this right to and that is `wanted`, oldest first; perhaps none. For
+    /// changes: refused where it is more than one request may change.
+    pub fn resolve(
+        &self,
+        context: &Context<'_>,
+        right: Rights,
+        wanted: impl Fn(&Authorized) -> bool,
+    ) -> Result<Vec<Authorized>, Failure> {
         let mut found = Vec::new();
-        for uid in uids {
-            if let Some(object) = context.view.object(&uid)? {
-                found.extend(authorise(context.view, context.principal, object, right)?);
+        self.each(context, right, &mut |authorized| {
+            if wanted(&authorized) {
+                found.push(authorized);
             }
-        }
+            if found.len() > limits::OBJECTS_CHANGED_MAX {
+                let (text, most) = (self.text, limits::OBJECTS_CHANGED_MAX);
+                return Err(Refusal::invalid(format!(
+                    "{text} names more than {most} objects: name fewer at a time"
+                )));
+            }
+            Ok(())
+        })?;
         Ok(found)
     }
 
-    /// The one object meant among those that `usable` lets through. With several, the first for `operation` where the
-    /// dialect takes the first; with none, what the request named is not found.
+    /// The one object meant. Of several with the tags, those count that are `usable`; what is named by its identifier is
+    /// given whether it is usable or not, so that the caller can say why not.
     pub fn resolve_one(
         &self,
         context: &Context<'_>,
@@ -68,13 +74,42 @@ impl<'r> Target<'r> {
             let Some(object) = context.view.object(self.text)? else { return Ok(None) };
             return Ok(authorise(context.view, context.principal, object, right)?);
         }
-        let mut found = self.resolve(context, right)?;
-        found.retain(usable);
-        if found.len() > 1 && ambiguity == Ambiguity::Refused {
+        let (mut first, mut count) = (None, 0);
+        self.each(context, right, &mut |authorized| {
+            if usable(&authorized) {
+                count += 1;
+                first.get_or_insert(authorized);
+            }
+            Ok(())
+        })?;
+        if count > 1 && ambiguity == Ambiguity::Refused {
             let target = self.text.to_owned();
-            return Err(Refusal::Ambiguous { operation, target, found: found.len() }.into());
+            return Err(Refusal::Ambiguous { operation, target, found: count }.into());
         }
-        Ok(found.into_iter().next())
+        Ok(first)
+    }
+
+    /// Shows every object meant that the principal has this right to, oldest first.
+    fn each(
+        &self,
+        context: &Context<'_>,
+        right: Rights,
+        show: &mut dyn FnMut(Authorized) -> Result<(), Refusal>,
+    ) -> Result<(), Failure> {
+        let uids = match &self.tags {
+            None => vec![self.text.to_owned()],
+            Some(tags) => {
+                let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+                whole(context.view.tagged(&tags, limits::OBJECTS_READ_MAX)?)?
+            }
+        };
+        for uid in uids {
+            let Some(object) = context.view.object(&uid)? else { continue };
+            if let Some(authorized) = authorise(context.view, context.principal, object, right)? {
+                show(authorized)?;
+            }
+        }
+        Ok(())
     }
 
     /// The `UniqueIdentifier` of an answer that repeats the request's, as clients of Revoke, Destroy and Activate compare.

@@ -6,24 +6,28 @@ use super::rights::Rights;
 use crate::store::StoreError;
 
 /// A consistent picture of the store.
+///
+/// Lists are whole or not there: a `limit` is the number of entries that may be looked at, and where more would have to
+/// be, the answer is `None`.
 pub trait View {
     /// The object with this unique identifier.
     fn object(&self, uid: &str) -> Result<Option<Object>, StoreError>;
 
-    /// Unique identifiers of the objects that carry all of `tags` (at least one), oldest first, at most `limit`.
-    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Vec<String>, StoreError>;
+    /// Unique identifiers of the objects that carry all of `tags` (at least one), oldest first. `None` where each of
+    /// the tags is on more than `limit` objects.
+    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Option<Vec<String>>, StoreError>;
 
-    /// Unique identifiers of the objects of `owner`, oldest first, at most `limit`.
-    fn owned_by(&self, owner: &str, limit: usize) -> Result<Vec<String>, StoreError>;
+    /// Unique identifiers of the objects of `owner`, oldest first.
+    fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError>;
 
     /// What `user` was granted on the object `uid`, by name (grants to `*` are a user's name of their own).
     fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError>;
 
     /// Every grant on the object: user and rights, by user.
-    fn grants_on(&self, uid: &str) -> Result<Vec<(String, Rights)>, StoreError>;
+    fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError>;
 
-    /// Every grant to the user: unique identifier and rights, by identifier, at most `limit`.
-    fn grants_to(&self, user: &str, limit: usize) -> Result<Vec<(String, Rights)>, StoreError>;
+    /// Every grant to the user: unique identifier and rights, by identifier.
+    fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError>;
 }
 
 /// One change to the store.

@@ -184,6 +184,14 @@ impl Shared {
                         self.respond_fault(connection, &exchange, now);
                     }
                 },
+                Place::TooLarge => {
+                    let text = format!(
+                        "A request that changes something has at most {} bytes.",
+                        limits::WRITE_BODY_BYTES_MAX
+                    );
+                    self.body.extend_from_slice(text.as_bytes());
+                    self.respond(connection, &exchange, 413, TEXT_PLAIN, now);
+                }
                 place @ (Place::StoreLane | Place::BulkLane) => {
                     let call = Call {
                         endpoint: endpoint.clone(),

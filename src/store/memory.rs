@@ -61,10 +61,10 @@ struct State {
 
 impl State {
     /// Identifiers of the objects that `wanted` is true for, oldest first.
-    fn select(&self, limit: usize, wanted: impl Fn(&Object) -> bool) -> Vec<String> {
+    fn select(&self, wanted: impl Fn(&Object) -> bool) -> Vec<String> {
         let mut found: Vec<_> = self.objects.values().filter(|(_, object)| wanted(object)).collect();
         found.sort_by_key(|(sequence, _)| *sequence);
-        found.iter().take(limit).map(|(_, object)| object.uid.clone()).collect()
+        found.iter().map(|(_, object)| object.uid.clone()).collect()
     }
 
     fn apply_one(&mut self, change: Change) -> Result<(), StoreError> {
@@ -104,28 +104,37 @@ impl View for State {
         Ok(self.objects.get(uid).map(|(_, object)| copy(object)))
     }
 
-    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Vec<String>, StoreError> {
+    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Option<Vec<String>>, StoreError> {
         let carries = |object: &Object, tag: &str| object.tags.iter().any(|t| t == tag);
-        Ok(self.select(limit, |object| !tags.is_empty() && tags.iter().all(|tag| carries(object, tag))))
+        let rarest = tags.iter().map(|tag| self.select(|object| carries(object, tag)).len()).min();
+        if rarest.is_some_and(|count| count > limit) {
+            return Ok(None);
+        }
+        let all = |object: &Object| !tags.is_empty() && tags.iter().all(|tag| carries(object, tag));
+        Ok(Some(self.select(all)))
     }
 
-    fn owned_by(&self, owner: &str, limit: usize) -> Result<Vec<String>, StoreError> {
-        Ok(self.select(limit, |object| object.owner == owner))
+    fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError> {
+        Ok(within(limit, self.select(|object| object.owner == owner)))
     }
 
     fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
         Ok(self.grants.get(&(uid.to_owned(), user.to_owned())).copied().unwrap_or(Rights::NONE))
     }
 
-    fn grants_on(&self, uid: &str) -> Result<Vec<(String, Rights)>, StoreError> {
+    fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
         let on = self.grants.iter().filter(|((object, _), _)| object == uid);
-        Ok(on.map(|((_, user), rights)| (user.clone(), *rights)).collect())
+        Ok(within(limit, on.map(|((_, user), rights)| (user.clone(), *rights)).collect()))
     }
 
-    fn grants_to(&self, user: &str, limit: usize) -> Result<Vec<(String, Rights)>, StoreError> {
+    fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
         let to = self.grants.iter().filter(|((_, to), _)| to == user);
-        Ok(to.map(|((object, _), rights)| (object.clone(), *rights)).take(limit).collect())
+        Ok(within(limit, to.map(|((object, _), rights)| (object.clone(), *rights)).collect()))
     }
+}
+
+fn within<T>(limit: usize, list: Vec<T>) -> Option<Vec<T>> {
+    (list.len() <= limit).then_some(list)
 }
 
 impl Transaction for State {

@@ -41,6 +41,11 @@ impl<'o> Listing<'o> {
         Listing { out, is_empty: true }
     }
 
+    /// Bytes of the answer so far.
+    pub fn bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// Closes the array.
     pub fn end(self) {
         self.out.push(b']');

@@ -28,7 +28,7 @@ impl<'r> Operation<'r> for Activate<'r> {
 
     fn execute(&mut self, context: &Context<'_>) -> Result<((), Changes), Failure> {
         let uid = || self.target.text.to_owned();
-        let found = self.target.resolve(context, Rights::ACTIVATE)?;
+        let found = self.target.resolve(context, Rights::ACTIVATE, |_| true)?;
         if found.is_empty() {
             return Err(Refusal::NotFound { uid: uid() }.into());
         }

@@ -36,10 +36,10 @@ impl<'r> Operation<'r> for Destroy<'r> {
 
     fn execute(&mut self, context: &Context<'_>) -> Result<((), Changes), Failure> {
         let uid = || self.target.text.to_owned();
-        let mut found = self.target.resolve(context, Rights::DESTROY)?;
-        if !self.remove && (context.dialect == Dialect::V4 || self.target.is_tags()) {
-            found.retain(|f| !f.object().state.is_destroyed());
-        }
+        let may_be_destroyed = self.remove || (context.dialect == Dialect::V5 && !self.target.is_tags());
+        let found = self.target.resolve(context, Rights::DESTROY, |found| {
+            may_be_destroyed || !found.object().state.is_destroyed()
+        })?;
         if found.is_empty() {
             return Err(Refusal::NotFound { uid: uid() }.into());
         }

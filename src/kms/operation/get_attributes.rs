@@ -11,6 +11,7 @@ use super::super::target::{Ambiguity, Target};
 use super::super::view::Changes;
 use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
+use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::ttlv::{Item, Tag, Value};
@@ -57,6 +58,10 @@ impl<'r> Operation<'r> for GetAttributes<'r> {
                 }
                 _ => return Err(fields.refuse(Tag::ATTRIBUTE_REFERENCE, "must be an Enumeration or a Structure")),
             });
+            if references.len() > limits::ATTRIBUTES_MAX {
+                let reason = format!("may be given {} times at most", limits::ATTRIBUTES_MAX);
+                return Err(fields.refuse(Tag::ATTRIBUTE_REFERENCE, &reason));
+            }
         }
         Ok(GetAttributes { target: Target::decode(fields)?, references })
     }

@@ -5,7 +5,7 @@ use super::super::attributes::{self, Template};
 use super::super::fields::Fields;
 use super::super::object::Object;
 use super::super::policy::{EVERYBODY, authorise};
-use super::super::refusal::{Failure, Refusal};
+use super::super::refusal::{Failure, Refusal, whole};
 use super::super::rights::Rights;
 use super::super::state::State;
 use super::super::view::Changes;
@@ -43,7 +43,7 @@ impl<'r> Operation<'r> for Locate<'r> {
         Ok(Locate {
             tags: template.tags.unwrap_or_default(),
             filters,
-            items_max: fields.count(Tag::MAXIMUM_ITEMS)?.unwrap_or(limits::LOCATED_MAX),
+            items_max: fields.count(Tag::MAXIMUM_ITEMS)?.unwrap_or(limits::OBJECTS_READ_MAX),
             offset: fields.count(Tag::OFFSET_ITEMS)?.unwrap_or(0),
             destroyed_too: fields.integer(Tag::STORAGE_STATUS_MASK)?.unwrap_or(0) & STORAGE_STATUS_DESTROYED != 0,
         })
@@ -86,18 +86,18 @@ impl Locate<'_> {
         let view = context.view;
         if !self.tags.is_empty() {
             let tags: Vec<&str> = self.tags.iter().map(String::as_str).collect();
-            return Ok(view.tagged(&tags, limits::LOCATED_MAX)?);
+            return Ok(whole(view.tagged(&tags, limits::OBJECTS_READ_MAX)?)?);
         }
-        let mut uids = view.owned_by(&context.principal.0, limits::LOCATED_MAX)?;
+        let mut uids = whole(view.owned_by(&context.principal.0, limits::OBJECTS_READ_MAX)?)?;
         let mut granted = BTreeSet::new();
         for user in [context.principal.0.as_str(), EVERYBODY] {
-            granted.extend(view.grants_to(user, limits::LOCATED_MAX)?.into_iter().map(|(uid, _)| uid));
+            let grants = whole(view.grants_to(user, limits::OBJECTS_READ_MAX)?)?;
+            granted.extend(grants.into_iter().map(|(uid, _)| uid));
         }
         for uid in &uids {
             granted.remove(uid);
         }
         uids.extend(granted);
-        uids.truncate(limits::LOCATED_MAX);
         Ok(uids)
     }
 

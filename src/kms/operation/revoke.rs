@@ -50,10 +50,11 @@ impl<'r> Operation<'r> for Revoke<'r> {
     }
 
     fn execute(&mut self, context: &Context<'_>) -> Result<((), Changes), Failure> {
-        let mut found = self.target.resolve(context, Rights::REVOKE)?;
-        if context.dialect == Dialect::V4 {
-            found.retain(|f| matches!(f.object().state_at(context.now), State::PreActive | State::Active));
-        }
+        // Clients of 4.9.1 know no revoked objects.
+        let found = self.target.resolve(context, Rights::REVOKE, |found| {
+            context.dialect == Dialect::V5
+                || matches!(found.object().state_at(context.now), State::PreActive | State::Active)
+        })?;
         if found.is_empty() {
             return Err(Refusal::NotFound { uid: self.target.text.to_owned() }.into());
         }

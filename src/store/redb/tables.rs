@@ -127,6 +127,25 @@ impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
         let stored = self.objects.get(sequence.as_slice())?;
         record::decode(stored.ok_or_else(|| corrupt("an identifier has no object"))?.value())
     }
+
+    /// The tag that is on the fewest objects: all are counted in step, until the first comes to its end. `None` where
+    /// that is after more than `limit` objects.
+    fn rarest<'a>(&self, tags: &[&'a str], limit: usize) -> Result<Option<&'a str>, StoreError> {
+        let mut counted = Vec::with_capacity(tags.len());
+        for tag in tags {
+            let prefix = key(tag, &[]);
+            counted.push((tag, self.tags.range(prefix.as_slice()..)?, prefix));
+        }
+        for _ in 0..=limit {
+            for (tag, entries, prefix) in &mut counted {
+                let next = entries.next().transpose()?;
+                if next.is_none_or(|(key, _)| !key.value().starts_with(prefix)) {
+                    return Ok(Some(tag));
+                }
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> View for Tables<T> {
@@ -140,17 +159,14 @@ impl<T: ReadableTable<Bytes, Bytes>> View for Tables<T> {
         }
     }
 
-    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Vec<String>, StoreError> {
-        // System tags (`_kk`..) are on about every object: start from one of the user's.
-        let Some(&narrow) = tags.iter().find(|tag| !tag.starts_with('_')).or(tags.first()) else {
-            return Ok(Vec::new());
-        };
+    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Option<Vec<String>>, StoreError> {
+        if tags.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let Some(rarest) = self.rarest(tags, limit)? else { return Ok(None) };
         let mut found = Vec::new();
-        scan(&self.tags, narrow, |sequence, uid| {
-            if found.len() == limit {
-                return Ok(false);
-            }
-            for tag in tags.iter().filter(|tag| **tag != narrow) {
+        scan(&self.tags, rarest, |sequence, uid| {
+            for tag in tags.iter().filter(|tag| **tag != rarest) {
                 if self.tags.get(key(tag, sequence).as_slice())?.is_none() {
                     return Ok(true);
                 }
@@ -158,18 +174,11 @@ impl<T: ReadableTable<Bytes, Bytes>> View for Tables<T> {
             found.push(text(uid)?);
             Ok(true)
         })?;
-        Ok(found)
+        Ok(Some(found))
     }
 
-    fn owned_by(&self, owner: &str, limit: usize) -> Result<Vec<String>, StoreError> {
-        let mut found = Vec::new();
-        scan(&self.owners, owner, |_, uid| {
-            if found.len() < limit {
-                found.push(text(uid)?);
-            }
-            Ok(found.len() < limit)
-        })?;
-        Ok(found)
+    fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError> {
+        list(&self.owners, owner, limit, |_, uid| text(uid))
     }
 
     fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
@@ -177,12 +186,12 @@ impl<T: ReadableTable<Bytes, Bytes>> View for Tables<T> {
         granted.map_or(Ok(Rights::NONE), |bits| rights(bits.value()))
     }
 
-    fn grants_on(&self, uid: &str) -> Result<Vec<(String, Rights)>, StoreError> {
-        grants(&self.grants_by_object, uid, usize::MAX)
+    fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        list(&self.grants_by_object, uid, limit, grant)
     }
 
-    fn grants_to(&self, user: &str, limit: usize) -> Result<Vec<(String, Rights)>, StoreError> {
-        grants(&self.grants_by_user, user, limit)
+    fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        list(&self.grants_by_user, user, limit, grant)
     }
 }
 
@@ -236,7 +245,8 @@ impl Tables<Table<'_, Bytes, Bytes>> {
         let old = self.object_at(sequence)?;
         self.unindex(&old, sequence)?;
         self.objects.remove(sequence.as_slice())?;
-        for (user, _) in self.grants_on(uid)? {
+        let grants = list(&self.grants_by_object, uid, usize::MAX, grant)?.unwrap_or_default();
+        for (user, _) in grants {
             self.grant(uid, &user, Rights::NONE)?;
         }
         self.uids.remove(uid.as_bytes())?;
@@ -304,19 +314,27 @@ fn scan(
     Ok(())
 }
 
-fn grants(
+/// What `read` makes of the entries with name(first); `None` where there are more than `limit`.
+fn list<T>(
     table: &impl ReadableTable<Bytes, Bytes>,
     first: &str,
     limit: usize,
-) -> Result<Vec<(String, Rights)>, StoreError> {
+    read: impl Fn(&[u8], &[u8]) -> Result<T, StoreError>,
+) -> Result<Option<Vec<T>>, StoreError> {
     let mut found = Vec::new();
-    scan(table, first, |second, bits| {
-        if found.len() < limit {
-            found.push((text(second)?, rights(bits)?));
+    let mut whole = true;
+    scan(table, first, |second, value| {
+        whole = found.len() < limit;
+        if whole {
+            found.push(read(second, value)?);
         }
-        Ok(found.len() < limit)
+        Ok(whole)
     })?;
-    Ok(found)
+    Ok(whole.then_some(found))
+}
+
+fn grant(name: &[u8], bits: &[u8]) -> Result<(String, Rights), StoreError> {
+    Ok((text(name)?, rights(bits)?))
 }
 
 fn text(bytes: &[u8]) -> Result<String, StoreError> {
