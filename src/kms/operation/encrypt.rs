@@ -66,7 +66,8 @@ impl<'r> Operation<'r> for Encrypt<'r> {
         };
         let aad = self.parameters.additional_data();
         let mut data = Zeroizing::new(self.data.to_vec());
-        let tag = cipher.seal(&nonce, &aad, &mut data);
+        let sealed = cipher.seal(&nonce, &aad, &mut data);
+        let tag = sealed.ok_or_else(|| Refusal::invalid("Encrypt: the data is too long for AES-GCM"))?;
         let mut items = Vec::with_capacity(5);
         items.push(Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()));
         items.push(Item::bytes(Tag::DATA, data.as_slice()));
