@@ -335,7 +335,7 @@ impl<'b> Command<'b> {
             }
             Command::ListOwned => {
                 let mut list = listing::Listing::begin(&mut json);
-                access::each_owned(view, principal, asker.now, &mut |uid, state, attributes| {
+                access::each_owned(view, principal, asker.now, |uid, state, attributes| {
                     list.owned(uid, state.name(), attributes);
                     not_too_long(&list)
                 })
@@ -345,7 +345,7 @@ impl<'b> Command<'b> {
             }
             Command::ListObtained => {
                 let mut list = listing::Listing::begin(&mut json);
-                access::each_obtained(view, principal, asker.now, &mut |uid, owner, state, rights| {
+                access::each_obtained(view, principal, asker.now, |uid, owner, state, rights| {
                     list.obtained(uid, owner, state.name(), rights.names());
                     not_too_long(&list)
                 })

@@ -18,7 +18,8 @@ enum Key {
 impl AesGcm {
     /// The cipher of a key of 16, 24 or 32 bytes; `None` for other lengths.
     pub fn new(key: &[u8]) -> Option<AesGcm> {
-        let ring = |algorithm| UnboundKey::new(algorithm, key).ok().map(|key| Key::Ring(LessSafeKey::new(key)));
+        let ring =
+            |algorithm| UnboundKey::new(algorithm, key).ok().map(|key| Key::Ring(LessSafeKey::new(key)));
         let key = match key.len() {
             16 => ring(&AES_128_GCM),
             24 => key.try_into().ok().map(|key| Key::Aes192(Zeroizing::new(key))),

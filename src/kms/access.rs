@@ -75,7 +75,7 @@ pub fn each_owned(
     view: &dyn View,
     principal: &Principal,
     now: Timestamp,
-    show: &mut dyn FnMut(&str, State, &[Item<'_>]) -> Result<(), Refusal>,
+    mut show: impl FnMut(&str, State, &[Item<'_>]) -> Result<(), Refusal>,
 ) -> Result<(), Failure> {
     for uid in whole(view.owned_by(&principal.0, limits::OBJECTS_READ_MAX)?)? {
         if let Some(object) = view.object(&uid)? {
@@ -90,7 +90,7 @@ pub fn each_obtained(
     view: &dyn View,
     principal: &Principal,
     now: Timestamp,
-    show: &mut dyn FnMut(&str, &str, State, Rights) -> Result<(), Refusal>,
+    mut show: impl FnMut(&str, &str, State, Rights) -> Result<(), Refusal>,
 ) -> Result<(), Failure> {
     let mut obtained: BTreeMap<String, Rights> = BTreeMap::new();
     for user in [principal.0.as_str(), EVERYBODY] {

@@ -1,0 +1,98 @@
+//! Certificates and PKCS#12 files as real tools make them.
+
+use super::{Scratch, run};
+use std::fs;
+
+/// A certification authority with an intermediate, and what it issues, in files of a folder.
+pub struct Authority {
+    pub scratch: Scratch,
+}
+
+const EXTENSIONS: &str = "\
+[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n\
+[server]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n";
+
+impl Authority {
+    /// `root.pem` (self-signed) and `intermediate.pem`, with their keys.
+    pub fn new() -> Authority {
+        let authority = Authority { scratch: Scratch::new() };
+        fs::write(authority.file("extensions"), EXTENSIONS).unwrap();
+        authority.key("root", "P-256");
+        authority.request("root", "/CN=Keyway Test Root");
+        authority
+            .sign("root", &["-signkey", &authority.file("root.key"), "-extensions", "ca", "-days", "30"]);
+        authority.key("intermediate", "P-256");
+        authority.request("intermediate", "/CN=Keyway Test Intermediate");
+        authority.issue("intermediate", "root", &["-extensions", "ca", "-days", "20"]);
+        authority
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.scratch.file(name)
+    }
+
+    /// A certificate for localhost of the intermediate, `NAME.pem`, its key `NAME.key`, and `NAME.fullchain.pem`.
+    pub fn server(&self, name: &str, key: &str) {
+        self.server_valid(name, key, &["-days", "10"]);
+    }
+
+    /// The same with arguments for its validity.
+    pub fn server_valid(&self, name: &str, key: &str, validity: &[&str]) {
+        self.key(name, key);
+        self.request(name, &format!("/CN={name}.example"));
+        self.issue(name, "intermediate", &[&["-extensions", "server"], validity].concat());
+        let chain = [name, "intermediate", "root"]
+            .map(|n| fs::read_to_string(self.file(&format!("{n}.pem"))).unwrap());
+        fs::write(self.file(&format!("{name}.fullchain.pem")), chain.concat()).unwrap();
+    }
+
+    /// `NAME.p12` by the line that the documentation gives, with more arguments.
+    pub fn export(&self, name: &str, password: &str, more: &[&str]) -> String {
+        let out = self.file(&format!("{name}.p12"));
+        self.export_to(&out, name, password, more);
+        out
+    }
+
+    pub fn export_to(&self, out: &str, name: &str, password: &str, more: &[&str]) {
+        let (chain, key) = (self.file(&format!("{name}.fullchain.pem")), self.file(&format!("{name}.key")));
+        let password = format!("pass:{password}");
+        let line = ["pkcs12", "-export", "-in", &chain, "-inkey", &key, "-out", out, "-passout", &password];
+        run("openssl", [&line, more].concat());
+    }
+
+    fn key(&self, name: &str, kind: &str) {
+        let curve = format!("ec_paramgen_curve:{kind}");
+        let bits = format!("rsa_keygen_bits:{}", kind.strip_prefix("RSA-").unwrap_or_default());
+        let algorithm: &[&str] = match kind {
+            "Ed25519" => &["-algorithm", "ed25519"],
+            kind if kind.starts_with("RSA-") => &["-algorithm", "rsa", "-pkeyopt", &bits],
+            _ => &["-algorithm", "ec", "-pkeyopt", &curve],
+        };
+        let out = self.file(&format!("{name}.key"));
+        run("openssl", [&["genpkey", "-quiet", "-out", &out], algorithm].concat());
+    }
+
+    fn request(&self, name: &str, subject: &str) {
+        let (key, out) = (self.file(&format!("{name}.key")), self.file(&format!("{name}.csr")));
+        run("openssl", ["req", "-new", "-key", &key, "-subj", subject, "-out", &out]);
+    }
+
+    fn issue(&self, name: &str, issuer: &str, more: &[&str]) {
+        let (ca, key) = (self.file(&format!("{issuer}.pem")), self.file(&format!("{issuer}.key")));
+        self.sign(name, &[&["-CA", &ca, "-CAkey", &key, "-CAcreateserial"], more].concat());
+    }
+
+    fn sign(&self, name: &str, more: &[&str]) {
+        let (csr, out) = (self.file(&format!("{name}.csr")), self.file(&format!("{name}.pem")));
+        let extensions = self.file("extensions");
+        run(
+            "openssl",
+            [&["x509", "-req", "-in", &csr, "-out", &out, "-extfile", &extensions], more].concat(),
+        );
+    }
+}
+
+/// The DER of the certificate in a PEM file.
+pub fn der(path: &str) -> Vec<u8> {
+    openssl::x509::X509::from_pem(&fs::read(path).unwrap()).unwrap().to_der().unwrap()
+}
