@@ -6,13 +6,22 @@ use crate::entropy::Entropy;
 use crate::limits;
 use crate::pipeline::{self, Call, Reply};
 use crate::secret::Secret;
-use crate::server::event::ConnectionId;
 use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
+
+/// Names one connection for its whole life: the shell allots the slot and counts its generations, so that what arrives
+/// late for a closed connection finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    /// Index into the tables of the shell and of the server.
+    pub slot: u32,
+    /// How often the slot has been used before.
+    pub generation: u32,
+}
 
 /// What waits for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

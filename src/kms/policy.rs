@@ -4,8 +4,7 @@
 
 use super::object::Object;
 use super::rights::Rights;
-use super::view::View;
-use crate::store::StoreError;
+use super::view::{StoreError, View};
 
 /// Who asks: a user name, from the one table of identities (certificates and tokens, or the default user).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::state::State;
+use super::view::StoreError;
 use crate::limits;
-use crate::store::StoreError;
 use crate::wire::kmip::dialect::Dialect;
 
 /// A request that is answered "no". Whoever may not see an object is told the same as if it were not there.

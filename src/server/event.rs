@@ -4,15 +4,7 @@
 use crate::job::{Completion, Job};
 use std::net::SocketAddr;
 
-/// Names one connection for its whole life: the shell allots the slot and counts its generations, so that what arrives
-/// late for a closed connection finds nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId {
-    /// Index into the tables of the shell and of the server.
-    pub slot: u32,
-    /// How often the slot has been used before.
-    pub generation: u32,
-}
+pub use crate::job::ConnectionId;
 
 /// One event of the world.
 pub enum Input<'a> {
