@@ -202,9 +202,11 @@ impl TlsSession {
         }
     }
 
-    /// Appends the alert that rustls has ready after an error; `rest` is what it has not discarded.
+    /// Appends the alert that rustls has ready after an error; `rest` is what it has not discarded. Only while there is
+    /// something to encode: asked once more, rustls would read the faulty bytes again, and fail an assertion.
     fn send_alert(&mut self, rest: &mut [u8], out: &mut Vec<u8>) {
-        while let Ok(state) = self.connection.process_tls_records(rest).state
+        while self.connection.wants_write()
+            && let Ok(state) = self.connection.process_tls_records(rest).state
             && matches!(transmit(state, out), Step::Again)
         {}
     }
