@@ -1,3 +1,4 @@
 //! The simulator.
 
+pub mod connection;
 pub mod disk;
