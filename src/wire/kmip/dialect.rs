@@ -243,6 +243,9 @@ fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
     let mut before = None;
     for run in items.chunk_by(|a, b| a.tag == b.tag) {
         let tag = run[0].tag;
+        if parent.is_some_and(is_attributes) && !is_v4_attribute(tag) {
+            continue;
+        }
         let wrapped = match tag {
             Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
             Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
@@ -265,7 +268,6 @@ fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
 fn write_item_v4(parent: Option<Tag>, siblings: &[Item<'_>], item: &Item<'_>, out: &mut Vec<u8>) {
     let Some(name) = v4_name(parent, item) else { return };
     match (&item.value, item.tag) {
-        _ if parent.is_some_and(is_attributes) && !is_v4_attribute(item.tag) => (),
         (Value::Structure(_), Tag::ATTRIBUTES) if parent == Some(Tag::KEY_BLOCK) => (),
         (Value::Structure(reason), Tag::REVOCATION_REASON) => {
             let tag = Tag::REVOCATION_REASON;
