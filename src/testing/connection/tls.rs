@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::{Peer, Script};
-use crate::crypto::x509::Identity;
+use crate::crypto::pkcs12::Bundle;
+use crate::crypto::x509;
 use crate::limits::Limits;
 use crate::secret::Secret;
 use crate::server::LoadedCertificate;
@@ -143,11 +144,10 @@ const NOT_AFTER: i64 = 4_000_000_000;
 
 fn certificate() -> LoadedCertificate {
     let (certificate, private_key) = own_certificate();
-    let identity = Identity {
-        chain: vec![certificate.clone()],
-        private_key: Secret::copy_of(private_key),
-        not_after: Timestamp::from_unix(NOT_AFTER),
-    };
+    let bundle =
+        Bundle { private_keys: vec![Secret::copy_of(private_key)], certificates: vec![certificate.clone()] };
+    let identity =
+        x509::identity(bundle, Timestamp::from_unix(NOT_BEFORE + 1)).expect("the key is the certificate's");
     LoadedCertificate { identity, digest: [0; 32] }
 }
 
