@@ -1,65 +1,291 @@
-//! stub
+//! From arguments and environment to one resolved configuration, or one line that says what is wrong with them.
 #![forbid(unsafe_code)]
-#![allow(missing_docs, unused)]
+
+mod help;
+pub mod options;
+mod password;
+mod sources;
+
 use crate::job::CertificateSource;
-use crate::limits::Limits;
+use crate::kms::policy::EVERYBODY;
+use crate::limits::{Limits, NAME_BYTES_MAX};
+use options::Spec;
+use sources::{Asked, Values};
 use std::ffi::OsString;
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+pub use sources::Surroundings;
+
+/// What the program is to do.
 pub enum Command {
+    /// Run the server.
     Serve(Box<Config>),
+    /// Ask the server on this machine how it is.
     Health(HealthTarget),
+    /// Print this and end.
     Print(String),
 }
+
+/// A server to ask how it is.
+#[derive(Debug, PartialEq, Eq)]
 pub struct HealthTarget {
+    /// An address or a name.
     pub host: String,
+    /// Its port.
     pub port: u16,
+    /// Whether it speaks HTTPS.
     pub tls: bool,
 }
+
+/// All that the server is told at its start.
+pub struct Config {
+    /// Address or name to listen on.
+    pub hostname: String,
+    /// Port to listen on; 0 for a free one.
+    pub port: u16,
+    /// Where the certificate is, if the server is to speak HTTPS.
+    pub tls: Option<CertificateSource>,
+    /// Where the keys are.
+    pub database: Database,
+    /// Who everybody is that has no other identity.
+    pub default_username: String,
+    /// Caps and deadlines.
+    pub limits: Limits,
+    /// What is logged.
+    pub log_level: log::LevelFilter,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+    /// Every option and its value, secrets masked, a line each.
+    pub description: Vec<String>,
+}
+
+/// The embedded database.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Database {
+    /// Its folder.
     pub folder: PathBuf,
+    /// Whether all is removed first.
     pub clear: bool,
 }
-pub struct Config {
-    pub hostname: String,
-    pub port: u16,
-    pub tls: Option<CertificateSource>,
-    pub database: Database,
-    pub default_username: String,
-    pub limits: Limits,
-    pub log_level: log::LevelFilter,
-    pub warnings: Vec<String>,
-}
-impl Config {
-    pub fn describe(&self) -> Vec<String> {
-        vec![]
+
+/// One line for the operator: the option, what is wrong with it, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
+
+impl std::error::Error for ConfigError {}
+
+type Warnings = Vec<String>;
+
+/// Resolves `arguments` (without the program's name) in these surroundings.
 pub fn resolve(
-    a: impl Iterator<Item = OsString>,
-    e: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Command, String> {
-    let a: Vec<String> = a.map(|s| s.into_string().unwrap()).collect();
-    let get = |n: &str| a.iter().position(|x| x == n).map(|i| a[i + 1].clone());
-    let tls = get("--https-p12-file").map(|f| CertificateSource {
-        file: f.into(),
-        password: crate::secret::Secret::new(get("--https-p12-password").unwrap_or_default().into_bytes()),
-    });
-    let port = get("--port").map(|p| p.parse().unwrap()).unwrap_or(9998);
-    let hostname = get("--hostname").unwrap_or("0.0.0.0".into());
-    if a.first().is_some_and(|x| x == "health") {
-        return Ok(Command::Health(HealthTarget { host: "127.0.0.1".into(), port, tls: tls.is_some() }));
+    arguments: impl Iterator<Item = OsString>,
+    surroundings: &Surroundings<'_>,
+) -> Result<Command, ConfigError> {
+    let mut values = Values::default();
+    let asked = values.read_arguments(arguments)?;
+    match asked {
+        Asked::Help { health: false } => return Ok(Command::Print(help::server())),
+        Asked::Help { health: true } => return Ok(Command::Print(help::health())),
+        Asked::Version => return Ok(Command::Print(format!("keyway {}\n", env!("CARGO_PKG_VERSION")))),
+        Asked::Serve | Asked::Health { .. } => {}
     }
-    Ok(Command::Serve(Box::new(Config {
-        hostname,
-        port,
-        tls,
-        database: Database {
-            folder: PathBuf::from(get("--root-data-path").unwrap_or("/tmp/kw".into())).join("sqlite-data"),
-            clear: a.iter().any(|x| x == "--clear-database"),
-        },
-        default_username: "admin".into(),
-        limits: Limits::default(),
-        log_level: log::LevelFilter::Info,
-        warnings: vec![],
-    })))
+    values.read_variables(surroundings)?;
+    match asked {
+        Asked::Health { tls } => health_target(&values, tls).map(Command::Health),
+        _ => serve(values, surroundings).map(|config| Command::Serve(Box::new(config))),
+    }
 }
+
+fn health_target(values: &Values, tls: bool) -> Result<HealthTarget, ConfigError> {
+    let hostname = values.text(&options::HOSTNAME);
+    let bare = hostname.trim_start_matches('[').trim_end_matches(']');
+    let host = match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) if address.is_unspecified() => "127.0.0.1",
+        Ok(IpAddr::V6(address)) if address.is_unspecified() => "::1",
+        _ => bare,
+    };
+    Ok(HealthTarget {
+        host: host.to_owned(),
+        port: number(values, &options::PORT, 1, u16::MAX)?,
+        tls: tls || values.is_set(&options::HTTPS_P12_FILE),
+    })
+}
+
+fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, ConfigError> {
+    let mut warnings = Vec::new();
+    let description = describe(&values);
+    let (password, password_source) = password::find(&mut values, surroundings, &mut warnings)?;
+    let tls = match values.get(&options::HTTPS_P12_FILE) {
+        Some(file) => {
+            Some(CertificateSource { file: surroundings.working_folder.join(&file.text), password })
+        }
+        None if password_source != "default" => {
+            warnings.push(format!(
+                "a password ({password_source}) without --https-p12-file: the server speaks plain HTTP"
+            ));
+            None
+        }
+        None => None,
+    };
+    let database = Database {
+        folder: database_folder(&values, surroundings)?,
+        clear: values.is_set(&options::CLEAR_DATABASE),
+    };
+    let old = database.folder.join("kms.db");
+    if old.exists() {
+        warnings.push(format!(
+            "{} is a database of the old server: its keys are not read, this server keeps its own in keyway.redb",
+            old.display()
+        ));
+    }
+    Ok(Config {
+        hostname: values.text(&options::HOSTNAME).to_owned(),
+        port: number(&values, &options::PORT, 0, u16::MAX)?,
+        tls,
+        database,
+        default_username: username(&values)?,
+        limits: limits(&values)?,
+        log_level: log_level(&values, surroundings)?,
+        warnings,
+        description,
+    })
+}
+
+/// One line an option: its value, unless it is a secret, and where that came from.
+fn describe(values: &Values) -> Vec<String> {
+    let line = |spec: &&Spec| {
+        let given = values.get(spec);
+        let value = match (given, spec.value) {
+            (Some(_), _) if spec.is_secret => "***",
+            (Some(given), Some(_)) => &given.text,
+            (Some(_), None) => "true",
+            (None, None) => "false",
+            (None, Some(_)) if spec.default.is_empty() => "(none)",
+            (None, Some(_)) => spec.default,
+        };
+        let source = given.map_or("default".to_owned(), |given| given.source.to_string());
+        format!("--{} {value} ({source})", spec.name)
+    };
+    options::ALL.iter().copied().filter(|spec| spec.is_built()).map(|spec| line(&spec)).collect()
+}
+
+/// The database's folder is relative to the root data path, and that to the home folder, as ever.
+fn database_folder(values: &Values, surroundings: &Surroundings<'_>) -> Result<PathBuf, ConfigError> {
+    let spec = &options::DATABASE_TYPE;
+    let kind = values.text(spec);
+    if kind != "sqlite" {
+        let reason = match kind {
+            "sqlite-enc" | "postgresql" | "mysql" | "redis-findex" => "is not built in this version yet",
+            _ => "is no type of database",
+        };
+        return Err(invalid(values, spec, &format!("{kind:?} {reason}; use sqlite, the embedded database")));
+    }
+    let folder = PathBuf::from(values.text(&options::SQLITE_PATH));
+    if folder.is_absolute() {
+        return Ok(folder);
+    }
+    let root = PathBuf::from(values.text(&options::ROOT_DATA_PATH));
+    if root.is_absolute() {
+        return Ok(plain(root.join(folder)));
+    }
+    match (surroundings.variable)("HOME").filter(|home| !home.is_empty()) {
+        Some(home) => Ok(plain(PathBuf::from(home).join(root).join(folder))),
+        None => {
+            let reason = format!(
+                "{} begins in the home folder, but HOME is not set; give an absolute path",
+                root.display()
+            );
+            Err(invalid(values, &options::ROOT_DATA_PATH, &reason))
+        }
+    }
+}
+
+/// The path without the `.` between its parts.
+fn plain(path: PathBuf) -> PathBuf {
+    path.components().collect()
+}
+
+fn username(values: &Values) -> Result<String, ConfigError> {
+    let spec = &options::DEFAULT_USERNAME;
+    let name = values.text(spec);
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) || name == EVERYBODY
+    {
+        let reason =
+            format!("must have 1 to {NAME_BYTES_MAX} bytes, no control characters, and not be '{EVERYBODY}'");
+        return Err(invalid(values, spec, &reason));
+    }
+    Ok(name.to_owned())
+}
+
+fn limits(values: &Values) -> Result<Limits, ConfigError> {
+    use options as o;
+    const KIB: usize = 1024;
+    const GIB: usize = 1024 * 1024 * 1024;
+    let seconds = |spec| number(values, spec, 1, 86_400).map(Duration::from_secs);
+    let limits = Limits {
+        connections_max: number(values, &o::MAX_CONNECTIONS, 1, 1_000_000)?,
+        head_bytes_max: number(values, &o::MAX_HEAD_BYTES, KIB, KIB * KIB)?,
+        target_bytes_max: number(values, &o::MAX_TARGET_BYTES, 64, KIB * KIB)?,
+        body_bytes_max: number(values, &o::MAX_BODY_BYTES, KIB, GIB)?,
+        bodies_bytes_max: number(values, &o::MAX_BODIES_BYTES, KIB, 64 * GIB)?,
+        handshake_timeout: seconds(&o::HANDSHAKE_TIMEOUT)?,
+        head_timeout: seconds(&o::HEAD_TIMEOUT)?,
+        body_timeout: seconds(&o::BODY_TIMEOUT)?,
+        idle_timeout: seconds(&o::IDLE_TIMEOUT)?,
+        write_timeout: seconds(&o::WRITE_TIMEOUT)?,
+        drain_timeout: seconds(&o::DRAIN_TIMEOUT)?,
+    };
+    if limits.target_bytes_max > limits.head_bytes_max {
+        let reason = format!("must not be more than --max-head-bytes, which is {}", limits.head_bytes_max);
+        return Err(invalid(values, &o::MAX_TARGET_BYTES, &reason));
+    }
+    if limits.bodies_bytes_max < limits.body_bytes_max {
+        let reason = format!("must not be less than --max-body-bytes, which is {}", limits.body_bytes_max);
+        return Err(invalid(values, &o::MAX_BODIES_BYTES, &reason));
+    }
+    Ok(limits)
+}
+
+fn log_level(values: &Values, surroundings: &Surroundings<'_>) -> Result<log::LevelFilter, ConfigError> {
+    let spec = &options::LOG_LEVEL;
+    if values.get(spec).is_none()
+        && let Some(level) =
+            (surroundings.variable)("RUST_LOG").and_then(|text| sources::bare_log_level(&text))
+    {
+        return Ok(level);
+    }
+    let level = values.text(spec).parse();
+    level.map_err(|_| invalid(values, spec, "must be error, warn, info, debug or trace"))
+}
+
+/// A whole number within bounds.
+fn number<N>(values: &Values, spec: &Spec, least: N, most: N) -> Result<N, ConfigError>
+where
+    N: std::str::FromStr + PartialOrd + fmt::Display,
+{
+    match values.text(spec).parse() {
+        Ok(number) if least <= number && number <= most => Ok(number),
+        _ => Err(invalid(values, spec, &format!("must be a whole number from {least} to {most}"))),
+    }
+}
+
+/// What is wrong with a value, which is shown unless it is a secret.
+fn invalid(values: &Values, spec: &Spec, reason: &str) -> ConfigError {
+    let source = match values.get(spec) {
+        Some(given) if !spec.is_secret => format!(" {:?} ({})", given.text, given.source),
+        _ => String::new(),
+    };
+    ConfigError(format!("--{}{source}: {reason}", spec.name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The program: arguments to configuration to parts to exit code.
 #![forbid(unsafe_code)]
 
-use keyway::config::{self, Command, Config};
+use keyway::config::{self, Command, Config, Surroundings};
 use keyway::job::{self, CertificateSource, Resources};
 use keyway::server::{EXIT_STORE_FAILED, LoadedCertificate, Parts, Server};
 use keyway::shell::executor::Executor;
@@ -23,7 +23,10 @@ const EXIT_CONFIGURATION: u8 = 2;
 struct Exit(u8, String);
 
 fn main() {
-    let command = config::resolve(std::env::args_os().skip(1), &|name| std::env::var_os(name));
+    // Where there is no working folder, what is relative to it will not be found.
+    let working_folder = std::env::current_dir().unwrap_or_default();
+    let surroundings = Surroundings { variable: &|name| std::env::var_os(name), working_folder };
+    let command = config::resolve(std::env::args_os().skip(1), &surroundings);
     let result = match command {
         Ok(Command::Serve(config)) => serve(*config),
         Ok(Command::Health(target)) => health::ask(&target).map_err(|reason| Exit(EXIT_FAILURE, reason)),
@@ -97,7 +100,7 @@ fn serve(config: Config) -> Result<u8, Exit> {
 /// Logs how the server was set up: the resolved options, secrets masked.
 fn tell(config: &Config) {
     ::log::info!("keyway {}", env!("CARGO_PKG_VERSION"));
-    for line in config.describe() {
+    for line in &config.description {
         ::log::info!("{line}");
     }
     ::log::info!("memory bound: {} MiB", config.limits.memory_bound_bytes() >> 20);

@@ -1,7 +1,7 @@
 //! What the tests of the whole program share: the program as a process, a folder of its own, other programs, and a
 //! client in the clear.
 #![allow(dead_code, reason = "each test program uses a part")]
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits in real time")]
 
 pub mod certificates;
 

@@ -1,0 +1,263 @@
+//! The one table of options: what parses them, explains them and logs them reads it.
+#![forbid(unsafe_code)]
+
+use crate::limits;
+
+/// One option of the command line, with its environment variables.
+#[derive(Debug)]
+pub struct Spec {
+    /// Without the dashes.
+    pub name: &'static str,
+    /// Other spellings, of documentation or of habit.
+    pub aliases: &'static [&'static str],
+    /// Environment variables, the first that is set counts.
+    pub variables: &'static [&'static str],
+    /// What stands for its value in the help; a flag has none.
+    pub value: Option<&'static str>,
+    /// What holds without it, as the help shows it.
+    pub default: &'static str,
+    /// Where it stands in the help.
+    pub group: Group,
+    /// One sentence.
+    pub help: &'static str,
+    /// Its value must not be shown.
+    pub is_secret: bool,
+}
+
+/// The headings of the help, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Where the server listens and keeps its data.
+    Server,
+    /// Its certificate.
+    Tls,
+    /// Where the keys are.
+    Database,
+    /// Who everybody is.
+    Identity,
+    /// Caps and deadlines.
+    Limits,
+    /// What is logged.
+    Logging,
+    /// Features of the old server that this one does not have yet; options of theirs are refused.
+    NotBuilt,
+}
+
+impl Group {
+    /// All of them, in the order of the help.
+    pub const ALL: [Group; 7] = [
+        Group::Server,
+        Group::Tls,
+        Group::Database,
+        Group::Identity,
+        Group::Limits,
+        Group::Logging,
+        Group::NotBuilt,
+    ];
+
+    /// Its heading.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Group::Server => "Server",
+            Group::Tls => "TLS",
+            Group::Database => "Database",
+            Group::Identity => "Identity",
+            Group::Limits => "Limits (bytes, or seconds)",
+            Group::Logging => "Logging",
+            Group::NotBuilt => "Known, but not built in this version: refused when given",
+        }
+    }
+}
+
+const fn option(
+    group: Group,
+    name: &'static str,
+    value: &'static str,
+    variables: &'static [&'static str],
+    default: &'static str,
+    help: &'static str,
+) -> Spec {
+    Spec { name, aliases: &[], variables, value: Some(value), default, group, help, is_secret: false }
+}
+
+const fn flag(
+    group: Group,
+    name: &'static str,
+    variables: &'static [&'static str],
+    help: &'static str,
+) -> Spec {
+    Spec { name, aliases: &[], variables, value: None, default: "", group, help, is_secret: false }
+}
+
+impl Spec {
+    const fn secret(self) -> Spec {
+        Spec { is_secret: true, ..self }
+    }
+
+    const fn or(self, aliases: &'static [&'static str]) -> Spec {
+        Spec { aliases, ..self }
+    }
+
+    /// Whether the server has what the option is for.
+    pub fn is_built(&self) -> bool {
+        self.group != Group::NotBuilt
+    }
+}
+
+macro_rules! options {
+    ($($constant:ident = $spec:expr;)*) => {
+        $(#[doc = concat!("`--", stringify!($constant), "`, in lower case and with dashes.")]
+        pub const $constant: Spec = $spec;)*
+        /// Every option, in the order of the help.
+        pub const ALL: &[&Spec] = &[$(&$constant),*];
+    };
+}
+
+use Group::*;
+
+options! {
+    HOSTNAME = option(Server, "hostname", "HOST", &["KMS_HOSTNAME"], "0.0.0.0",
+        "Address or name to listen on; :: takes IPv6 and IPv4.");
+    PORT = option(Server, "port", "N", &["KMS_PORT"], "9998",
+        "Port to listen on; 0 takes a free one. Where it listens is printed on standard output.");
+    ROOT_DATA_PATH = option(Server, "root-data-path", "FOLDER", &["KMS_ROOT_DATA_PATH"], "./cosmian-kms",
+        "Where data is kept; a relative path begins in the home folder.");
+    TMP_PATH = option(Server, "tmp-path", "FOLDER", &["KMS_TMP_PATH"], "/tmp",
+        "For temporary files, of which this version has none; relative to the root data path.");
+
+    HTTPS_P12_FILE = option(Tls, "https-p12-file", "FILE", &["KMS_HTTPS_P12_FILE"], "",
+        "PKCS#12 file with key, certificate and chain: the server speaks HTTPS. Read again when it changes.");
+    HTTPS_P12_PASSWORD = option(Tls, "https-p12-password", "TEXT", &["KMS_HTTPS_P12_PASSWORD"], "",
+        "Its password. Others on this machine can read command lines: prefer a file.").secret();
+    HTTPS_P12_PASSWORD_FILE = option(Tls, "https-p12-password-file", "FILE", &["KMS_HTTPS_P12_PASSWORD_FILE"], "",
+        "File with its password. Without either: https-p12-password in $CREDENTIALS_DIRECTORY, if there.");
+
+    DATABASE_TYPE = option(Database, "database-type", "TYPE", &["KMS_DATABASE_TYPE"], "sqlite",
+        "sqlite: the embedded database. It is the only type in this version.");
+    SQLITE_PATH = option(Database, "sqlite-path", "FOLDER", &["KMS_SQLITE_PATH"], "./sqlite-data",
+        "Folder of the embedded database; relative to the root data path.");
+    CLEAR_DATABASE = flag(Database, "clear-database", &["KMS_CLEAR_DATABASE"],
+        "Removes all keys and grants at the start.");
+
+    DEFAULT_USERNAME = option(Identity, "default-username", "NAME", &["KMS_DEFAULT_USERNAME"], "admin",
+        "Who every request comes from that says nothing else.");
+    FORCE_DEFAULT_USERNAME = flag(Identity, "force-default-username", &["KMS_FORCE_DEFAULT_USERNAME"],
+        "Whoever asks is the default user.");
+
+    MAX_CONNECTIONS = option(Limits, "max-connections", "N", &["KMS_MAX_CONNECTIONS"], "4096",
+        "Open connections; further ones are told to come back later.");
+    MAX_HEAD_BYTES = option(Limits, "max-head-bytes", "N", &["KMS_MAX_HEAD_BYTES"], "16384",
+        "A request line and its header fields.");
+    MAX_TARGET_BYTES = option(Limits, "max-target-bytes", "N", &["KMS_MAX_TARGET_BYTES"], "4096",
+        "The URL in a request line.");
+    MAX_BODY_BYTES = option(Limits, "max-body-bytes", "N", &["KMS_MAX_BODY_BYTES"], "67108864",
+        "The body of a request.");
+    MAX_BODIES_BYTES = option(Limits, "max-bodies-bytes", "N", &["KMS_MAX_BODIES_BYTES"], "134217728",
+        "All large bodies and answers together.");
+    HANDSHAKE_TIMEOUT = option(Limits, "handshake-timeout", "S", &["KMS_HANDSHAKE_TIMEOUT"], "10",
+        "From the connection to the end of the TLS handshake.");
+    HEAD_TIMEOUT = option(Limits, "head-timeout", "S", &["KMS_HEAD_TIMEOUT"], "10",
+        "From the first byte of a request to the end of its header fields.");
+    BODY_TIMEOUT = option(Limits, "body-timeout", "S", &["KMS_BODY_TIMEOUT"], "30",
+        "From there to the end of the body; more for large bodies.");
+    IDLE_TIMEOUT = option(Limits, "idle-timeout", "S", &["KMS_IDLE_TIMEOUT"], "75",
+        "Between the requests of one connection.");
+    WRITE_TIMEOUT = option(Limits, "write-timeout", "S", &["KMS_WRITE_TIMEOUT"], "30",
+        "Until a client has taken an answer; more for large ones.");
+    DRAIN_TIMEOUT = option(Limits, "drain-timeout", "S", &["KMS_DRAIN_TIMEOUT"], "10",
+        "From SIGTERM to the exit, for requests in progress.");
+
+    LOG_LEVEL = option(Logging, "log-level", "LEVEL", &["KMS_LOG_LEVEL"], "info",
+        "error, warn, info, debug or trace. Without it, the level in RUST_LOG counts.");
+
+    AUTHORITY_CERT_FILE = option(NotBuilt, "authority-cert-file", "FILE", &["KMS_AUTHORITY_CERT_FILE"], "",
+        "authentication by client certificates");
+    BOOTSTRAP_SERVER_COMMON_NAME = option(NotBuilt, "bootstrap-server-common-name", "NAME",
+        &["KMS_BOOTSTRAP_SERVER_COMMON_NAME"], "", BOOTSTRAP);
+    BOOTSTRAP_SERVER_EXPIRATION_DAYS = option(NotBuilt, "bootstrap-server-expiration-days", "N",
+        &["KMS_BOOTSTRAP_SERVER_EXPIRATION_DAYS"], "", BOOTSTRAP);
+    BOOTSTRAP_SERVER_PORT = option(NotBuilt, "bootstrap-server-port", "N", &["KMS_BOOTSTRAP_SERVER_PORT"], "",
+        BOOTSTRAP);
+    BOOTSTRAP_SERVER_SUBJECT = option(NotBuilt, "bootstrap-server-subject", "DN",
+        &["KMS_BOOTSTRAP_SERVER_SUBJECT"], "", BOOTSTRAP);
+    CERTBOT_EMAIL = option(NotBuilt, "certbot-email", "EMAIL", &["KMS_CERTBOT_EMAIL"], "", CERTBOT);
+    CERTBOT_HOSTNAME = option(NotBuilt, "certbot-hostname", "HOST",
+        &["KMS_CERTBOT_HOSTNAME", "KMS_CERTBOT_SERVER_NAME"], "", CERTBOT).or(&["certbot-server-name"]);
+    CERTBOT_SSL_PATH = option(NotBuilt, "certbot-ssl-path", "FOLDER", &["KMS_CERTBOT_SSL_PATH"], "", CERTBOT);
+    CERTBOT_USE_TEE_KEY = option(NotBuilt, "certbot-use-tee-key", "HEX", &["KMS_CERTBOT_USE_TEE_KEY"], "",
+        CERTBOT);
+    DATABASE_URL = option(NotBuilt, "database-url", "URL", &["KMS_DATABASE_URL"], "", REMOTE).secret();
+    ENSURE_RA_TLS = flag(NotBuilt, "ensure-ra-tls", &["KMS_ENSURE_RA_TLS"], BOOTSTRAP);
+    JWK_PRIVATE_KEY = option(NotBuilt, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY"], "",
+        "encryption of requests (JWE)").secret();
+    JWKS_URI = option(NotBuilt, "jwks-uri", "URL", &["KMS_JWKS_URI"], "", TOKENS);
+    JWT_AUDIENCE = option(NotBuilt, "jwt-audience", "TEXT", &["KMS_JWT_AUDIENCE", "KMS_JST_AUDIENCE"], "", TOKENS);
+    JWT_ISSUER_URI = option(NotBuilt, "jwt-issuer-uri", "URL", &["KMS_JWT_ISSUER_URI"], "", TOKENS);
+    MYSQL_USER_CERT_FILE = option(NotBuilt, "mysql-user-cert-file", "FILE", &["KMS_MYSQL_USER_CERT_FILE"], "",
+        REMOTE);
+    REDIS_FINDEX_LABEL = option(NotBuilt, "redis-findex-label", "TEXT", &["KMS_REDIS_FINDEX_LABEL"], "", REMOTE);
+    REDIS_MASTER_PASSWORD = option(NotBuilt, "redis-master-password", "TEXT", &["KMS_REDIS_MASTER_PASSWORD"],
+        "", REMOTE).secret();
+    SGX_PUBLIC_SIGNER_KEY_FILENAME = option(NotBuilt, "sgx-public-signer-key-filename", "FILE",
+        &["KMS_SGX_PUBLIC_SIGNER_KEY_FILENAME"], "", "keys and quotes from the platform");
+    TEE_DIR_PATH = option(NotBuilt, "tee-dir-path", "FOLDER", &["KMS_TEE_DIR_PATH"], "",
+        "keys and quotes from the platform");
+    USE_BOOTSTRAP_SERVER = flag(NotBuilt, "use-bootstrap-server", &["KMS_USE_BOOTSTRAP_SERVER"], BOOTSTRAP);
+    USE_CERTBOT = flag(NotBuilt, "use-certbot", &["KMS_USE_CERTBOT"], CERTBOT);
+}
+
+const BOOTSTRAP: &str = "the bootstrap server";
+const CERTBOT: &str = "the certificates bot";
+const REMOTE: &str = "access to databases on other machines";
+const TOKENS: &str = "authentication by tokens (JWT)";
+
+/// The option with this name or alias.
+pub fn named(name: &str) -> Option<&'static Spec> {
+    ALL.iter().copied().find(|spec| spec.name == name || spec.aliases.contains(&name))
+}
+
+/// The option whose name is nearest to what was written, if any is near.
+pub fn nearest(written: &str) -> Option<&'static str> {
+    let written: String = written.chars().take(limits::NAME_BYTES_MAX).collect();
+    let names = ALL.iter().flat_map(|spec| spec.aliases.iter().copied().chain([spec.name]));
+    let (distance, name) = names.map(|name| (edits(&written, name), name)).min()?;
+    (distance <= 2.max(name.len() / 3)).then_some(name)
+}
+
+/// How many characters must be added, removed or replaced to get from one name to the other (Levenshtein).
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_variables_are_each_there_once() {
+        let mut names: Vec<&str> =
+            ALL.iter().flat_map(|s| s.aliases.iter().chain(s.variables).copied().chain([s.name])).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn the_nearest_option_is_named_only_if_it_is_near() {
+        assert_eq!(nearest("prot"), Some("port"));
+        assert_eq!(nearest("htps-p12-fil"), Some("https-p12-file"));
+        assert_eq!(nearest("certbot-servername"), Some("certbot-server-name"));
+        assert_eq!(nearest("frobnicate-the-gizmo"), None);
+    }
+}

@@ -1,0 +1,258 @@
+//! Where values come from: the command line, the environment, a file `.env`.
+#![forbid(unsafe_code)]
+
+use super::ConfigError;
+use super::options::{self, Spec};
+use crate::secret;
+use lexopt::Arg;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a file `.env`.
+const DOT_ENV_BYTES_MAX: u64 = 64 * 1024;
+
+/// What a process is started with, beside its arguments.
+pub struct Surroundings<'a> {
+    /// The environment.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Where relative paths of files begin, and where `.env` lies.
+    pub working_folder: PathBuf,
+}
+
+/// Who gave a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The option itself.
+    CommandLine,
+    /// A variable of the environment.
+    Environment(&'static str),
+    /// A variable in the file `.env`.
+    DotEnv(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::CommandLine => f.write_str("command line"),
+            Source::Environment(variable) => f.write_str(variable),
+            Source::DotEnv(variable) => write!(f, "{variable} in .env"),
+        }
+    }
+}
+
+/// A value and who gave it. A flag that is set has an empty text.
+pub struct Given {
+    /// As it was written.
+    pub text: String,
+    /// By whom.
+    pub source: Source,
+}
+
+/// What the arguments ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To serve.
+    Serve,
+    /// To ask the server how it is.
+    Health {
+        /// Over TLS in any case.
+        tls: bool,
+    },
+    /// The help of the server or of the command.
+    Help {
+        /// Of `keyway health`.
+        health: bool,
+    },
+    /// The version.
+    Version,
+}
+
+/// The values that were given, by option.
+#[derive(Default)]
+pub struct Values(BTreeMap<&'static str, Given>);
+
+impl Values {
+    /// The value of an option, and who gave it.
+    pub fn get(&self, spec: &Spec) -> Option<&Given> {
+        self.0.get(spec.name)
+    }
+
+    /// The same, out of here: nothing else shall keep a secret.
+    pub fn take(&mut self, spec: &Spec) -> Option<Given> {
+        self.0.remove(spec.name)
+    }
+
+    /// Whether a flag is set.
+    pub fn is_set(&self, spec: &Spec) -> bool {
+        self.get(spec).is_some()
+    }
+
+    /// The text of an option, or its default.
+    pub fn text<'v>(&'v self, spec: &'v Spec) -> &'v str {
+        self.get(spec).map_or(spec.default, |given| &given.text)
+    }
+
+    /// Takes in the arguments.
+    pub fn read_arguments(
+        &mut self,
+        arguments: impl Iterator<Item = OsString>,
+    ) -> Result<Asked, ConfigError> {
+        let mut parser = lexopt::Parser::from_args(arguments);
+        let (mut asked, mut is_first) = (Asked::Serve, true);
+        let unreadable = |error: lexopt::Error| ConfigError(error.to_string());
+        while let Some(argument) = parser.next().map_err(unreadable)? {
+            let health = matches!(asked, Asked::Health { .. });
+            match argument {
+                Arg::Short('h') | Arg::Long("help") => return Ok(Asked::Help { health }),
+                Arg::Short('V') | Arg::Long("version") => return Ok(Asked::Version),
+                Arg::Value(value) if is_first && value == "health" => asked = Asked::Health { tls: false },
+                Arg::Long("tls") if health => asked = Asked::Health { tls: true },
+                Arg::Long(name) => {
+                    let spec = options::named(name).ok_or_else(|| unknown(name))?;
+                    self.read_option(spec, &mut parser)?;
+                }
+                Arg::Short(letter) => return Err(unknown_argument(&format!("-{letter}"))),
+                Arg::Value(value) => return Err(unknown_argument(&value.to_string_lossy())),
+            }
+            is_first = false;
+        }
+        Ok(asked)
+    }
+
+    fn read_option(&mut self, spec: &'static Spec, parser: &mut lexopt::Parser) -> Result<(), ConfigError> {
+        if !spec.is_built() {
+            return Err(not_built(spec, &Source::CommandLine));
+        }
+        let text = match spec.value {
+            None if parser.optional_value().is_some() => {
+                return Err(ConfigError(format!("--{} takes no value", spec.name)));
+            }
+            None => String::new(),
+            Some(value) => {
+                let given = parser
+                    .value()
+                    .map_err(|_| ConfigError(format!("--{} needs a value <{value}>", spec.name)))?;
+                given
+                    .into_string()
+                    .map_err(|_| ConfigError(format!("--{}: the value is not UTF-8", spec.name)))?
+            }
+        };
+        let given = Given { text, source: Source::CommandLine };
+        if self.0.insert(spec.name, given).is_some() {
+            return Err(ConfigError(format!("--{} is given twice: give it once", spec.name)));
+        }
+        Ok(())
+    }
+
+    /// Takes in the variables of the environment, and those of `.env` that it does not have, for all options that the
+    /// arguments did not give.
+    pub fn read_variables(&mut self, surroundings: &Surroundings<'_>) -> Result<(), ConfigError> {
+        let mut dot_env = read_dot_env(&surroundings.working_folder.join(".env"))?;
+        for spec in options::ALL {
+            let variables = || spec.variables.iter().copied();
+            let environment = variables().find_map(|variable| {
+                let value = (surroundings.variable)(variable).filter(|value| !value.is_empty())?;
+                Some((value, Source::Environment(variable)))
+            });
+            let (value, source) = match environment {
+                Some((value, source)) => {
+                    let not_text = |_| ConfigError(format!("--{}: {source} is not UTF-8", spec.name));
+                    (value.into_string().map_err(not_text)?, source)
+                }
+                None => match variables().find_map(|name| dot_env.remove(name).map(|value| (value, name))) {
+                    Some((value, name)) if !value.is_empty() => (value, Source::DotEnv(name)),
+                    _ => continue,
+                },
+            };
+            if self.0.contains_key(spec.name) {
+                secret::wipe(value);
+                continue;
+            }
+            let text = match (spec.value, truth(&value)) {
+                (Some(_), _) => value,
+                (None, Some(true)) => String::new(),
+                (None, Some(false)) => continue,
+                (None, None) => {
+                    return Err(ConfigError(format!("--{}: {source} must be true or false", spec.name)));
+                }
+            };
+            if !spec.is_built() {
+                return Err(not_built(spec, &source));
+            }
+            self.0.insert(spec.name, Given { text, source });
+        }
+        dot_env.into_values().for_each(secret::wipe);
+        Ok(())
+    }
+}
+
+/// What a variable says of a flag.
+fn truth(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn unknown(name: &str) -> ConfigError {
+    let hint = match options::nearest(name) {
+        Some(nearest) => format!("did you mean --{nearest}?"),
+        None => "see keyway --help".to_owned(),
+    };
+    ConfigError(format!("there is no option --{}: {hint}", name.escape_debug()))
+}
+
+fn unknown_argument(argument: &str) -> ConfigError {
+    ConfigError(format!("unexpected argument {argument:?}: see keyway --help"))
+}
+
+fn not_built(spec: &Spec, source: &Source) -> ConfigError {
+    let cure = match source {
+        Source::CommandLine => "remove the option".to_owned(),
+        Source::Environment(variable) => format!("unset {variable}"),
+        Source::DotEnv(variable) => format!("remove {variable} from .env"),
+    };
+    ConfigError(format!("--{}: {} is not built in this version yet; {cure}", spec.name, spec.help))
+}
+
+/// The variables in a file: a name, an equals sign, a value, perhaps in quotes; empty lines and lines with `#` are
+/// passed over. No file is as good as an empty one.
+fn read_dot_env(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut content = String::new();
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(ConfigError(format!("{}: cannot be read: {error}", path.display()))),
+    };
+    let read = file.take(DOT_ENV_BYTES_MAX + 1).read_to_string(&mut content);
+    read.map_err(|error| ConfigError(format!("{}: cannot be read: {error}", path.display())))?;
+    if content.len() as u64 > DOT_ENV_BYTES_MAX {
+        return Err(ConfigError(format!("{}: is longer than {DOT_ENV_BYTES_MAX} bytes", path.display())));
+    }
+    let mut variables = BTreeMap::new();
+    for (line, number) in content.lines().map(str::trim).zip(1..) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let assignment = line.strip_prefix("export ").unwrap_or(line);
+        let is_name =
+            |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let parts = assignment.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+        let Some((name, value)) = parts.filter(|(name, _)| is_name(name)) else {
+            return Err(ConfigError(format!("{}: line {number} is not NAME=VALUE", path.display())));
+        };
+        let unquoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+        variables.insert(name.to_owned(), unquoted.unwrap_or(value).to_owned());
+    }
+    secret::wipe(content);
+    Ok(variables)
+}
+
+/// The level in RUST_LOG that is for everything: `info,cosmian=debug` says `info`.
+pub fn bare_log_level(directives: &OsStr) -> Option<log::LevelFilter> {
+    directives.to_str()?.split(',').find_map(|directive| directive.trim().parse().ok())
+}
