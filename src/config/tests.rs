@@ -1,3 +1,6 @@
+//! The configuration as arguments and environment give it.
+#![forbid(unsafe_code)]
+
 use super::*;
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,5 @@
 //! Primitives: total functions over bytes, by ring and OpenSSL.
+#![forbid(unsafe_code)]
 
 pub mod aead;
 pub mod pkcs12;

@@ -1,5 +1,6 @@
 //! The key management: objects, their states, who may do what, and the operations of KMIP. Decisions over a
 //! [`view::View`] of the store; no bytes on a wire, no clock, no randomness but what is handed in.
+#![forbid(unsafe_code)]
 
 pub mod access;
 pub mod attributes;

@@ -1,4 +1,5 @@
 //! The simulator.
+#![forbid(unsafe_code)]
 
 pub mod connection;
 pub mod disk;

@@ -1,0 +1,178 @@
+//! Rules of the source that no compiler checks.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Files that may hold `unsafe` blocks, and the modules above them, which cannot forbid what a part of them needs.
+const MAY_BE_UNSAFE: [&str; 4] =
+    ["src/lib.rs", "src/shell/mod.rs", "src/shell/os.rs", "src/shell/signals.rs"];
+
+/// Parts of a module that a module of a higher layer must do without, although it may use the rest.
+const FORBIDDEN: [(&str, &str); 3] = [
+    // Decisions know items and names of KMIP, not how they travel.
+    ("kms", "wire::http"),
+    // The core is given a store; which one is the program's choice.
+    ("server", "store::redb"),
+    ("pipeline", "store::redb"),
+];
+
+/// A file of the source: its path from the root of the repository, and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The module of the crate that the file belongs to: `src/kms/view.rs` and `src/kms/mod.rs` to `kms`.
+    fn module(&self) -> &str {
+        let below = self.path.strip_prefix("src/").unwrap();
+        below.split('/').next().unwrap().trim_end_matches(".rs")
+    }
+
+    /// The lines without comments, up to the tests, which may use what they like.
+    fn code(&self) -> String {
+        let code = self.text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What follows `crate::` in the code, each group in braces as its parts.
+    fn paths(&self) -> Vec<String> {
+        let code = self.code();
+        let mut paths = Vec::new();
+        for (at, _) in code.match_indices("crate::") {
+            if code[..at].ends_with(|c: char| c == '_' || c == '$' || c.is_alphanumeric()) {
+                continue;
+            }
+            expand("", &code[at + "crate::".len()..], &mut paths);
+        }
+        paths
+    }
+}
+
+/// Adds the path at the beginning of `text`, below `prefix`; of a group in braces, all of its paths.
+fn expand(prefix: &str, text: &str, paths: &mut Vec<String>) {
+    let name_bytes = text.find(|c: char| c != '_' && c != ':' && !c.is_alphanumeric()).unwrap_or(text.len());
+    let (name, rest) = text.split_at(name_bytes);
+    let path = format!("{prefix}{name}");
+    let Some(group) = rest.strip_prefix('{') else { return paths.push(path) };
+    let (mut depth, mut start) = (0, 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            '}' => return expand(&path, group[start..at].trim(), paths),
+            ',' if depth == 0 => {
+                expand(&path, group[start..at].trim(), paths);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<PathBuf> = vec![root.join(folder)];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let relative = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                sources.push(Source { path: relative, text: fs::read_to_string(&path).unwrap() });
+            }
+        }
+    }
+    assert!(!sources.is_empty(), "{folder}");
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    sources
+}
+
+/// The modules in the order of the table in `src/lib.rs`: each may use those before it.
+fn layers() -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("//! | ") && line.contains("[`"));
+    let names = rows.flat_map(|row| row.split("[`").skip(1).map(|name| name.split('`').next().unwrap()));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn modules_use_only_those_above_them_in_the_table_of_the_crate() {
+    let layers = layers();
+    let rank = |module: &str| layers.iter().position(|layer| layer == module);
+    let mut seen = BTreeSet::new();
+    for source in sources("src") {
+        let module = source.module();
+        if ["lib", "main"].contains(&module) {
+            continue;
+        }
+        if module == "testing" {
+            let shell = source.paths().into_iter().find(|path| path.starts_with("shell"));
+            assert_eq!(shell, None, "{}: the simulator replaces the shell", source.path);
+            continue;
+        }
+        seen.insert(module.to_owned());
+        let own = rank(module).unwrap_or_else(|| panic!("{module} is not in the table of src/lib.rs"));
+        for path in source.paths() {
+            let used = path.split(':').next().unwrap();
+            assert_ne!(used, "testing", "{} uses crate::{path}, which is no part of the server", source.path);
+            // What is not in the table is a macro at the root.
+            let Some(used_rank) = rank(used) else { continue };
+            assert!(used_rank <= own, "{} uses crate::{path}, which stands below it", source.path);
+        }
+        for (user, part) in FORBIDDEN {
+            let found = source.paths().into_iter().find(|path| module == user && path.starts_with(part));
+            assert_eq!(found, None, "{}", source.path);
+        }
+    }
+    let listed: BTreeSet<String> = layers.into_iter().collect();
+    assert_eq!(seen, listed, "the table of src/lib.rs, and the modules that there are");
+}
+
+#[test]
+fn unsafe_code_is_where_it_was_agreed_on() {
+    for source in sources("src") {
+        let forbids = source.text.contains("\n#![forbid(unsafe_code)]\n");
+        let agreed = MAY_BE_UNSAFE.contains(&source.path.as_str());
+        assert!(forbids != agreed, "{}: #![forbid(unsafe_code)], or a place in this test", source.path);
+    }
+}
+
+#[test]
+fn every_unsafe_block_gives_its_reason() {
+    for source in sources("src") {
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let is_code = !line.trim_start().starts_with("//");
+            if is_code && (line.contains("unsafe {") || line.contains("unsafe impl")) {
+                let above = lines[..number].iter().rev().take(3).any(|line| line.contains("// SAFETY: "));
+                assert!(above, "{}:{}: no SAFETY comment", source.path, number + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn ignored_tests_carry_their_reason() {
+    let bare = ["#[", "ignore]"].concat();
+    for source in ["src", "tests"].into_iter().flat_map(sources) {
+        assert!(!source.text.contains(&bare), "{}: #[ignore = \"reason\"]", source.path);
+    }
+}
+
+#[test]
+fn paths_are_read_from_the_code() {
+    let text =
+        "use crate::kms::{view::{View, Changes}, refusal};\nlet x = crate::time::Now;\n// crate::shell\n";
+    let source = Source { path: "src/a/b.rs".into(), text: text.into() };
+    assert_eq!(source.module(), "a");
+    assert_eq!(
+        source.paths(),
+        ["kms::view::View", "kms::view::Changes", "kms::refusal", "time::Now"].map(str::to_owned)
+    );
+}
