@@ -1,0 +1,63 @@
+//! The commands of the README, as they stand.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod support;
+
+use std::fs;
+use support::{Scratch, Server, keyway, run};
+
+/// The shell commands below a heading of the README.
+fn commands(heading: &str) -> String {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let section = readme.split_once(&format!("\n## {heading}\n")).unwrap().1.split("\n## ").next().unwrap();
+    let blocks = section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    blocks.collect()
+}
+
+#[test]
+fn a_first_key_is_made_used_granted_and_destroyed() {
+    let scratch = Scratch::new();
+    let server = Server::start(scratch.path(), &[]);
+    let commands = commands("A first key");
+    assert!(commands.contains("http://localhost:9998"), "{commands}");
+    let script = commands.replace("http://localhost:9998", &server.url(""));
+    let answers = run("bash", ["-euo", "pipefail", "-c", &script]);
+    let answers: Vec<&str> = answers.lines().collect();
+    let expected = [
+        r#"{"tag":"CreateResponse","#,
+        r#"{"tag":"ActivateResponse","#,
+        r#"{"tag":"EncryptResponse","#,
+        r#"{"tag":"GetResponse","#,
+        r#"{"success":"Access for bob successfully added"}"#,
+        r#"[{"user_id":"bob","operations":["encrypt"]}]"#,
+        r#"[{"object_id":"first","state":"Active","#,
+        r#"{"tag":"RevokeResponse","#,
+        r#"{"tag":"DestroyResponse","#,
+        "\"keyway ",
+        r#"{"status":"UP","#,
+    ];
+    assert_eq!(answers.len(), expected.len(), "{answers:#?}");
+    for (answer, beginning) in answers.iter().zip(expected) {
+        assert!(answer.starts_with(beginning), "{beginning}\n{answer}");
+    }
+}
+
+#[test]
+fn every_option_in_it_exists() {
+    let help = String::from_utf8(keyway(&["--help"]).output().unwrap().stdout).unwrap();
+    let all = ["Build and run", "HTTPS", "Container"].map(commands).concat();
+    // Of a line that runs the program, what follows ` -- ` is ours; of a container's, the line after the image.
+    let ours = all.lines().filter_map(|line| {
+        let own_line = line.trim_start().starts_with("--").then_some(line);
+        line.split_once(" -- ").map(|(_, ours)| ours).or(own_line)
+    });
+    let mut options = 0;
+    for word in ours.flat_map(str::split_whitespace) {
+        let Some(option) = word.strip_prefix("--") else { continue };
+        let name = option.split('=').next().unwrap();
+        assert!(help.contains(&format!("--{name} ")), "--{name}");
+        options += 1;
+    }
+    assert!(options >= 4, "{options}");
+}
