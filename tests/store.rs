@@ -9,6 +9,7 @@ use keyway::secret::Secret;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
 use keyway::store::{Store, StoreError};
+use keyway::testing::choices;
 use keyway::testing::disk::Disk;
 use std::fmt::Write as _;
 use std::fs;
@@ -18,16 +19,16 @@ use std::path::{Path, PathBuf};
 /// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere.
 const NAMES: [&str; 8] = ["", "a", "ab", "a\0b", "b\0", "_kk", "_\u{e9}", "*"];
 
-/// A reproducible sequence of choices (splitmix64).
-struct Choices(u64);
+/// What is to be done, as a seed has it.
+struct Choices(choices::Choices);
 
 impl Choices {
+    fn new(seed: u64) -> Choices {
+        Choices(choices::Choices::new(seed))
+    }
+
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) as usize % bound
+        self.0.below(bound)
     }
 
     fn name(&mut self) -> String {
@@ -71,7 +72,7 @@ fn transact(seed: u64, stores: &[&dyn Store]) -> Result<(), StoreError> {
     let mut answer = Ok(());
     for store in stores {
         answer = store.transact(&mut |transaction| {
-            let mut choices = Choices(seed);
+            let mut choices = Choices::new(seed);
             for _ in 0..=choices.below(4) {
                 let changes: Vec<Change> = (0..=choices.below(2)).map(|_| choices.change()).collect();
                 // Most changes that cannot be are left out, so that transactions succeed; some are not.
@@ -157,7 +158,7 @@ fn a_transaction_sees_its_own_changes_and_fails_with_any_of_them() {
         [&MemoryStore::new(), &RedbStore::with_backend(Disk::new().mount()).unwrap()];
     for store in stores {
         let swallowed = store.transact(&mut |transaction| {
-            let mut choices = Choices(1);
+            let mut choices = Choices::new(1);
             let object = Object { uid: "u".into(), owner: "alice".into(), ..choices.object() };
             transaction.apply(vec![Change::Insert(object)])?;
             assert_eq!(transaction.owned_by("alice", 9)?.unwrap(), ["u"]);
@@ -175,7 +176,7 @@ fn a_transaction_sees_its_own_changes_and_fails_with_any_of_them() {
 fn a_crash_at_any_moment_loses_nothing_that_was_acknowledged() {
     let mut crashed_in_flight = 0;
     for seed in 0..60 {
-        let mut choices = Choices(seed);
+        let mut choices = Choices::new(seed);
         let disk = Disk::new();
         let model = MemoryStore::new();
         let mut step = seed << 32;
@@ -216,7 +217,7 @@ fn a_full_disk_is_named_and_loses_nothing() {
     let disk = Disk::new();
     let model = MemoryStore::new();
     let store = RedbStore::with_backend(disk.mount()).unwrap();
-    let mut choices = Choices(7);
+    let mut choices = Choices::new(7);
     disk.limit(disk.durable().len() as u64);
     let error = (0..100_000)
         .find_map(|i| {
@@ -227,9 +228,9 @@ fn a_full_disk_is_named_and_loses_nothing() {
                 })
             };
             let seed = choices.below(1 << 30) as u64;
-            let answer = insert(Choices(seed), &store);
+            let answer = insert(Choices::new(seed), &store);
             if answer.is_ok() {
-                insert(Choices(seed), &model).unwrap();
+                insert(Choices::new(seed), &model).unwrap();
             }
             answer.err()
         })
@@ -256,7 +257,7 @@ fn damage_is_found_at_the_start() {
     let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
 
     let (mut refused, mut harmless) = (0, 0);
-    let mut choices = Choices(42);
+    let mut choices = Choices::new(42);
     for round in 0..1500 {
         let mut damaged = bytes.clone();
         // The first page holds the roots: it gets every byte flipped, the rest some.

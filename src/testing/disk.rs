@@ -1,6 +1,7 @@
 //! A disk with the manners of a real one: what was not synced when the power failed may be there, or not, or in part.
 #![forbid(unsafe_code)]
 
+use super::choices::Choices;
 use redb::StorageBackend;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,6 +68,11 @@ impl Disk {
         self.platter().operations_left = Some(operations);
     }
 
+    /// Whether the power has been cut: nothing works until [`Disk::crash`].
+    pub fn is_off(&self) -> bool {
+        self.platter().operations_left == Some(0)
+    }
+
     /// Lets the disk hold `bytes_max` bytes and no more.
     pub fn limit(&self, bytes_max: u64) {
         self.platter().bytes_max = Some(bytes_max);
@@ -82,13 +88,13 @@ impl Disk {
     pub fn crash(&self, seed: u64) {
         let mut platter = self.platter();
         let Platter { durable, cached, unsynced, lifetimes, operations_left, .. } = &mut *platter;
-        let mut dice = seed;
+        let mut choices = Choices::new(seed);
         // Of four: 0 loses all, 3 nothing, others flip a coin for each.
-        let mood = roll(&mut dice) % 4;
+        let mood = choices.below(4);
         let mut lasts = move || match mood {
             0 => false,
             3 => true,
-            _ => roll(&mut dice).is_multiple_of(2),
+            _ => choices.one_in(2),
         };
         for change in unsynced.drain(..) {
             match change {
@@ -118,15 +124,6 @@ impl Disk {
     fn platter(&self) -> MutexGuard<'_, Platter> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The next number of a splitmix64 sequence.
-fn roll(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// A disk in a machine.

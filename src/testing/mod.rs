@@ -1,5 +1,6 @@
 //! The simulator.
 #![forbid(unsafe_code)]
 
+pub mod choices;
 pub mod connection;
 pub mod disk;
