@@ -99,7 +99,31 @@ impl Outputs {
             Queued::Resume(connection) => Output::Resume { connection },
             Queued::Submit(job) => Output::Submit(job),
             Queued::StopListening => Output::StopListening,
-            Queued::Exit(code) => Output::Exit(code),
+            Queued::Exit(code) => {
+                // What was asked for meanwhile has no one left to do it.
+                self.queue.clear();
+                Output::Exit(code)
+            }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_follows_an_exit() {
+        let id = ConnectionId { slot: 0, generation: 0 };
+        let mut outputs = Outputs::default();
+        outputs.buffer().extend_from_slice(b"before");
+        outputs.send_buffered(id);
+        outputs.exit(3);
+        outputs.buffer().extend_from_slice(b"after");
+        outputs.send_buffered(id);
+        outputs.exit(0);
+        assert!(matches!(outputs.poll(), Some(Output::Send { bytes: b"before", .. })));
+        assert!(matches!(outputs.poll(), Some(Output::Exit(3))));
+        assert!(outputs.poll().is_none());
     }
 }
