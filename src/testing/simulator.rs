@@ -1,0 +1,97 @@
+//! The simulator: the whole server in a world made of one seed.
+//!
+//! It drives the very [`Server`](crate::server::Server), job functions and redb store that production runs; clock,
+//! network, lanes, disk, entropy and clients are made up (see [`crate::testing`]). [`run`] plays one seed: a time of
+//! trouble, a time to heal, the end. Whatever is promised to a client is held against what it is told later, and against
+//! what the disk holds after a crash.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod http;
+mod kmip;
+mod lanes;
+mod lifecycle;
+mod machine;
+mod model;
+mod network;
+mod trace;
+mod workload;
+mod world;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use world::World;
+
+/// What was seen in a simulation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Stands for every input and output, in order.
+    pub trace: u64,
+    /// Inputs and outputs.
+    pub steps: u64,
+    /// Requests sent, in part at least.
+    pub requests: u64,
+    /// Answers, by status.
+    pub replies: BTreeMap<u16, u64>,
+    /// Times that the power or the disk failed.
+    pub crashes: u64,
+    /// Orderly ends of the server.
+    pub shutdowns: u64,
+    /// Jobs that were run in a batch with others.
+    pub grouped: u64,
+}
+
+impl Totals {
+    /// Adds those of another simulation.
+    pub fn add(&mut self, other: &Totals) {
+        self.steps += other.steps;
+        self.requests += other.requests;
+        self.crashes += other.crashes;
+        self.shutdowns += other.shutdowns;
+        self.grouped += other.grouped;
+        for (status, count) in &other.replies {
+            *self.replies.entry(*status).or_default() += count;
+        }
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Totals { trace: _, steps, requests, replies, crashes, shutdowns, grouped } = self;
+        write!(
+            f,
+            "{steps} steps, {requests} requests, {crashes} crashes, {shutdowns} shutdowns, {grouped} jobs in groups; \
+             answers by status:"
+        )?;
+        replies.iter().try_for_each(|(status, count)| write!(f, " {status}: {count}"))
+    }
+}
+
+/// Something that must not happen has.
+#[derive(Debug)]
+pub struct Failure {
+    seed: u64,
+    step: u64,
+    reason: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Failure { seed, step, reason } = self;
+        write!(f, "seed {seed}, step {step}: {reason}\nTo see it again: KEYWAY_SEED={seed}")
+    }
+}
+
+/// Plays one seed; `show` is given a line for everything that happens.
+pub fn run(seed: u64, show: Option<&mut dyn FnMut(&str)>) -> Result<Totals, Failure> {
+    let mut world = World::new(seed, show);
+    match catch_unwind(AssertUnwindSafe(|| world.play())) {
+        Ok(()) => Ok(world.into_totals()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let reason = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+            Err(Failure { seed, step: world.step(), reason: reason.to_owned() })
+        }
+    }
+}

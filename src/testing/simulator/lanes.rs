@@ -1,0 +1,112 @@
+//! The lanes without threads: each takes, runs and answers its jobs in order, but when, and in what order among the
+//! lanes, is for the simulator to say.
+#![forbid(unsafe_code)]
+
+use crate::job::{self, Completion, ConnectionId, Job, JobId, Lane, Resources, Work};
+use crate::limits::{GROUP_COMMIT_MAX, INLINE_BODY_BYTES_MAX};
+use crate::store::Store;
+use crate::testing::choices::Choices;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The lanes that requests use.
+pub const LANES: [Lane; 2] = [Lane::Store, Lane::Bulk];
+
+/// One lane.
+struct Queue {
+    resources: Resources,
+    batch_max: usize,
+    waiting: VecDeque<Job>,
+    /// What was run and not told yet.
+    done: VecDeque<Completion>,
+}
+
+/// All lanes.
+pub struct Lanes {
+    store: Queue,
+    bulk: Queue,
+    jobs_max: usize,
+}
+
+impl Lanes {
+    /// Idle lanes over `store`, each of which lets `jobs_max` jobs wait.
+    pub fn new(store: &Arc<dyn Store>, jobs_max: usize, choices: &mut Choices) -> Lanes {
+        let mut queue = |batch_max| Queue {
+            resources: Resources {
+                store: Arc::clone(store),
+                entropy: Box::new(choices.fork()),
+                certificate: None,
+            },
+            batch_max,
+            waiting: VecDeque::new(),
+            done: VecDeque::new(),
+        };
+        Lanes { store: queue(GROUP_COMMIT_MAX), bulk: queue(1), jobs_max }
+    }
+
+    /// Hands `job` to its lane, or back when the lane's queue is full.
+    pub fn submit(&mut self, job: Job) -> Result<(), Job> {
+        let jobs_max = self.jobs_max;
+        let queue = self.queue(job.lane());
+        if queue.waiting.len() >= jobs_max {
+            return Err(job);
+        }
+        queue.waiting.push_back(job);
+        Ok(())
+    }
+
+    /// Whether a job waits to be run.
+    pub fn has_waiting(&mut self, lane: Lane) -> bool {
+        !self.queue(lane).waiting.is_empty()
+    }
+
+    /// Runs what waits, as far as it is one batch; says how many jobs that were.
+    pub fn run(&mut self, lane: Lane) -> usize {
+        let Queue { resources, batch_max, waiting, done } = self.queue(lane);
+        let batch: Vec<Job> = waiting.drain(..waiting.len().min(*batch_max)).collect();
+        let jobs = batch.len();
+        let ids: Vec<JobId> = batch.iter().map(|job| job.id).collect();
+        let completions = job::run(batch, resources);
+        let answered: Vec<JobId> = completions.iter().map(|completion| completion.id).collect();
+        assert_eq!(ids, answered, "every job is answered, in order");
+        done.extend(completions);
+        jobs
+    }
+
+    /// The next answer of a lane.
+    pub fn next_done(&mut self, lane: Lane) -> Option<Completion> {
+        self.queue(lane).done.pop_front()
+    }
+
+    /// Whether a job of this connection is still to be run.
+    pub fn holds(&self, connection: ConnectionId) -> bool {
+        let id = JobId::Request(connection);
+        self.all().any(|queue| queue.waiting.iter().any(|job| job.id == id))
+    }
+
+    /// Whether there is nothing to run and nothing to tell.
+    pub fn is_idle(&self) -> bool {
+        self.all().all(|queue| queue.waiting.is_empty() && queue.done.is_empty())
+    }
+
+    /// Bytes of the large bodies that wait here, as [`crate::limits::Limits::bodies_bytes_max`] counts them.
+    pub fn bodies_bytes(&self) -> usize {
+        let large = |job: &Job| match &job.work {
+            Work::Write(call) | Work::Read(call) => call.body.len().saturating_sub(INLINE_BODY_BYTES_MAX),
+            Work::LoadCertificate { .. } => 0,
+        };
+        self.all().flat_map(|queue| queue.waiting.iter().map(large)).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Queue> {
+        [&self.store, &self.bulk].into_iter()
+    }
+
+    fn queue(&mut self, lane: Lane) -> &mut Queue {
+        match lane {
+            Lane::Store => &mut self.store,
+            Lane::Bulk => &mut self.bulk,
+            Lane::Certificate => unreachable!("there is no certificate"),
+        }
+    }
+}

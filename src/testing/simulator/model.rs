@@ -1,0 +1,333 @@
+//! What the answers have promised: the reference that every later answer, and the store after a crash, is compared with.
+//!
+//! Each client changes objects of its own, whose every answer the model foretells ([`key`]); of the objects that all
+//! change it knows only that they last and that their states go one way ([`shared`]).
+#![forbid(unsafe_code)]
+
+mod key;
+mod shared;
+
+use super::http::Reply;
+use super::kmip::{self, Answer, Ask, Sealed};
+use super::lifecycle::Possible;
+use super::network::Asked;
+use crate::crypto::aead::AesGcm;
+use crate::kms::object::Object;
+use crate::kms::tags;
+use crate::kms::view::View;
+use crate::server::event::ConnectionId;
+use key::{Key, Picture};
+use shared::Shared;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The objects that every client changes.
+pub const SHARED: [&str; 3] = ["shared-0", "shared-1", "shared-2"];
+/// Who owns everything: nobody has an identity of his own.
+pub const OWNER: &str = "admin";
+
+/// What is known of all objects.
+pub struct Model {
+    pub clients: Vec<Owned>,
+    shared: BTreeMap<&'static str, Shared>,
+}
+
+/// What is known of the objects of one client.
+#[derive(Default)]
+pub struct Owned {
+    pub keys: BTreeMap<String, Key>,
+    /// Keys that may have been made under identifiers that were never told.
+    untold: usize,
+    /// What was encrypted.
+    pub sealed: Vec<Sealed>,
+}
+
+/// The tag of all objects of a client.
+pub fn tag_of(client: usize) -> String {
+    format!("client-{client}")
+}
+
+impl Model {
+    /// Nothing is there.
+    pub fn new(clients: usize) -> Model {
+        Model {
+            clients: (0..clients).map(|_| Owned::default()).collect(),
+            shared: SHARED.into_iter().map(|uid| (uid, Shared::new())).collect(),
+        }
+    }
+
+    /// What is possible of a shared object that is about to be asked for.
+    pub fn possible(&self, ask: &Ask) -> Possible {
+        shared_uid(ask).and_then(|uid| self.shared.get(uid)).map_or(Possible::ANY, |shared| shared.possible)
+    }
+
+    /// A request of this client was answered for what it asks, with 200 or with a refusal.
+    pub fn answered(&mut self, client: usize, asked: &Asked, reply: &Reply) {
+        let told = format!("{:?} of client {client} was answered {}", asked.ask, reply.status);
+        let accepted = reply.status == 200;
+        let refused = match &asked.ask {
+            Ask::Grant { .. } | Ask::Withdraw { .. } | Ask::ListAccess { .. } => 401,
+            _ => 422,
+        };
+        assert!(accepted || reply.status == refused, "{told}: {}", reply.body.escape_ascii());
+        if let Ask::ListAccess { uid } = &asked.ask {
+            let list = accepted.then(|| kmip::read_list(reply.body.clone(), "user_id"));
+            return self.clients[client].access_listed(&told, uid, list.as_deref());
+        }
+        if let Ask::ListOwned = &asked.ask {
+            assert!(accepted, "{told}");
+            let list = kmip::read_list(reply.body.clone(), "object_id");
+            return self.clients[client].owned_listed(&told, &list);
+        }
+        if matches!(asked.ask, Ask::Grant { .. } | Ask::Withdraw { .. }) {
+            return self.clients[client].changed(&told, asked, accepted);
+        }
+        let answer = accepted.then(|| kmip::read_answer(reply.body.clone(), asked.dialect));
+        if let Some(answer) = &answer {
+            check_name(&told, asked, answer);
+        }
+        match shared_uid(&asked.ask).and_then(|uid| self.shared.get_mut(uid)) {
+            Some(shared) => shared.answered(&told, asked, answer.as_ref()),
+            None => self.clients[client].answered(&told, client, asked, answer.as_ref()),
+        }
+    }
+
+    /// The answer to a request of this client will never come.
+    pub fn lose(&mut self, client: usize, asked: Asked, connection: ConnectionId) {
+        let owned = &mut self.clients[client];
+        match &asked.ask {
+            Ask::Create { uid: None, .. } => owned.untold += 1,
+            ask if shared_uid(ask).is_some() => {}
+            ask => {
+                if let Some(uid) = ask.changes().map(str::to_owned) {
+                    owned.key(&uid).lose(asked, connection);
+                }
+            }
+        }
+    }
+
+    /// What came from this connection has been done by now, or never will be.
+    pub fn settle(&mut self, client: usize, connection: ConnectionId) {
+        self.clients[client].keys.values_mut().for_each(|key| key.settle(connection));
+    }
+
+    /// All that was asked has been done by now, or never will be.
+    pub fn settle_all(&mut self) {
+        self.clients.iter_mut().flat_map(|owned| owned.keys.values_mut()).for_each(Key::settle_all);
+    }
+
+    /// Compares the store with all that was promised. Nothing is under way.
+    pub fn check_store(&mut self, view: &dyn View) {
+        const READABLE: &str = "the store can be read";
+        let object = |uid: &str| view.object(uid).expect(READABLE);
+        for (uid, shared) in &mut self.shared {
+            shared.found(&format!("{uid} in the store"), object(uid).as_ref());
+        }
+        for (client, owned) in self.clients.iter_mut().enumerate() {
+            for (uid, key) in &mut owned.keys {
+                let grants = view.grants_on(uid, usize::MAX).expect(READABLE).expect("no limit");
+                let grants: Vec<_> =
+                    grants.into_iter().map(|(user, rights)| (user, rights.names().collect())).collect();
+                let stored = object(uid);
+                let told = format!("{uid} in the store, {:?}", stored.as_ref().map(|object| object.state));
+                key.observe(&told, |picture| is_stored(picture, stored.as_ref(), &grants));
+                if let Some(object) = &stored {
+                    key.learn(&told, object.material.expose());
+                }
+            }
+            let tagged = view.tagged(&[&tag_of(client)], usize::MAX).expect(READABLE).expect("no limit");
+            owned.check_listed("the tag in the store", &tagged);
+        }
+        let owned = view.owned_by(OWNER, usize::MAX).expect(READABLE).expect("no limit");
+        check_unique("the owner in the store", &owned);
+        assert!(
+            owned.iter().all(|uid| object(uid).is_some()),
+            "the owner in the store has what is not there"
+        );
+    }
+}
+
+/// The shared object that a request names.
+fn shared_uid(ask: &Ask) -> Option<&str> {
+    let uid = match ask {
+        Ask::Get { uid } | Ask::GetAttributes { uid } | Ask::Encrypt { uid, .. } => Some(uid.as_str()),
+        ask => ask.changes(),
+    };
+    uid.filter(|uid| SHARED.contains(uid))
+}
+
+/// An answer has the name of its request, and is about the same object.
+fn check_name(told: &str, asked: &Asked, answer: &Answer) {
+    let debug = format!("{:?}", asked.ask);
+    let name = debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    assert_eq!(answer.root, format!("{name}Response"), "{told}");
+    let uid = match &asked.ask {
+        Ask::Get { uid } | Ask::GetAttributes { uid } | Ask::Encrypt { uid, .. } => Some(uid.as_str()),
+        Ask::Decrypt(sealed) => Some(sealed.uid.as_str()),
+        ask => ask.changes(),
+    };
+    if let Some(uid) = uid {
+        assert_eq!(answer.uids, [uid], "{told}: about something else");
+    }
+}
+
+fn is_stored(picture: Option<&Picture>, stored: Option<&Object>, grants: &[(String, Vec<&str>)]) -> bool {
+    match (picture, stored) {
+        (None, None) => grants.is_empty(),
+        (Some(picture), Some(object)) => {
+            let tags = picture.tags.iter().map(String::as_str).chain(["_kk"]);
+            object.owner == OWNER
+                && object.state == picture.state
+                && tags.eq(object.tags.iter().map(String::as_str))
+                && picture.grants.len() == grants.len()
+                && picture.grants.iter().zip(grants).all(|((user, rights), (to, granted))| {
+                    user == to && rights.iter().map(String::as_str).eq(granted.iter().copied())
+                })
+        }
+        _ => false,
+    }
+}
+
+impl Owned {
+    fn key(&mut self, uid: &str) -> &mut Key {
+        self.keys.entry(uid.to_owned()).or_insert_with(Key::absent)
+    }
+
+    fn changed(&mut self, told: &str, asked: &Asked, accepted: bool) {
+        let uid = asked.ask.changes().expect("it changes something");
+        self.key(uid).change(told, asked, accepted);
+    }
+
+    fn answered(&mut self, told: &str, client: usize, asked: &Asked, answer: Option<&Answer>) {
+        let dialect = asked.dialect;
+        match (&asked.ask, answer) {
+            (Ask::Create { uid: None, .. }, Some(answer)) => {
+                let [uid] = answer.uids.as_slice() else { panic!("{told}: one identifier") };
+                let earlier = self.keys.insert(uid.clone(), Key::made(asked));
+                assert!(earlier.is_none(), "{told}: the identifier {uid} was given before");
+            }
+            (Ask::Create { uid: None, .. }, None) => panic!("{told}: nothing stands against it"),
+            (Ask::Get { uid }, answer) => {
+                let key = self.key(uid);
+                key.observe(told, |p| p.is_some_and(|p| p.is_gettable(dialect)) == answer.is_some());
+                if let Some(answer) = answer {
+                    key.learn(told, answer.material.as_deref().expect("a Get is answered with bytes"));
+                }
+            }
+            (Ask::GetAttributes { uid }, answer) => {
+                let (state, listed) = (answer.and_then(|a| a.state), answer.and_then(|a| a.tags.as_deref()));
+                let listed = listed.map(|list| tags::parse(list).expect("a list of tags"));
+                self.key(uid).observe(told, |picture| {
+                    let picture = picture.filter(|picture| picture.has_attributes(dialect));
+                    let fits = |picture: &Picture| {
+                        state.is_none_or(|state| state == picture.state)
+                            && listed.as_ref().is_none_or(|list| list.starts_with(&picture.tags))
+                    };
+                    picture.is_some() == answer.is_some() && picture.is_none_or(fits)
+                });
+            }
+            (Ask::Locate { tags }, Some(answer)) => {
+                assert_eq!(answer.located, i32::try_from(answer.uids.len()).ok(), "{told}: their number");
+                for (uid, key) in &mut self.keys {
+                    let listed = answer.uids.contains(uid);
+                    let told = format!("{told}: {uid} listed: {listed}");
+                    key.observe(&told, |p| p.is_some_and(|p| p.is_located(dialect, tags)) == listed);
+                }
+                self.check_untold(told, &answer.uids);
+            }
+            (Ask::Encrypt { uid, data }, answer) => {
+                let key = self.key(uid);
+                let usable = |picture: &Picture| picture.state == crate::kms::state::State::Active;
+                key.observe(told, |picture| picture.is_some_and(usable) == answer.is_some());
+                if let Some(answer) = answer {
+                    let sealed = sealed(uid, data, answer);
+                    if let Some(material) = key.material() {
+                        assert_eq!(
+                            opened(material, &sealed).as_ref(),
+                            Some(data),
+                            "{told}: with another key"
+                        );
+                    }
+                    if let Some(key_number) = key.number() {
+                        self.sealed.push(Sealed { key_number, ..sealed });
+                    }
+                }
+            }
+            (Ask::Decrypt(sealed), answer) => {
+                if let Some(answer) = answer {
+                    assert_eq!(answer.data.as_ref(), Some(&sealed.plain), "{told}: what was encrypted");
+                }
+                let opens = |picture: &Picture| picture.opens(dialect, sealed);
+                self.key(&sealed.uid).observe(told, |p| p.is_some_and(opens) == answer.is_some());
+            }
+            (ask, answer) if ask.changes().is_some() => self.changed(told, asked, answer.is_some()),
+            _ => panic!("{told}, client {client}"),
+        }
+    }
+
+    fn access_listed(&mut self, told: &str, uid: &str, list: Option<&[(String, Vec<String>)]>) {
+        self.key(uid).observe(told, |picture| match (picture, list) {
+            (None, None) => true,
+            (Some(picture), Some(list)) => {
+                let granted = picture.grants.iter();
+                granted
+                    .map(|(user, rights)| (user, rights.iter().collect::<Vec<_>>()))
+                    .eq(list.iter().map(|(user, rights)| (user, rights.iter().collect::<Vec<_>>())))
+            }
+            _ => false,
+        });
+    }
+
+    fn owned_listed(&mut self, told: &str, list: &[(String, Vec<String>)]) {
+        for (uid, key) in &mut self.keys {
+            let mut entries = list.iter().filter(|(listed, _)| listed == uid);
+            let state = entries.next().map(|(_, state)| state[0].as_str());
+            assert!(entries.next().is_none(), "{told}: {uid} is listed twice");
+            key.observe(&format!("{told}: {uid} is {state:?}"), |picture| {
+                picture.map(|picture| picture.state.name()) == state
+            });
+        }
+    }
+
+    /// Exactly the objects of this client that are there are listed.
+    fn check_listed(&self, told: &str, uids: &[String]) {
+        let there = self.keys.iter().filter(|(_, key)| key.may_exist()).map(|(uid, _)| uid);
+        for uid in there {
+            assert!(uids.contains(uid), "{told}: {uid} is missing");
+        }
+        let gone = uids.iter().find(|uid| self.keys.get(*uid).is_some_and(|key| !key.may_exist()));
+        assert_eq!(gone, None, "{told}: it is gone");
+        self.check_untold(told, uids);
+    }
+
+    /// Objects with the client's tag are known, or are among those whose identifiers were never told.
+    fn check_untold(&self, told: &str, uids: &[String]) {
+        check_unique(told, uids);
+        let unknown: Vec<&String> = uids.iter().filter(|uid| !self.keys.contains_key(*uid)).collect();
+        assert!(unknown.len() <= self.untold, "{told}: {unknown:?} come from nowhere");
+    }
+}
+
+/// A list names each object once.
+fn check_unique(told: &str, uids: &[String]) {
+    let once: BTreeSet<&String> = uids.iter().collect();
+    assert_eq!(once.len(), uids.len(), "{told}: twice the same in {uids:?}");
+}
+
+fn sealed(uid: &str, plain: &[u8], answer: &Answer) -> Sealed {
+    let bytes = |bytes: &Option<Vec<u8>>| bytes.clone().expect("data, nonce and tag are all there");
+    Sealed {
+        uid: uid.to_owned(),
+        key_number: 0,
+        plain: plain.to_vec(),
+        data: bytes(&answer.data),
+        nonce: bytes(&answer.nonce),
+        tag: bytes(&answer.tag),
+    }
+}
+
+/// What the client itself makes of something encrypted.
+fn opened(material: &[u8], sealed: &Sealed) -> Option<Vec<u8>> {
+    let (nonce, tag) = (sealed.nonce.as_slice().try_into().ok()?, sealed.tag.as_slice().try_into().ok()?);
+    let mut data = sealed.data.clone();
+    AesGcm::new(material)?.open(nonce, &[], &mut data, tag).then_some(data)
+}

@@ -1,0 +1,89 @@
+//! Life and death of the server.
+#![forbid(unsafe_code)]
+
+use super::{RUNS, World};
+use crate::server::EXIT_STORE_FAILED;
+use crate::server::event::Input;
+use crate::store::StoreError;
+use crate::testing::simulator::machine::Machine;
+
+impl World<'_> {
+    /// Starts a server on what is on the disk, which may fail meanwhile, and looks whether all that was promised is
+    /// there.
+    pub(super) fn boot(&mut self) {
+        loop {
+            if self.troubled && self.choices.one_in(4) {
+                self.disk.fail_after(self.choices.below(60) as u64);
+            }
+            let now = self.clock.now();
+            match Machine::boot(&self.disk, &self.limits, self.jobs_max, now, &mut self.choices) {
+                Ok(machine) => {
+                    self.machine = Some(machine);
+                    self.note("the server starts");
+                    return self.check_store();
+                }
+                Err(error) => {
+                    let is_power = matches!(error, StoreError::Io(_));
+                    assert!(self.troubled && is_power, "the server does not start: {error}");
+                    self.totals.crashes += 1;
+                    self.note("the disk fails while the server starts");
+                    self.disk.crash(self.choices.number());
+                }
+            }
+        }
+    }
+
+    /// Everything stops at once.
+    pub(super) fn crash(&mut self, why: &str) {
+        self.note(why);
+        self.totals.crashes += 1;
+        self.disk.crash(self.choices.number());
+        self.bury();
+    }
+
+    /// The process has ended by itself.
+    pub(super) fn start_again(&mut self) {
+        match self.machine().exit {
+            Some(EXIT_STORE_FAILED) => {
+                assert!(self.troubled, "the store failed on a good disk");
+                self.crash("the server has given up its disk");
+            }
+            Some(0) => {
+                self.machine().finish_lanes();
+                self.bury();
+            }
+            code => panic!("the server exits with {code:?}"),
+        }
+    }
+
+    /// All connections are gone, and what was not done never will be; a new server starts.
+    fn bury(&mut self) {
+        self.machine = None;
+        for id in self.network.select(|_| true) {
+            let wire = self.network.open(id);
+            let (index, attended) = (wire.client, wire.attended);
+            if attended {
+                self.forsake(index, id);
+            }
+            self.network.remove(id);
+        }
+        self.unsettled.clear();
+        self.model.settle_all();
+        self.boot();
+    }
+
+    pub(super) fn shut_down(&mut self) {
+        self.totals.shutdowns += 1;
+        self.machine().draining = true;
+        self.tell(Input::Shutdown);
+        assert!(self.machine().stopped_listening, "a server that shuts down accepts nothing more");
+    }
+
+    pub(super) fn check_store(&mut self) {
+        let view = self.machine.as_ref().expect(RUNS).store.read();
+        match view {
+            Ok(view) => self.model.check_store(&*view),
+            Err(error) => assert!(self.troubled && error.is_fatal(), "the store cannot be read: {error}"),
+        }
+    }
+}
