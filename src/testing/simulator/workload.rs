@@ -70,6 +70,9 @@ impl Client {
             0 => format!("c{index}-nowhere"),
             _ => (*choices.pick(&may_exist)).clone(),
         };
+        if self.large_bodies && choices.one_in(4) {
+            return Ask::Encrypt { uid, data: choices.bytes(INLINE_BODY_BYTES_MAX) };
+        }
         // What may still be done by a request that nobody waits for is only looked at.
         let settled = owned.keys.get(&uid).is_none_or(|key| key.is_settled());
         let (user, right) = (*choices.pick(&USERS), *choices.pick(&RIGHTS));
@@ -78,8 +81,7 @@ impl Client {
             3..6 => Ask::GetAttributes { uid },
             6..8 => Ask::Locate { tags },
             8..12 => {
-                let is_large = self.large_bodies && choices.one_in(2);
-                let bytes = if is_large { INLINE_BODY_BYTES_MAX } else { choices.below(24) };
+                let bytes = choices.below(24);
                 Ask::Encrypt { uid, data: choices.bytes(bytes) }
             }
             12..15 if !owned.sealed.is_empty() => Ask::Decrypt(choices.pick(&owned.sealed).clone()),

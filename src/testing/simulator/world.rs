@@ -35,6 +35,14 @@ enum Echo {
     Completed(Completion),
 }
 
+/// A connection that is gone.
+struct Unsettled {
+    client: usize,
+    connection: ConnectionId,
+    /// How many requests there had been when nothing that came from it was to be done any more.
+    done: Option<u64>,
+}
+
 /// One simulation.
 pub(super) struct World<'s> {
     choices: Choices,
@@ -49,7 +57,7 @@ pub(super) struct World<'s> {
     clients: Vec<Client>,
     model: Model,
     /// Connections that are gone, and some of whose requests may still be done.
-    unsettled: Vec<(usize, ConnectionId)>,
+    unsettled: Vec<Unsettled>,
     echoes: VecDeque<Echo>,
     /// How seldom each lane runs.
     paces: [usize; LANES.len()],
@@ -62,14 +70,15 @@ impl<'s> World<'s> {
     /// The world of this seed, before anything has happened.
     pub fn new(seed: u64, show: Option<&'s mut dyn FnMut(&str)>) -> World<'s> {
         let mut choices = Choices::new(seed);
+        // Some worlds are about large bodies: there is room for one or two, and their lane is slow.
+        let large_bodies = choices.one_in(4);
         let limits = Limits {
             connections_max: 2 + choices.below(5),
             body_bytes_max: 1024 * 1024,
-            bodies_bytes_max: *choices.pick(&[80 * 1024, 160 * 1024, 4 * 1024 * 1024]),
+            bodies_bytes_max: if large_bodies { *choices.pick(&[80_000, 150_000]) } else { 1024 * 1024 },
             ..Limits::default()
         };
         let jobs_max = *choices.pick(&[1, 2, 4, LANE_JOBS_MAX]);
-        let large_bodies = choices.one_in(4);
         let clients = 2 + choices.below(6);
         let clients: Vec<Client> = (0..clients).map(|_| Client::new(large_bodies, &mut choices)).collect();
         World {
@@ -84,7 +93,7 @@ impl<'s> World<'s> {
             clients,
             unsettled: Vec::new(),
             echoes: VecDeque::new(),
-            paces: [1; LANES.len()],
+            paces: [1, if large_bodies { 50 } else { 1 }],
             troubled: true,
             totals: Totals::default(),
             choices,
@@ -376,16 +385,21 @@ impl<'s> World<'s> {
         );
     }
 
-    /// Tells the model of connections that are gone once nothing that came from them is to be done any more.
+    /// Tells the model of connections that are gone once nothing that came from them is to be done any more, and all
+    /// that was asked before then is answered: it may have been looked up before.
     fn settle(&mut self) {
-        let lanes = &self.machine.as_ref().expect(RUNS).lanes;
-        let model = &mut self.model;
-        self.unsettled.retain(|(client, id)| {
-            let is_under_way = lanes.holds(*id);
-            if !is_under_way {
-                model.settle(*client, *id);
+        let World { machine, network, clients, model, unsettled, totals, .. } = self;
+        let lanes = &machine.as_ref().expect(RUNS).lanes;
+        unsettled.retain_mut(|Unsettled { client, connection, done }| {
+            if done.is_none() && !lanes.holds(*connection) {
+                *done = Some(totals.requests);
             }
-            is_under_way
+            let waiting = clients[*client].wire.and_then(|wire| network.open(wire).asked.front());
+            let settled = done.is_some_and(|done| waiting.is_none_or(|asked| asked.number > done));
+            if settled {
+                model.settle(*client, *connection);
+            }
+            !settled
         });
     }
 

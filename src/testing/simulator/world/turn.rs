@@ -1,7 +1,7 @@
 //! The server's inputs and outputs: what `shell/reactor/turn.rs` does with them, and what they must not be.
 #![forbid(unsafe_code)]
 
-use super::{Echo, RUNS, TIMEOUTS_MAX, World};
+use super::{Echo, RUNS, TIMEOUTS_MAX, Unsettled, World};
 use crate::job::{Completion, Done, Job, JobId};
 use crate::server::event::{ConnectionId, Input, Output};
 use crate::testing::simulator::http::Reply;
@@ -200,7 +200,7 @@ impl World<'_> {
                     self.forsake(client, id);
                 }
                 self.network.remove(id);
-                self.unsettled.push((client, id));
+                self.unsettled.push(Unsettled { client, connection: id, done: None });
             }
             Effect::Submitted(job) => {
                 let JobId::Request(id) = job.id else { panic!("there is no certificate") };
