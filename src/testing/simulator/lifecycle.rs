@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::kms::state::{STATES, State};
+use std::fmt;
 
 /// The state after a Revoke that was accepted.
 pub fn revoked(state: State, compromised: bool) -> State {
@@ -23,7 +24,7 @@ pub fn destroyed(state: State) -> Option<State> {
 }
 
 /// A set of states that an object may be in, or that it may be absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Possible(u8);
 
 impl Possible {
@@ -67,6 +68,14 @@ impl Possible {
             }
         }
         later
+    }
+}
+
+impl fmt::Debug for Possible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let absent = (self.0 & Possible::ABSENT.0 != 0).then_some("absent");
+        let states = STATES.into_iter().filter(|state| self.0 & bit(*state) != 0).map(State::name);
+        f.debug_list().entries(absent.into_iter().chain(states)).finish()
     }
 }
 

@@ -101,7 +101,7 @@ impl Shared {
     /// It is one of these now.
     fn narrow_now(&mut self, told: &str, states: Possible) {
         let known = self.possible;
-        assert!(!known.and(states).is_empty(), "{told}: it was among {known:?}");
+        assert!(!known.and(states).is_empty(), "{told} is {states:?}: the model knows only of {known:?}");
         self.possible = known.and(states).and_later();
     }
 
