@@ -213,7 +213,8 @@ impl<S: Read + Write> Client<S> {
         self.try_post(path, body).unwrap()
     }
 
-    /// The same, where the server may go away: an `UnexpectedEof` is an answer that was cut.
+    /// The same, where the server may go away. `UnexpectedEof` is an answer that was cut; every other error came before
+    /// its first byte.
     pub fn try_post(&mut self, path: &str, body: &str) -> std::io::Result<(u16, String)> {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -231,14 +232,18 @@ impl<S: Read + Write> Client<S> {
     /// Status and body of the answer to these bytes.
     pub fn send(&mut self, request: &[u8]) -> std::io::Result<(u16, String)> {
         self.stream.get_mut().write_all(request)?;
-        let cut = || std::io::Error::from(ErrorKind::UnexpectedEof);
+        if self.stream.fill_buf()?.is_empty() {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        self.read_answer().map_err(|error| std::io::Error::new(ErrorKind::UnexpectedEof, error))
+    }
+
+    fn read_answer(&mut self) -> std::io::Result<(u16, String)> {
+        let cut = || std::io::Error::from(ErrorKind::InvalidData);
         let (mut status, mut length, mut line) = (0, 0, String::new());
         loop {
             line.clear();
-            if self.stream.read_line(&mut line)? == 0 {
-                let closed = std::io::Error::from(ErrorKind::ConnectionAborted);
-                return Err(if status == 0 { closed } else { cut() });
-            }
+            self.stream.read_line(&mut line)?;
             let text = line.strip_suffix("\r\n").ok_or_else(cut)?;
             if status == 0 {
                 status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(cut)?;
@@ -250,7 +255,7 @@ impl<S: Read + Write> Client<S> {
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
-        Ok((status, String::from_utf8(body).unwrap()))
+        Ok((status, String::from_utf8(body).map_err(|_| cut())?))
     }
 }
 
