@@ -355,6 +355,6 @@ fn the_operator_is_told_what_to_do() {
     fs::write(&file, "this was never a database").unwrap();
     let alien = open(&folder.0);
     assert!(matches!(alien, StoreError::Corrupt(_)), "{alien}");
-    assert!(alien.to_string().ends_with("restore it from a backup; the file was left as it is"), "{alien}");
+    assert!(alien.to_string().ends_with("restore it from a backup; the damaged file was kept"), "{alien}");
     assert_eq!(fs::read(&file).unwrap(), b"this was never a database");
 }

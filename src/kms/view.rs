@@ -118,7 +118,7 @@ impl fmt::Display for StoreError {
             }
             StoreError::Corrupt(what) => write!(
                 f,
-                "the database is damaged ({what}): restore it from a backup; the file was left as it is"
+                "the database is damaged ({what}): restore it from a backup; the damaged file was kept"
             ),
             StoreError::Newer { found, known } => write!(
                 f,

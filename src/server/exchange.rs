@@ -18,6 +18,8 @@ use crate::wire::http::{Framing, Refusal};
 use log::debug;
 use zeroize::Zeroizing;
 
+/// What a client is told that speaks HTTP where HTTPS is spoken.
+pub const SPEAKS_HTTPS: &str = "this port speaks HTTPS: use https:// in the URL";
 /// Answers of one connection that are made before the next connection has its turn.
 const ANSWERS_BYTES_MAX: usize = 256 * 1024;
 /// Room for the head of an answer; a longer one (with a long `Origin`) makes the buffer grow.
@@ -332,11 +334,7 @@ impl Shared {
     /// Somebody speaks plain HTTP to a TLS port.
     pub(super) fn refuse_plain_http(&mut self, connection: &mut Connection, now: Now) {
         connection.tls = None;
-        self.refuse(
-            connection,
-            Refusal { status: 400, reason: "this port speaks HTTPS: use https:// in the URL" },
-            now,
-        );
+        self.refuse(connection, Refusal { status: 400, reason: SPEAKS_HTTPS }, now);
     }
 
     /// One connection too many: it is told, in the clear, and closed.

@@ -39,6 +39,7 @@ use tls::TlsSession;
 use zeroize::Zeroizing;
 
 pub use certificate::LoadedCertificate;
+pub use exchange::SPEAKS_HTTPS;
 
 /// The exit code after a failure of the store.
 pub const EXIT_STORE_FAILED: u8 = 3;

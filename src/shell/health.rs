@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 
 use crate::config::HealthTarget;
+use crate::server::SPEAKS_HTTPS;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,29 +17,35 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: u64 = 16 * 1024;
 
 /// Asks; the answer is the exit code, 0 for well and 1 for not. An error says why there was no answer.
+///
+/// A health check in a container is not told what the server's command line says: a server that speaks HTTPS says so.
 pub fn ask(target: &HealthTarget) -> Result<u8, String> {
     let at = format!("{}:{}", target.host, target.port);
     let failed = |error: &dyn std::fmt::Display| format!("no answer from {at}: {error}");
     let address =
         (target.host.as_str(), target.port).to_socket_addrs().map_err(|error| failed(&error))?.next();
     let address = address.ok_or_else(|| failed(&"the name has no address"))?;
-    let stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(|error| failed(&error))?;
-    let timeouts = stream.set_read_timeout(Some(TIMEOUT)).and(stream.set_write_timeout(Some(TIMEOUT)));
-    timeouts.map_err(|error| failed(&error))?;
-    let answer = if target.tls {
-        let name = ServerName::IpAddress(address.ip().into());
-        let config = Arc::new(client_config().map_err(|error| failed(&error))?);
-        let client = ClientConnection::new(config, name).map_err(|error| failed(&error))?;
-        exchange(StreamOwned::new(client, stream))
-    } else {
-        exchange(stream)
-    };
-    let answer = answer.map_err(|error| failed(&error))?;
+    let mut answer = ask_once(address, target.tls).map_err(|error| failed(&error))?;
+    if !target.tls && answer.ends_with(SPEAKS_HTTPS) {
+        answer = ask_once(address, true).map_err(|error| failed(&error))?;
+    }
     match answer.split_once(' ').map(|(_, rest)| rest.starts_with("200 ")) {
         Some(true) => Ok(0),
         Some(false) => Err(format!("{at} is not well: {}", answer.lines().last().unwrap_or_default())),
         None => Err(failed(&"what answers is no HTTP server")),
     }
+}
+
+fn ask_once(address: SocketAddr, tls: bool) -> std::io::Result<String> {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    if !tls {
+        return exchange(stream);
+    }
+    let name = ServerName::IpAddress(address.ip().into());
+    let client = client_config().and_then(|config| ClientConnection::new(Arc::new(config), name));
+    exchange(StreamOwned::new(client.map_err(std::io::Error::other)?, stream))
 }
 
 fn exchange(mut stream: impl Read + Write) -> std::io::Result<String> {

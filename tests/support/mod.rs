@@ -1,16 +1,17 @@
 //! What the tests of the whole program share: the program as a process, a folder of its own, other programs, and a
-//! client in the clear.
+//! client.
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits in real time")]
 
 pub mod certificates;
+pub mod tls;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,6 +68,7 @@ pub fn keyway_fails(args: &[&str]) -> (i32, String) {
 /// A server of its own, on a free port of the loopback address; killed when dropped.
 pub struct Server {
     child: Child,
+    stdout: BufReader<ChildStdout>,
     pub port: u16,
     pub tls: bool,
     log: PathBuf,
@@ -90,15 +92,16 @@ impl Server {
             .stderr(stderr)
             .spawn()
             .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        stdout.read_line(&mut line).unwrap();
         let Some((scheme, address)) =
             line.trim().strip_prefix("listening on ").and_then(|l| l.split_once("://"))
         else {
             panic!("{line:?}: the server did not start: {}", fs::read_to_string(&log).unwrap());
         };
         let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
-        Server { tls: scheme == "https", child, port, log }
+        Server { tls: scheme == "https", child, stdout, port, log }
     }
 
     pub fn pid(&self) -> u32 {
@@ -118,6 +121,13 @@ impl Server {
     pub fn terminate(mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
+    }
+
+    /// What it still says on standard output until its end.
+    pub fn rest_of_stdout(&mut self) -> String {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        rest
     }
 
     /// Ends it without a warning.
@@ -173,16 +183,28 @@ pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(program: &str, args: I) -
     String::from_utf8(stdout).unwrap()
 }
 
-/// A connection in the clear that is kept alive.
-pub struct Client {
-    stream: BufReader<TcpStream>,
+/// A socket that does not wait for ever.
+pub fn tcp(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+/// A connection that is kept alive.
+pub struct Client<S: Read = TcpStream> {
+    stream: BufReader<S>,
 }
 
 impl Client {
+    /// In the clear.
     pub fn connect(port: u16) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Client::over(tcp(port))
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    pub fn over(stream: S) -> Client<S> {
         Client { stream: BufReader::new(stream) }
     }
 
@@ -191,43 +213,49 @@ impl Client {
         self.try_post(path, body).unwrap()
     }
 
-    /// The same, where the server may go away.
+    /// The same, where the server may go away. `UnexpectedEof` is an answer that was cut; every other error came before
+    /// its first byte.
     pub fn try_post(&mut self, path: &str, body: &str) -> std::io::Result<(u16, String)> {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.stream.get_mut().write_all(request.as_bytes())?;
-        self.read_answer()
+        self.send(request.as_bytes())
     }
 
     /// Status and body of the answer to a GET.
     pub fn get(&mut self, path: &str) -> (u16, String) {
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
-        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
-        self.read_answer().unwrap()
+        self.send(request.as_bytes()).unwrap()
+    }
+
+    /// Status and body of the answer to these bytes.
+    pub fn send(&mut self, request: &[u8]) -> std::io::Result<(u16, String)> {
+        self.stream.get_mut().write_all(request)?;
+        if self.stream.fill_buf()?.is_empty() {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        self.read_answer().map_err(|error| std::io::Error::new(ErrorKind::UnexpectedEof, error))
     }
 
     fn read_answer(&mut self) -> std::io::Result<(u16, String)> {
-        let broken = || std::io::Error::from(ErrorKind::UnexpectedEof);
+        let cut = || std::io::Error::from(ErrorKind::InvalidData);
         let (mut status, mut length, mut line) = (0, 0, String::new());
         loop {
             line.clear();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err(broken());
-            }
-            let text = line.trim_end();
+            self.stream.read_line(&mut line)?;
+            let text = line.strip_suffix("\r\n").ok_or_else(cut)?;
             if status == 0 {
-                status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(broken)?;
+                status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(cut)?;
             } else if let Some(value) = text.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().map_err(|_| broken())?;
+                length = value.trim().parse().map_err(|_| cut())?;
             } else if text.is_empty() {
                 break;
             }
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
-        Ok((status, String::from_utf8(body).unwrap()))
+        Ok((status, String::from_utf8(body).map_err(|_| cut())?))
     }
 }
 

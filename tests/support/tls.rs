@@ -1,0 +1,42 @@
+//! A client over TLS, by rustls.
+
+use super::certificates::{Authority, der};
+use super::{Client, Server, tcp};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+/// A rustls client that trusts the authority's root.
+pub fn client_config(authority: &Authority) -> ClientConfig {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.kx_groups.insert(0, rustls_openssl::kx_group::X25519MLKEM768);
+    client_config_with(authority, provider)
+}
+
+pub fn client_config_with(authority: &Authority, provider: CryptoProvider) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(der(&authority.file("root.pem")))).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let mut config = builder
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
+pub type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+pub fn connect(config: &Arc<ClientConfig>, server: &Server) -> Tls {
+    let name = ServerName::try_from("localhost").unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), tcp(server.port))
+}
+
+/// One request on a connection that is kept: the status and body of its answer.
+pub fn ask(tls: &mut Tls, path: &str, body: &str) -> (u16, String) {
+    let mut client = Client::over(tls);
+    if body.is_empty() { client.get(path) } else { client.post(path, body) }
+}
