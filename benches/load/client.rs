@@ -2,13 +2,16 @@
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
+use rustls::crypto::{ActiveKeyExchange, CryptoProvider, SupportedKxGroup, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, NamedGroup, SignatureScheme, StreamOwned,
+};
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// The hybrid key exchange.
 pub const HYBRID: &dyn SupportedKxGroup = rustls_openssl::kx_group::X25519MLKEM768;
@@ -65,6 +68,44 @@ impl ServerCertVerifier for TrustAnything {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}
+
+/// A key exchange whose key pairs are made in advance, while nobody measures: ML-KEM costs a client more than a server.
+pub struct Prepared {
+    group: &'static dyn SupportedKxGroup,
+    ready: Mutex<Vec<Box<dyn ActiveKeyExchange>>>,
+}
+
+impl Prepared {
+    /// None are made yet. Lives for ever, as rustls wants it.
+    pub fn new(group: &'static dyn SupportedKxGroup) -> &'static Prepared {
+        Box::leak(Box::new(Prepared { group, ready: Mutex::default() }))
+    }
+
+    /// Makes key pairs until so many are ready.
+    pub fn prepare(&self, count: usize) {
+        let mut ready = self.ready.lock().unwrap();
+        while ready.len() < count {
+            ready.push(self.group.start().unwrap());
+        }
+    }
+}
+
+impl SupportedKxGroup for Prepared {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
+        let ready = self.ready.lock().unwrap().pop();
+        ready.map_or_else(|| self.group.start(), Ok)
+    }
+
+    fn name(&self) -> NamedGroup {
+        self.group.name()
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prepared({:?})", self.group)
     }
 }
 

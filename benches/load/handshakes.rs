@@ -1,7 +1,7 @@
 //! New connections: a full handshake of TLS 1.3, one request, the end.
 
 use crate::Bench;
-use crate::client::{Client, HYBRID, X25519, tls};
+use crate::client::{Client, HYBRID, Prepared, X25519, tls};
 use crate::machine::cpu_time;
 use crate::report::{Report, Target, median, number};
 use crate::servers::{Keyway, Nginx};
@@ -13,12 +13,15 @@ use std::time::{Duration, Instant};
 const PATH: &str = "/version";
 /// Connections that are begun at a time.
 const CLIENTS: usize = 8;
+/// Key pairs of the clients for each second: more than a core of today can use.
+const KEYS_PER_SECOND: u64 = 8_000;
 /// Of nginx's rate, which exchanges keys the classical way.
 const TARGET: f64 = 0.8;
 
 pub fn measure(bench: &Bench, report: &mut Report) {
     let keyway = Keyway::start(bench, true);
-    let (hybrid, classical) = (tls(HYBRID), tls(X25519));
+    let keys = [HYBRID, X25519].map(Prepared::new);
+    let [hybrid, classical] = keys.map(|keys| tls(keys));
     let version = Client::connect(keyway.server.port, Some(&hybrid)).get(PATH);
     let nginx = Nginx::start(bench, &[(PATH, &version)]);
 
@@ -31,6 +34,7 @@ pub fn measure(bench: &Bench, report: &mut Report) {
     let mut costs = sides.map(|_| Vec::new());
     for _ in 0..bench.rounds {
         for (side, (pid, port, config)) in sides.iter().enumerate() {
+            keys.iter().for_each(|keys| keys.prepare((KEYS_PER_SECOND * bench.duration.as_secs()) as usize));
             let before = cpu_time(*pid);
             let (count, elapsed) = connect_for(bench.duration, *port, config);
             rates[side].push(count / elapsed.as_secs_f64());
