@@ -6,7 +6,9 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyway::job::{self, Resources};
+use keyway::kms::policy::Principal;
 use keyway::limits::Limits;
+use keyway::pipeline::{self, Asker, Call, Endpoint};
 use keyway::server::event::{ConnectionId, Input, Output};
 use keyway::server::{Parts, Server};
 use keyway::shell::os::{Clock, OsEntropy};
@@ -19,7 +21,7 @@ use std::sync::Arc;
 
 const CREATE: &str = r#"{"tag":"Create","type":"Structure","value":[{"tag":"ObjectType","type":"Enumeration","value":"SymmetricKey"},{"tag":"Attributes","type":"Structure","value":[{"tag":"CryptographicAlgorithm","type":"Enumeration","value":"AES"},{"tag":"CryptographicLength","type":"Integer","value":256},{"tag":"CryptographicUsageMask","type":"Integer","value":2108},{"tag":"KeyFormatType","type":"Enumeration","value":"TransparentSymmetricKey"},{"tag":"ObjectType","type":"Enumeration","value":"SymmetricKey"}]}]}"#;
 
-/// Objects in the store besides the one that is used.
+/// Objects in the durable store besides the one that is used. The one in memory copies all that it has for every change.
 const OTHER_OBJECTS: usize = 10_000;
 
 /// A server with one connection.
@@ -99,12 +101,12 @@ fn folder() -> PathBuf {
 
 fn requests(criterion: &mut Criterion) {
     let redb = RedbStore::open(&folder(), false).unwrap();
+    fill(&redb);
     let stores: [(&str, Arc<dyn Store>); 2] =
         [("memory", Arc::new(MemoryStore::new())), ("redb", Arc::new(redb))];
     for (name, store) in stores {
-        let mut peer = Peer::new(Arc::clone(&store));
+        let mut peer = Peer::new(store);
         let uid = peer.create();
-        fill(store);
         let data = "5A".repeat(32);
         let requests = [
             ("Create", CREATE.to_owned()),
@@ -132,14 +134,12 @@ fn requests(criterion: &mut Criterion) {
 }
 
 /// Adds other objects, all in one batch.
-fn fill(store: Arc<dyn Store>) {
-    use keyway::kms::policy::Principal;
-    use keyway::pipeline::{Asker, Call, Endpoint};
+fn fill(store: &dyn Store) {
     let asker = Asker { principal: Principal("admin".into()), now: Clock::start().now().utc };
     let call =
         || Call { endpoint: Endpoint::Kmip, asker: asker.clone(), body: CREATE.as_bytes().to_vec().into() };
     let mut calls: Vec<Call> = (0..OTHER_OBJECTS).map(|_| call()).collect();
-    keyway::pipeline::write(&mut calls, &*store, &mut OsEntropy).unwrap();
+    pipeline::write(&mut calls, store, &mut OsEntropy).unwrap();
 }
 
 criterion_group!(benches, requests);
