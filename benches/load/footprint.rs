@@ -27,7 +27,7 @@ pub fn measure(bench: &Bench, report: &mut Report) {
     let mut start = Vec::new();
     for _ in 0..bench.rounds {
         let before = Instant::now();
-        let keyway = Keyway::start_anywhere(bench, false);
+        let keyway = Keyway::start_unpinned(bench, false);
         Client::connect(keyway.server.port, None).get("/version");
         start.push(before.elapsed().as_secs_f64() * 1e3);
     }

@@ -21,13 +21,13 @@ pub struct Keyway {
 impl Keyway {
     /// Starts one, pinned to its core.
     pub fn start(bench: &Bench, tls: bool) -> Keyway {
-        let keyway = Keyway::start_anywhere(bench, tls);
+        let keyway = Keyway::start_unpinned(bench, tls);
         bench.cores.pin_server(keyway.server.pid());
         keyway
     }
 
-    /// Starts one where the system likes.
-    pub fn start_anywhere(bench: &Bench, tls: bool) -> Keyway {
+    /// Starts one that shares the core of the clients: nothing is done to it between its start and its first answer.
+    pub fn start_unpinned(bench: &Bench, tls: bool) -> Keyway {
         let folder = Scratch::new();
         let bundle = bench.authority.file("server.p12");
         if !fs::exists(&bundle).unwrap() {
