@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 /// How long anything may take before the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A folder that goes with its owner.
+/// A folder below `target/`, so on a real disk, that goes with its owner.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
     pub fn new() -> Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("keyway-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir(&path).unwrap();
         Scratch(path)
     }
