@@ -12,6 +12,7 @@
 //!      |  store lane: many requests, one durable transaction
 //!      |  bulk lane : scans, large bodies
 //!      |  certificate lane : PKCS#12 files, whose passwords take long to try
+//!      |  egress lane : certificates from an authority
 //!      +---------- Input::Completed ----------------+-> (back into the pipeline)
 //!  peer <-bytes- sockets <-- Output::Send ----------+<- tls <- http <- ttlv <- kmip <- response
 //!  clock --- `now` is an argument of every call ----+-> poll_timeout() tells when to call back
@@ -23,13 +24,15 @@
 //! |---|---|---|
 //! | 0 | [`time`], [`entropy`], [`secret`], [`limits`] | vocabulary: no I/O |
 //! | 1 | [`wire`], [`crypto`] | codecs and primitives: total functions over bytes |
-//! | 2 | [`kms`] | decisions: no bytes, no clock |
-//! | 3 | [`store`], [`pipeline`], [`job`] | what lasts, a request's stages, what is slow |
+//! | 2 | [`kms`], [`acme`] | decisions: no bytes, no clock |
+//! | 3 | [`store`], [`pipeline`], [`egress`], [`job`] | what lasts, a request's stages, what is slow |
 //! | 4 | [`server`] | the core that the shell drives |
 //! | 5 | [`config`], [`shell`] | the world: arguments, sockets, threads, clocks |
 
+pub mod acme;
 pub mod config;
 pub mod crypto;
+pub mod egress;
 pub mod entropy;
 pub mod job;
 pub mod kms;

@@ -58,6 +58,20 @@ pub const REFUSED_CONNECTIONS_MAX: usize = 16;
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the certificate file is looked at for a change.
 pub const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// How long an order may take until its challenges are known, beyond one request that is under way.
+pub const ORDER_BEGIN_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an order may take from its challenges to the certificate, likewise.
+pub const ORDER_FINISH_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a certificate is valid that the server makes for itself until a real one is there.
+pub const SELF_SIGNED_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long the question may take when to renew.
+pub const RENEWAL_INFO_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an http-01 challenge is answered after its order has ended: the authority may still look from elsewhere.
+pub const CHALLENGE_LINGER: Duration = Duration::from_secs(10);
+/// Bytes of a file of the certificates bot.
+pub const ACME_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Bytes of the operator's own certification authorities.
+pub const CA_ROOT_BYTES_MAX: u64 = 1024 * 1024;
 /// The least bytes a second at which a body must arrive and an answer must be taken, beyond the fixed deadlines.
 const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 

@@ -39,6 +39,22 @@ impl Sub<Duration> for Instant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
+impl Add<Duration> for Timestamp {
+    type Output = Timestamp;
+    /// Later by the whole seconds of `duration`.
+    fn add(self, duration: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Timestamp;
+    /// Earlier by the whole seconds of `duration`.
+    fn sub(self, duration: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
+    }
+}
+
 /// One reading of both clocks, as the shell hands it to the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Now {

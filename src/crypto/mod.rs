@@ -3,10 +3,17 @@
 
 pub mod aead;
 pub mod pkcs12;
+pub mod self_signed;
 pub mod x509;
 
 /// SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// Base64 with the alphabet for URLs, without padding (RFC 4648 section 5).
+pub fn base64url(bytes: &[u8]) -> String {
+    let text = openssl::base64::encode_block(bytes);
+    text.trim_end_matches('=').replace('+', "-").replace('/', "_")
 }

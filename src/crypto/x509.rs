@@ -1,4 +1,4 @@
-//! From the content of a PKCS#12 file to what a TLS server shows: its key, its certificate and the chain.
+//! From private keys and certificates to what a TLS server shows: its key, its certificate and the chain.
 #![forbid(unsafe_code)]
 
 use super::pkcs12::Bundle;
@@ -18,8 +18,13 @@ pub struct Identity {
     pub chain: Vec<Vec<u8>>,
     /// PKCS #8 in DER.
     pub private_key: Secret,
+    /// From when on the server's certificate is valid.
+    pub not_before: Timestamp,
     /// Until when the server's certificate is valid.
     pub not_after: Timestamp,
+    /// The host names that it is for.
+    pub dns_names: Vec<String>,
+    /// All names and addresses that it is for, for the log.
     names: String,
     issuer: String,
 }
@@ -57,8 +62,21 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Picks the private key and its certificate, and puts the chain in order. What does not belong to it is left out.
+/// Picks the private key and its certificate, which must be valid now, and puts the chain in order. What does not belong
+/// to it is left out.
 pub fn identity(bundle: Bundle, now: Timestamp) -> Result<Identity, Error> {
+    let identity = identity_at_any_time(bundle)?;
+    if now < identity.not_before {
+        return Err(Error::NotYetValid(identity.not_before));
+    }
+    if now >= identity.not_after {
+        return Err(Error::Expired(identity.not_after));
+    }
+    Ok(identity)
+}
+
+/// The same, whether the certificate is valid now or not.
+pub fn identity_at_any_time(bundle: Bundle) -> Result<Identity, Error> {
     let certificates: Result<Vec<X509>, ErrorStack> =
         bundle.certificates.iter().map(|der| X509::from_der(der)).collect();
     let certificates = certificates.map_err(|_| Error::NotACertificate)?;
@@ -70,19 +88,15 @@ pub fn identity(bundle: Bundle, now: Timestamp) -> Result<Identity, Error> {
     let unreadable = |_: ErrorStack| Error::NotACertificate;
     let not_before = timestamp(leaf.not_before()).map_err(unreadable)?;
     let not_after = timestamp(leaf.not_after()).map_err(unreadable)?;
-    if now < not_before {
-        return Err(Error::NotYetValid(not_before));
-    }
-    if now >= not_after {
-        return Err(Error::Expired(not_after));
-    }
     let chain: Result<Vec<Vec<u8>>, ErrorStack> =
         chain(leaf, &certificates).into_iter().map(X509Ref::to_der).collect();
     Ok(Identity {
         chain: chain.map_err(unreadable)?,
         // Encoded anew: the file may have left out the public part, which signers want.
         private_key: Secret::new(key.private_key_to_pkcs8().map_err(|_| Error::UnknownKey)?),
+        not_before,
         not_after,
+        dns_names: dns_names(leaf),
         names: names(leaf),
         issuer: common_name(leaf.issuer_name()),
     })
@@ -98,6 +112,32 @@ impl Identity {
             self.names, self.issuer, self.not_after
         )
     }
+}
+
+/// Private keys and certificates in PEM, in any order; what is between them is passed over.
+pub fn bundle_of_pem(pem: &[u8]) -> Result<Bundle, Error> {
+    let key = PKey::private_key_from_pem(pem).map_err(|_| Error::UnknownKey)?;
+    let key = key.private_key_to_pkcs8().map_err(|_| Error::UnknownKey)?;
+    Ok(Bundle { private_keys: vec![Secret::new(key)], certificates: certificates_of_pem(pem)? })
+}
+
+/// The certificates in PEM, as DER.
+pub fn certificates_of_pem(pem: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    let certificates = X509::stack_from_pem(pem).and_then(|all| all.iter().map(|one| one.to_der()).collect());
+    certificates.map_err(|_: ErrorStack| Error::NotACertificate)
+}
+
+/// What names a certificate to its authority: the key identifier of the issuer, and the serial number as the content of
+/// a DER integer. `None` where it has no key identifier.
+pub fn issuer_and_serial(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let certificate = X509::from_der(certificate).ok()?;
+    let issuer = certificate.authority_key_id()?.as_slice().to_vec();
+    let mut serial = certificate.serial_number().to_bn().ok()?.to_vec();
+    // A DER integer is signed.
+    if serial.first().is_none_or(|byte| *byte >= 0x80) {
+        serial.insert(0, 0);
+    }
+    Some((issuer, serial))
 }
 
 /// The first private key that has a certificate, and the certificate.
@@ -137,6 +177,12 @@ fn has_issued(issuer: &X509Ref, certificate: &X509Ref) -> bool {
 fn timestamp(time: &Asn1TimeRef) -> Result<Timestamp, ErrorStack> {
     let since_epoch = Asn1Time::from_unix(0)?.diff(time)?;
     Ok(Timestamp::from_unix(i64::from(since_epoch.days) * 86_400 + i64::from(since_epoch.secs)))
+}
+
+/// The host names that the certificate is for.
+fn dns_names(certificate: &X509Ref) -> Vec<String> {
+    let alternative = certificate.subject_alt_names();
+    alternative.iter().flatten().filter_map(|name| name.dnsname().map(str::to_ascii_lowercase)).collect()
 }
 
 /// The names that the certificate is for, or its common name where it has none, as older ones.

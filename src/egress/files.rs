@@ -1,0 +1,118 @@
+//! The folder of the certificates bot: see [`crate::acme::layout`] for what is in it.
+//!
+//! A file is replaced by writing another one beside it, syncing that, and renaming it: a crash leaves the old one or the
+//! new one, whole.
+#![forbid(unsafe_code)]
+
+use crate::acme::bot::Stored;
+use crate::acme::history::{self, Entry};
+use crate::acme::schedule::Validity;
+use crate::acme::{Settings, layout};
+use crate::crypto::x509::{self, Identity};
+use crate::limits;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Makes the folder, for the owner only, and tries whether it can be written.
+pub fn prepare(folder: &Path) -> Result<(), String> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| format!("{}: cannot be made: {error}", folder.display()))?;
+    const TRIAL: &str = "trial";
+    write(folder, TRIAL, b"")?;
+    fs::remove_file(folder.join(TRIAL)).map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// Replaces a file, or makes it: for the owner only, and durable when this returns.
+pub fn write(folder: &Path, name: &str, content: &[u8]) -> Result<(), String> {
+    let (path, temporary) = (folder.join(name), folder.join(format!("{name}.new")));
+    let replace = || {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)?;
+        File::open(folder)?.sync_all()
+    };
+    replace().map_err(|error| format!("{}: cannot be written: {error}", path.display()))
+}
+
+/// The content of a file; `None` where it is not there.
+pub fn read(folder: &Path, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    let path = folder.join(name);
+    // All the room at once: growing would leave copies of a key behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(limits::ACME_FILE_BYTES_MAX as usize));
+    match File::open(&path) {
+        Ok(file) => match file.take(limits::ACME_FILE_BYTES_MAX).read_to_end(&mut content) {
+            Ok(_) => Ok(Some(content)),
+            Err(error) => Err(format!("{}: cannot be read: {error}", path.display())),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: cannot be read: {error}", path.display())),
+    }
+}
+
+/// The certificate in the folder, ours or the one of the server before; `None` where there is none that can be used. What
+/// is wrong with one that is there is only logged: a new one will be ordered.
+pub fn stored(settings: &Settings) -> Option<(Identity, Stored)> {
+    let found = match own(settings) {
+        Ok(None) => old(settings),
+        found => found,
+    };
+    found.unwrap_or_else(|reason| {
+        log::warn!("the stored certificate cannot be used, another one is ordered: {reason}");
+        None
+    })
+}
+
+fn own(settings: &Settings) -> Result<Option<(Identity, Stored)>, String> {
+    let Some(content) = read(&settings.folder, layout::CERTIFICATE)? else { return Ok(None) };
+    let wrong = |reason: &str| format!("{}: {reason}", settings.folder.join(layout::CERTIFICATE).display());
+    let facts = layout::decode(&content).ok_or_else(|| wrong("is no file of this server"))?;
+    let identity = usable(&content).map_err(|reason| wrong(&reason))?;
+    let is_as_wanted = covers(&identity, settings) && facts.directory_url == settings.directory_url;
+    let stored = Stored { validity: validity(&identity), challenge: facts.challenge, is_as_wanted };
+    Ok(Some((identity, stored)))
+}
+
+/// Three files that the server before left behind.
+fn old(settings: &Settings) -> Result<Option<(Identity, Stored)>, String> {
+    let files = layout::old_files(&settings.email, &settings.names[0]);
+    let (key, chain) = (read(&settings.folder, &files.private_key)?, read(&settings.folder, &files.chain)?);
+    let (Some(key), Some(chain)) = (key, chain) else { return Ok(None) };
+    let both = Zeroizing::new([key.as_slice(), chain.as_slice()].concat());
+    let identity = usable(&both).map_err(|reason| format!("{}: {reason}", files.chain))?;
+    log::info!("the certificate of the server before is used: {}", files.chain);
+    let stored =
+        Stored { validity: validity(&identity), challenge: None, is_as_wanted: covers(&identity, settings) };
+    Ok(Some((identity, stored)))
+}
+
+fn usable(pem: &[u8]) -> Result<Identity, String> {
+    x509::bundle_of_pem(pem).and_then(x509::identity_at_any_time).map_err(|error| error.to_string())
+}
+
+/// Whether a certificate is for every name that is wanted.
+pub fn covers(identity: &Identity, settings: &Settings) -> bool {
+    settings.names.iter().all(|name| identity.dns_names.contains(name))
+}
+
+/// From when until when a certificate is valid.
+pub fn validity(identity: &Identity) -> Validity {
+    Validity { not_before: identity.not_before, not_after: identity.not_after }
+}
+
+/// Past orders; none where the file is not there or cannot be read.
+pub fn past_orders(folder: &Path) -> Vec<Entry> {
+    let content = read(folder, layout::HISTORY).ok().flatten().unwrap_or_default();
+    history::decode(&String::from_utf8_lossy(&content))
+}
+
+/// Adds an order to those of the past.
+pub fn remember(folder: &Path, entry: Entry) -> Result<(), String> {
+    let mut entries = past_orders(folder);
+    entries.push(entry);
+    write(folder, layout::HISTORY, history::encode(&entries).as_bytes())
+}

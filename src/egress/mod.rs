@@ -1,0 +1,132 @@
+//! What the server asks of others, in a lane of its own: certificates (RFC 8555), and when to renew them (RFC 9773).
+//!
+//! An order takes two jobs. The first gives the challenges; the core lets them be found; the second has them validated,
+//! fetches the certificate and stores it. In between the order waits here.
+#![forbid(unsafe_code)]
+
+pub mod files;
+mod order;
+mod renewal_info;
+mod roots;
+
+use crate::acme::challenge::{Challenge, Kind};
+use crate::acme::failure::{Failure, Kind as FailureKind};
+use crate::acme::history::{Entry, Outcome};
+use crate::acme::renewal_info::Window;
+use crate::acme::{Settings, layout};
+use crate::crypto::x509::{self, Identity};
+use crate::limits;
+use crate::time::Timestamp;
+use order::Begun;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Whether the operator's file of certification authorities can be used; the error says why not.
+pub fn check_ca_root(path: &Path) -> Result<(), String> {
+    roots::read(path).map(drop)
+}
+
+/// The lane's own: what the operator wants, and the order that is under way.
+pub struct Egress {
+    settings: Arc<Settings>,
+    begun: Option<Begun>,
+    /// The kind of challenge that was proved last, perhaps for an order that came to nothing after that: authorities
+    /// remember proofs, and ask for none in the next order.
+    proved: Option<Kind>,
+}
+
+/// A certificate that was issued and stored.
+pub struct Issued {
+    /// Key and chain.
+    pub identity: Identity,
+    /// The challenge that was proved for it, or for an order before.
+    pub proved: Option<Kind>,
+}
+
+impl Egress {
+    /// A lane without an order.
+    pub fn new(settings: Arc<Settings>) -> Egress {
+        Egress { settings, begun: None, proved: None }
+    }
+
+    /// Begins an order, in the place of one that was not finished: its challenges, none where earlier proofs still hold.
+    pub fn begin(&mut self, kind: Kind, now: Timestamp) -> Result<Vec<Challenge>, Failure> {
+        self.begun = None;
+        let begun = roots::trust(self.settings.ca_root.as_deref(), limits::ORDER_BEGIN_TIMEOUT)
+            .map_err(|reason| Failure::new(FailureKind::Local, &reason))
+            .and_then(|()| order::begin(&self.settings, kind, now));
+        match begun {
+            Ok((begun, challenges)) => {
+                self.begun = Some(begun);
+                Ok(challenges)
+            }
+            Err(failure) => {
+                self.record(&failure, now);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Finishes the order that was begun.
+    pub fn finish(&mut self, now: Timestamp) -> Result<Issued, Failure> {
+        let finished = self.try_finish();
+        match &finished {
+            Ok(_) => self.remember(Outcome::Issued, now),
+            Err(failure) => self.record(failure, now),
+        }
+        finished
+    }
+
+    fn try_finish(&mut self) -> Result<Issued, Failure> {
+        let local = |reason: String| Failure::new(FailureKind::Local, &reason);
+        let begun = self.begun.take().ok_or_else(|| local("no order was begun".into()))?;
+        roots::trust(self.settings.ca_root.as_deref(), limits::ORDER_FINISH_TIMEOUT).map_err(local)?;
+        if begun.needs_proof() {
+            self.proved = Some(begun.kind);
+            order::prove(&begun).inspect_err(|failure| {
+                // Where only our question was refused, the authority has looked all the same.
+                if failure.kind != FailureKind::Signature {
+                    self.proved = None;
+                }
+            })?;
+        }
+        let certificate = order::fetch(&self.settings, begun)?;
+        let facts =
+            layout::Facts { directory_url: self.settings.directory_url.clone(), challenge: self.proved };
+        let content = layout::encode(&facts, &certificate.private_key_pem, certificate.chain_pem.as_bytes());
+        let bundle = x509::bundle_of_pem(&content);
+        let identity = bundle.and_then(x509::identity_at_any_time).map_err(|error| {
+            Failure::new(FailureKind::Refused, &format!("what was issued cannot be used: {error}"))
+        })?;
+        let refused = |reason: &str| Err(Failure::new(FailureKind::Refused, reason));
+        if !files::covers(&identity, &self.settings) {
+            return refused("what was issued is not for the names that were asked for");
+        }
+        if content.len() as u64 > limits::ACME_FILE_BYTES_MAX {
+            return refused("what was issued is too long");
+        }
+        files::write(&self.settings.folder, layout::CERTIFICATE, &content).map_err(local)?;
+        Ok(Issued { identity, proved: self.proved })
+    }
+
+    /// When the authority would like this certificate (DER) to be renewed; `None` where it does not say.
+    pub fn renewal_info(&self, certificate: &[u8]) -> Result<Option<Window>, String> {
+        roots::trust(self.settings.ca_root.as_deref(), limits::RENEWAL_INFO_TIMEOUT)?;
+        renewal_info::ask(&self.settings.directory_url, certificate)
+    }
+
+    /// What a start after this one must know. Refused signatures are tried again at once, and count nowhere.
+    fn record(&self, failure: &Failure, now: Timestamp) {
+        match failure.kind {
+            FailureKind::Signature => {}
+            FailureKind::Validation => self.remember(Outcome::Invalid, now),
+            _ => self.remember(Outcome::Failed, now),
+        }
+    }
+
+    fn remember(&self, outcome: Outcome, now: Timestamp) {
+        if let Err(reason) = files::remember(&self.settings.folder, Entry { at: now, outcome }) {
+            log::warn!("the order is not remembered for the next start: {reason}");
+        }
+    }
+}
