@@ -9,8 +9,8 @@ use keyway::job::{self, Resources};
 use keyway::kms::policy::Principal;
 use keyway::limits::Limits;
 use keyway::pipeline::{self, Asker, Call, Endpoint};
-use keyway::server::event::{ConnectionId, Input, Output};
-use keyway::server::{Parts, Server};
+use keyway::server::event::{ConnectionId, Input, Listener, Output};
+use keyway::server::{Parts, Server, Tls};
 use keyway::shell::os::{Clock, OsEntropy};
 use keyway::store::Store;
 use keyway::store::memory::MemoryStore;
@@ -44,13 +44,16 @@ impl Peer {
             default_username: "admin".into(),
             store: Arc::clone(&store),
             entropy: Box::new(OsEntropy),
-            certificate: None,
+            tls: Tls::Off,
             now: clock.now(),
         })
         .unwrap();
         let peer = "127.0.0.1:1".parse().unwrap();
-        server.handle_input(clock.now(), Input::Accepted { connection: Peer::CONNECTION, peer });
-        let resources = Resources { store, entropy: Box::new(OsEntropy), certificate: None };
+        server.handle_input(
+            clock.now(),
+            Input::Accepted { connection: Peer::CONNECTION, peer, listener: Listener::Main },
+        );
+        let resources = Resources { store, entropy: Box::new(OsEntropy), certificate: None, egress: None };
         Peer { server, resources, clock, received: Vec::new(), bytes: Vec::new() }
     }
 
@@ -70,7 +73,8 @@ impl Peer {
                     Output::Close { .. } | Output::Abort { .. } | Output::Exit(_) => {
                         panic!("the server ended the conversation")
                     }
-                    Output::Pause { .. } | Output::Resume { .. } | Output::StopListening => {}
+                    Output::Pause { .. } | Output::Resume { .. } | Output::StopListening(_) => {}
+                    Output::Listen(_) => unreachable!("there is no certificates bot"),
                 }
             }
             let Some(completion) = completions.pop() else { break };

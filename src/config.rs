@@ -1,6 +1,7 @@
 //! From arguments and environment to one resolved configuration, or one line that says what is wrong with them.
 #![forbid(unsafe_code)]
 
+mod certbot;
 mod help;
 pub mod options;
 mod password;
@@ -17,6 +18,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use certbot::Certbot;
 pub use sources::Surroundings;
 
 /// What the program is to do.
@@ -46,8 +48,10 @@ pub struct Config {
     pub hostname: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,
-    /// Where the certificate is, if the server is to speak HTTPS.
+    /// Where the certificate is, if the server is to speak HTTPS with one from a file.
     pub tls: Option<CertificateSource>,
+    /// How certificates are ordered, if the server is to do that.
+    pub certbot: Option<Certbot>,
     /// Where the keys are.
     pub database: Database,
     /// Who everybody is that has no other identity.
@@ -116,15 +120,21 @@ fn health_target(values: &Values, tls: bool) -> Result<HealthTarget, ConfigError
     Ok(HealthTarget {
         host: host.to_owned(),
         port: number(values, &options::PORT, 1, u16::MAX)?,
-        tls: tls || values.is_set(&options::HTTPS_P12_FILE),
+        tls: tls || values.is_set(&options::HTTPS_P12_FILE) || values.is_set(&options::USE_CERTBOT),
     })
 }
 
 fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, ConfigError> {
     let mut warnings = Vec::new();
     let description = describe(&values);
+    let certbot = certbot::find(&values, surroundings, &mut warnings)?;
     let (password, password_source) = password::find(&mut values, surroundings, &mut warnings)?;
     let tls = match values.get(&options::HTTPS_P12_FILE) {
+        Some(_) if certbot.is_some() => {
+            warnings
+                .push("--https-p12-file has no effect with --use-certbot: certificates are ordered".into());
+            None
+        }
         Some(file) => {
             Some(CertificateSource { file: surroundings.working_folder.join(&file.text), password })
         }
@@ -151,6 +161,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         hostname: values.text(&options::HOSTNAME).to_owned(),
         port: number(&values, &options::PORT, 0, u16::MAX)?,
         tls,
+        certbot,
         database,
         default_username: username(&values)?,
         limits: limits(&values)?,
@@ -178,7 +189,6 @@ fn describe(values: &Values) -> Vec<String> {
     options::ALL.iter().copied().filter(|spec| spec.is_built()).map(|spec| line(&spec)).collect()
 }
 
-/// The database's folder is relative to the root data path, and that to the home folder, as ever.
 fn database_folder(values: &Values, surroundings: &Surroundings<'_>) -> Result<PathBuf, ConfigError> {
     let spec = &options::DATABASE_TYPE;
     let kind = values.text(spec);
@@ -189,7 +199,16 @@ fn database_folder(values: &Values, surroundings: &Surroundings<'_>) -> Result<P
         };
         return Err(invalid(values, spec, &format!("{kind:?} {reason}; use sqlite, the embedded database")));
     }
-    let folder = PathBuf::from(values.text(&options::SQLITE_PATH));
+    data_folder(values, &options::SQLITE_PATH, surroundings)
+}
+
+/// A folder for data is relative to the root data path, and that to the home folder, as ever.
+fn data_folder(
+    values: &Values,
+    spec: &Spec,
+    surroundings: &Surroundings<'_>,
+) -> Result<PathBuf, ConfigError> {
+    let folder = PathBuf::from(values.text(spec));
     if folder.is_absolute() {
         return Ok(folder);
     }

@@ -1,14 +1,18 @@
 //! Slow or blocking work as plain data: a [`Job`] goes to a lane, a [`Completion`] comes back.
 #![forbid(unsafe_code)]
 
+use crate::acme::challenge::{Challenge, Kind};
+use crate::acme::failure::{Failure, Kind as FailureKind};
+use crate::acme::renewal_info::Window;
 use crate::crypto::{pkcs12, sha256, x509};
+use crate::egress::{Egress, Issued};
 use crate::entropy::Entropy;
 use crate::limits;
 use crate::pipeline::{self, Call, Reply};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -41,6 +45,8 @@ pub enum Lane {
     Bulk,
     /// The certificate's file: deriving keys from its password may take seconds, and no request waits for it.
     Certificate,
+    /// Questions to other servers: an order of a certificate takes minutes.
+    Egress,
 }
 
 /// Work for a lane.
@@ -58,6 +64,7 @@ impl Job {
             Work::Write(_) => Lane::Store,
             Work::Read(_) => Lane::Bulk,
             Work::LoadCertificate { .. } => Lane::Certificate,
+            Work::BeginOrder { .. } | Work::FinishOrder { .. } | Work::AskRenewalInfo { .. } => Lane::Egress,
         }
     }
 }
@@ -74,6 +81,23 @@ pub enum Work {
         known: Option<[u8; 32]>,
         /// For the dates in the certificate.
         now: Timestamp,
+    },
+    /// Beginning an order of a certificate.
+    BeginOrder {
+        /// How control of the names is to be proved.
+        kind: Kind,
+        /// For the dates of proofs, and for the record.
+        now: Timestamp,
+    },
+    /// Finishing the order that was begun.
+    FinishOrder {
+        /// For the record.
+        now: Timestamp,
+    },
+    /// Asking when to renew a certificate.
+    AskRenewalInfo {
+        /// The certificate, in DER.
+        certificate: Vec<u8>,
     },
 }
 
@@ -100,6 +124,12 @@ pub enum Done {
         /// What it held, or one line that says what is wrong.
         identity: Result<x509::Identity, String>,
     },
+    /// An order has begun: its challenges.
+    OrderBegun(Result<Vec<Challenge>, Failure>),
+    /// An order has ended.
+    OrderFinished(Result<Box<Issued>, Failure>),
+    /// When the authority would like a certificate to be renewed, where it says so.
+    RenewalInfo(Result<Option<Window>, String>),
     /// The lane's queue was full (made by the shell, which did not take the job).
     Busy,
 }
@@ -120,6 +150,8 @@ pub struct Resources {
     pub entropy: Box<dyn Entropy>,
     /// The server's certificate, where it has one.
     pub certificate: Option<Arc<CertificateSource>>,
+    /// The certificates bot's way to its authority, where there is a bot.
+    pub egress: Option<Egress>,
 }
 
 /// Runs a batch of jobs of one lane and answers each, in order. The store lane hands over all that waits (at most
@@ -136,6 +168,19 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
             Work::Read(call) => completions.push(Completion { id, done: read(call, resources) }),
             Work::LoadCertificate { known, now } => {
                 completions.push(Completion { id, done: load_certificate(known, now, resources) });
+            }
+            Work::BeginOrder { kind, now } => {
+                let begun = egress(resources).and_then(|egress| egress.begin(kind, now));
+                completions.push(Completion { id, done: Done::OrderBegun(begun) });
+            }
+            Work::FinishOrder { now } => {
+                let finished = egress(resources).and_then(|egress| egress.finish(now)).map(Box::new);
+                completions.push(Completion { id, done: Done::OrderFinished(finished) });
+            }
+            Work::AskRenewalInfo { certificate } => {
+                let egress = egress(resources).map_err(|failure| failure.text);
+                let info = egress.and_then(|egress| egress.renewal_info(&certificate));
+                completions.push(Completion { id, done: Done::RenewalInfo(info) });
             }
         }
     }
@@ -177,6 +222,11 @@ fn read(mut call: Call, resources: &mut Resources) -> Done {
     }
 }
 
+fn egress(resources: &mut Resources) -> Result<&mut Egress, Failure> {
+    let missing = || Failure::new(FailureKind::Local, "this server has no certificates bot");
+    resources.egress.as_mut().ok_or_else(missing)
+}
+
 fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resources) -> Done {
     let Some(source) = &resources.certificate else { return Done::CertificateUnchanged };
     match read_certificate_file(source) {
@@ -195,9 +245,17 @@ fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resourc
 pub fn read_certificate_file(source: &CertificateSource) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut content = Zeroizing::new(Vec::new());
     let limit = limits::PKCS12_BYTES_MAX as u64 + 1;
-    std::fs::File::open(&source.file)
-        .and_then(|file| file.take(limit).read_to_end(&mut content))
-        .map_err(|error| format!("{}: cannot be read: {error}", source.file.display()))?;
+    std::fs::File::open(&source.file).and_then(|file| file.take(limit).read_to_end(&mut content)).map_err(
+        |error| {
+            let cure = match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    ": let the user that this server runs as read it (of the image: 65532)"
+                }
+                _ => "",
+            };
+            format!("{}: cannot be read: {error}{cure}", source.file.display())
+        },
+    )?;
     Ok(content)
 }
 

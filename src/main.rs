@@ -1,9 +1,15 @@
 //! The program: arguments to configuration to parts to exit code.
 #![forbid(unsafe_code)]
 
+use keyway::acme::Settings;
+use keyway::acme::bot::Bot;
 use keyway::config::{self, Command, Config, Surroundings};
+use keyway::crypto::self_signed;
+use keyway::crypto::x509::Identity;
+use keyway::egress::{self, Egress};
 use keyway::job::{self, CertificateSource, Resources};
-use keyway::server::{EXIT_STORE_FAILED, LoadedCertificate, Parts, Server};
+use keyway::limits;
+use keyway::server::{EXIT_STORE_FAILED, LoadedCertificate, Parts, Server, Tls};
 use keyway::shell::executor::Executor;
 use keyway::shell::os::{self, Clock, OsEntropy};
 use keyway::shell::reactor::Reactor;
@@ -60,19 +66,23 @@ fn serve(config: Config) -> Result<u8, Exit> {
     }
 
     let certificate_source = config.tls.map(Arc::new);
-    let certificate = match &certificate_source {
-        None => None,
-        Some(source) => {
-            Some(load_certificate(source, &clock).map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?)
-        }
+    let (challenge_port, bot_settings) = match config.certbot {
+        Some(certbot) => (certbot.http_port, Some(Arc::new(certbot.settings))),
+        None => (0, None),
     };
+    let tls = match (&bot_settings, &certificate_source) {
+        (Some(settings), _) => automatic_certificate(settings, &clock),
+        (None, Some(source)) => load_certificate(source, &clock).map(Tls::File),
+        (None, None) => Ok(Tls::Off),
+    };
+    let tls = tls.map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
     let store = RedbStore::open(&config.database.folder, config.database.clear)
         .map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
     let store: Arc<dyn Store> = Arc::new(store);
     let listeners = sockets::bind(&config.hostname, config.port)
         .map_err(|error| Exit(EXIT_CONFIGURATION, error.to_string()))?;
 
-    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let scheme = if matches!(tls, Tls::Off) { "http" } else { "https" };
     let mut lines = String::new();
     for listener in &listeners {
         lines += &format!("listening on {scheme}://{}\n", listener.local_addr().map_err(failed)?);
@@ -81,15 +91,17 @@ fn serve(config: Config) -> Result<u8, Exit> {
         store: Arc::clone(&store),
         entropy: Box::new(OsEntropy),
         certificate: certificate_source.clone(),
+        egress: bot_settings.clone().map(Egress::new),
     };
     let reactor = Reactor::new(listeners, signals, clock, &config.limits).map_err(failed)?;
+    let reactor = reactor.with_challenge_port(challenge_port);
     let executor = Executor::start(reactor.waker(), resources).map_err(failed)?;
     let server = Server::new(Parts {
         limits: config.limits,
         default_username: config.default_username,
         store,
         entropy: Box::new(OsEntropy),
-        certificate,
+        tls,
         now: clock.now(),
     })
     .map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
@@ -114,4 +126,26 @@ fn load_certificate(source: &CertificateSource, clock: &Clock) -> Result<LoadedC
     let identity = job::open_certificate(source, &content, clock.now().utc)?;
     ::log::info!("the certificate is {}", identity.summary());
     Ok(LoadedCertificate { identity, digest: keyway::crypto::sha256(&content) })
+}
+
+/// The certificate that was stored, or one of its own until the bot has ordered a real one.
+fn automatic_certificate(settings: &Arc<Settings>, clock: &Clock) -> Result<Tls, String> {
+    egress::files::prepare(&settings.folder)?;
+    if let Some(path) = &settings.ca_root {
+        egress::check_ca_root(path)?;
+    }
+    let now = clock.now();
+    let history = egress::files::past_orders(&settings.folder);
+    let (identity, stored): (Identity, _) = match egress::files::stored(settings) {
+        Some((identity, stored)) => {
+            ::log::info!("the certificate is {}", identity.summary());
+            (identity, Some(stored))
+        }
+        None => {
+            let not_after = now.utc + limits::SELF_SIGNED_LIFETIME;
+            (self_signed::identity(&settings.names, now.utc, not_after)?, None)
+        }
+    };
+    let bot = Bot::new(Arc::clone(settings), stored, &history, &mut OsEntropy, now);
+    Ok(Tls::Bot { identity, bot: Box::new(bot) })
 }

@@ -4,7 +4,7 @@
 use keyway::job::{CertificateSource, Completion, Done, Job, JobId, Resources, Work};
 use keyway::limits::{LANE_JOBS_MAX, Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
 use keyway::secret::Secret;
-use keyway::server::event::{ConnectionId, Input, Output};
+use keyway::server::event::{ConnectionId, Input, Listener, Output};
 use keyway::shell::executor::{Completions, Executor};
 use keyway::shell::os::{Clock, OsEntropy};
 use keyway::shell::reactor::{Core, Reactor};
@@ -35,6 +35,10 @@ enum Seen {
     Completed(ConnectionId),
     /// A lane was full.
     Busy(ConnectionId),
+    /// On the listener for proofs.
+    AcceptedProof(ConnectionId),
+    /// The listener for proofs is open, or not.
+    Listening(bool),
     Reload,
     Shutdown,
     Timeout,
@@ -51,6 +55,9 @@ enum Do {
     /// Reads the certificate in its lane.
     Submit(ConnectionId),
     StopListening,
+    /// Opens the listener for proofs.
+    Listen,
+    StopChallenge,
     Exit(u8),
     /// Not an output: when the next timeout is due, after the input that caused it.
     Wake(Duration),
@@ -81,7 +88,7 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Script<F> {
 impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
     fn handle_input(&mut self, now: Now, input: Input<'_>) {
         let seen = match input {
-            Input::Accepted { connection, .. } => Accepted(connection),
+            Input::Accepted { connection, listener: Listener::Main, .. } => Accepted(connection),
             Input::Received { connection, bytes } => Received(connection, bytes.to_vec()),
             Input::Ended { connection } => Ended(connection),
             Input::Reset { connection } => Reset(connection),
@@ -93,6 +100,11 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
             Input::Completed(Completion { id: JobId::Request(connection), .. }) => Completed(connection),
             // How a test ends its server.
             Input::Completed(_) => return self.outputs.push_back(Do::Exit(0)),
+            Input::Accepted { connection, listener: Listener::Challenge, .. } => AcceptedProof(connection),
+            Input::Listening { listener, result } => {
+                assert_eq!(listener, Listener::Challenge);
+                Listening(result.is_ok())
+            }
             Input::Reload => Reload,
             Input::Shutdown => Shutdown,
         };
@@ -118,7 +130,9 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
                 let work = Work::LoadCertificate { known: None, now: self.now.utc };
                 Output::Submit(Job { id: JobId::Request(connection), work })
             }
-            Do::StopListening => Output::StopListening,
+            Do::Listen => Output::Listen(Listener::Challenge),
+            Do::StopListening => Output::StopListening(Listener::Main),
+            Do::StopChallenge => Output::StopListening(Listener::Challenge),
             Do::Exit(code) => Output::Exit(code),
             Do::Wake(_) => unreachable!("kept back"),
         })
@@ -132,6 +146,8 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
 /// A reactor in a thread.
 struct Fixture {
     address: SocketAddr,
+    /// Where proofs are asked for, once that is listened on.
+    challenge_port: u16,
     seen: Receiver<Seen>,
     completions: Completions<Completion>,
     thread: Option<JoinHandle<u8>>,
@@ -149,6 +165,7 @@ fn start_with(
 ) -> Fixture {
     let (report, seen) = mpsc::channel();
     let (ready, parts) = mpsc::channel();
+    let challenge_port = free_port();
     let thread = thread::spawn(move || {
         // In this thread only, so that a signal raised in it is seen by this reactor alone.
         let signals = Signals::block().unwrap();
@@ -156,10 +173,12 @@ fn start_with(
         let address = listeners[0].local_addr().unwrap();
         let limits = Limits { connections_max, ..Limits::default() };
         let reactor = Reactor::new(listeners, signals, Clock::start(), &limits).unwrap();
+        let reactor = reactor.with_challenge_port(challenge_port);
         let resources = || Resources {
             store: Arc::new(MemoryStore::new()),
             entropy: Box::new(OsEntropy),
             certificate: certificate.clone(),
+            egress: None,
         };
         let executor = Executor::start(reactor.waker(), resources).unwrap();
         ready.send((address, executor.completions().clone())).unwrap();
@@ -171,7 +190,12 @@ fn start_with(
         reactor.run(Script { answer, outputs, bytes, now: Now::default(), timeout: None }, executor)
     });
     let (address, completions) = parts.recv_timeout(DEADLINE).unwrap();
-    Fixture { address, seen, completions, thread: Some(thread) }
+    Fixture { address, challenge_port, seen, completions, thread: Some(thread) }
+}
+
+/// A port that nobody listens on at the moment.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Fixture {
@@ -551,6 +575,43 @@ fn closed_listeners_refuse_while_connections_go_on() {
         assert_eq!(read_exactly(&mut stream, 1), b"x");
     }
     assert_eq!(TcpStream::connect(fixture.address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn the_listener_for_proofs_comes_and_goes() {
+    let fixture = start(8, |seen| match seen {
+        Received(_, bytes) if bytes == b"open" => vec![Do::Listen],
+        Received(_, bytes) if bytes == b"close" => vec![Do::StopChallenge],
+        Received(c, bytes) => vec![Do::Send(*c, bytes.clone())],
+        _ => vec![],
+    });
+    let mut main = fixture.connect();
+    let m = fixture.next_accepted();
+    let mut say = |text: &str| {
+        main.write_all(text.as_bytes()).unwrap();
+        assert_eq!(fixture.next(), Received(m, text.as_bytes().to_vec()));
+    };
+    let proofs = ("127.0.0.1", fixture.challenge_port);
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        assert_eq!(TcpStream::connect(proofs).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        say("open");
+        assert_eq!(fixture.next(), Listening(true));
+        say("open");
+        assert_eq!(fixture.next(), Listening(true), "it is open already");
+        let mut stream = TcpStream::connect(proofs).unwrap();
+        let AcceptedProof(c) = fixture.next() else { panic!("accepted on another listener") };
+        say("close");
+        // Its connections go on.
+        stream.write_all(b"proof").unwrap();
+        assert_eq!(fixture.next(), Received(c, b"proof".to_vec()));
+        assert_eq!(read_exactly(&mut stream, 5), b"proof");
+        streams.push(stream);
+    }
+    let _taken = std::net::TcpListener::bind(proofs).unwrap();
+    say("open");
+    assert_eq!(fixture.next(), Listening(false));
+    TcpStream::connect(fixture.address).unwrap();
 }
 
 #[test]

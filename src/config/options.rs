@@ -22,6 +22,8 @@ pub struct Spec {
     pub help: &'static str,
     /// Its value must not be shown.
     pub is_secret: bool,
+    /// It may be given several times: the values are joined by commas.
+    pub is_list: bool,
 }
 
 /// The headings of the help, in order.
@@ -29,8 +31,10 @@ pub struct Spec {
 pub enum Group {
     /// Where the server listens and keeps its data.
     Server,
-    /// Its certificate.
+    /// Its certificate, from a file.
     Tls,
+    /// Its certificate, from an authority.
+    Certbot,
     /// Where the keys are.
     Database,
     /// Who everybody is.
@@ -45,9 +49,10 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order of the help.
-    pub const ALL: [Group; 7] = [
+    pub const ALL: [Group; 8] = [
         Group::Server,
         Group::Tls,
+        Group::Certbot,
         Group::Database,
         Group::Identity,
         Group::Limits,
@@ -59,7 +64,8 @@ impl Group {
     pub fn heading(self) -> &'static str {
         match self {
             Group::Server => "Server",
-            Group::Tls => "TLS",
+            Group::Tls => "TLS, with a certificate from a file",
+            Group::Certbot => "TLS, with certificates from an authority (ACME)",
             Group::Database => "Database",
             Group::Identity => "Identity",
             Group::Limits => "Limits (bytes, or seconds)",
@@ -77,7 +83,17 @@ const fn option(
     default: &'static str,
     help: &'static str,
 ) -> Spec {
-    Spec { name, aliases: &[], variables, value: Some(value), default, group, help, is_secret: false }
+    Spec {
+        name,
+        aliases: &[],
+        variables,
+        value: Some(value),
+        default,
+        group,
+        help,
+        is_secret: false,
+        is_list: false,
+    }
 }
 
 const fn flag(
@@ -86,12 +102,16 @@ const fn flag(
     variables: &'static [&'static str],
     help: &'static str,
 ) -> Spec {
-    Spec { name, aliases: &[], variables, value: None, default: "", group, help, is_secret: false }
+    Spec { value: None, ..option(group, name, "", variables, "", help) }
 }
 
 impl Spec {
     const fn secret(self) -> Spec {
         Spec { is_secret: true, ..self }
+    }
+
+    const fn list(self) -> Spec {
+        Spec { is_list: true, ..self }
     }
 
     const fn or(self, aliases: &'static [&'static str]) -> Spec {
@@ -131,6 +151,32 @@ options! {
         "Its password. Others on this machine can read command lines: prefer a file.").secret();
     HTTPS_P12_PASSWORD_FILE = option(Tls, "https-p12-password-file", "FILE", &["KMS_HTTPS_P12_PASSWORD_FILE"], "",
         "File with its password. Without either: https-p12-password in $CREDENTIALS_DIRECTORY, if there.");
+
+    USE_CERTBOT = flag(Certbot, "use-certbot", &["KMS_USE_CERTBOT"],
+        "The server orders its certificate, and renews it for ever. SIGHUP renews at once.");
+    CERTBOT_HOSTNAME = option(Certbot, "certbot-hostname", "HOST",
+        &["KMS_CERTBOT_HOSTNAME", "KMS_CERTBOT_SERVER_NAME"], "",
+        "Name that clients use; several with commas or by repeating.").or(&["certbot-server-name"]).list();
+    CERTBOT_EMAIL = option(Certbot, "certbot-email", "EMAIL", &["KMS_CERTBOT_EMAIL"], "",
+        "Where the authority may write to.");
+    CERTBOT_SSL_PATH = option(Certbot, "certbot-ssl-path", "FOLDER", &["KMS_CERTBOT_SSL_PATH"], "./certbot-ssl",
+        "Where account, key and certificate are kept; relative to the root data path.");
+    CERTBOT_DIRECTORY_URL = option(Certbot, "certbot-directory-url", "URL", &["KMS_CERTBOT_DIRECTORY_URL"], "",
+        "Directory of the authority. Without it: Let's Encrypt.");
+    CERTBOT_STAGING = flag(Certbot, "certbot-staging", &["KMS_CERTBOT_STAGING"],
+        "Let's Encrypt's authority for trials: generous limits, certificates that nobody trusts.");
+    CERTBOT_CA_ROOT = option(Certbot, "certbot-ca-root", "FILE", &["KMS_CERTBOT_CA_ROOT"], "",
+        "PEM file of a private authority's root: trusted, beside the public ones, when its directory is asked.");
+    CERTBOT_CHALLENGE = option(Certbot, "certbot-challenge", "KIND", &["KMS_CERTBOT_CHALLENGE"], "auto",
+        "tls-alpn-01 (port 443 must reach this server), http-01 (port 80), or auto: first one, then the other.");
+    CERTBOT_HTTP_PORT = option(Certbot, "certbot-http-port", "N", &["KMS_CERTBOT_HTTP_PORT"], "80",
+        "Port to open for http-01 while an order needs it; the authority asks port 80.");
+    CERTBOT_KEY_TYPE = option(Certbot, "certbot-key-type", "TYPE", &["KMS_CERTBOT_KEY_TYPE"], "p256",
+        "Key of the certificate: p256, p384 or rsa2048.");
+    CERTBOT_USE_TEE_KEY = option(Certbot, "certbot-use-tee-key", "HEX", &["KMS_CERTBOT_USE_TEE_KEY"], "",
+        "Key derived from the platform with this salt. Not built in this version yet: refused.");
+    CERTBOT_PROFILE = option(Certbot, "certbot-profile", "NAME", &["KMS_CERTBOT_PROFILE"], "",
+        "Profile of the certificate. The ACME library in use cannot ask for one: refused.");
 
     DATABASE_TYPE = option(Database, "database-type", "TYPE", &["KMS_DATABASE_TYPE"], "sqlite",
         "sqlite: the embedded database. It is the only type in this version.");
@@ -180,12 +226,6 @@ options! {
         BOOTSTRAP);
     BOOTSTRAP_SERVER_SUBJECT = option(NotBuilt, "bootstrap-server-subject", "DN",
         &["KMS_BOOTSTRAP_SERVER_SUBJECT"], "", BOOTSTRAP);
-    CERTBOT_EMAIL = option(NotBuilt, "certbot-email", "EMAIL", &["KMS_CERTBOT_EMAIL"], "", CERTBOT);
-    CERTBOT_HOSTNAME = option(NotBuilt, "certbot-hostname", "HOST",
-        &["KMS_CERTBOT_HOSTNAME", "KMS_CERTBOT_SERVER_NAME"], "", CERTBOT).or(&["certbot-server-name"]);
-    CERTBOT_SSL_PATH = option(NotBuilt, "certbot-ssl-path", "FOLDER", &["KMS_CERTBOT_SSL_PATH"], "", CERTBOT);
-    CERTBOT_USE_TEE_KEY = option(NotBuilt, "certbot-use-tee-key", "HEX", &["KMS_CERTBOT_USE_TEE_KEY"], "",
-        CERTBOT);
     DATABASE_URL = option(NotBuilt, "database-url", "URL", &["KMS_DATABASE_URL"], "", REMOTE).secret();
     ENSURE_RA_TLS = flag(NotBuilt, "ensure-ra-tls", &["KMS_ENSURE_RA_TLS"], BOOTSTRAP);
     JWK_PRIVATE_KEY = option(NotBuilt, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY"], "",
@@ -203,11 +243,9 @@ options! {
     TEE_DIR_PATH = option(NotBuilt, "tee-dir-path", "FOLDER", &["KMS_TEE_DIR_PATH"], "",
         "keys and quotes from the platform");
     USE_BOOTSTRAP_SERVER = flag(NotBuilt, "use-bootstrap-server", &["KMS_USE_BOOTSTRAP_SERVER"], BOOTSTRAP);
-    USE_CERTBOT = flag(NotBuilt, "use-certbot", &["KMS_USE_CERTBOT"], CERTBOT);
 }
 
 const BOOTSTRAP: &str = "the bootstrap server";
-const CERTBOT: &str = "the certificates bot";
 const REMOTE: &str = "access to databases on other machines";
 const TOKENS: &str = "authentication by tokens (JWT)";
 

@@ -140,9 +140,10 @@ impl Values {
                     .map_err(|_| ConfigError(format!("--{}: the value is not UTF-8", spec.name)))?
             }
         };
-        let given = Given { text, source: Source::CommandLine };
-        if self.0.insert(spec.name, given).is_some() {
-            return Err(ConfigError(format!("--{} is given twice: give it once", spec.name)));
+        match self.0.get_mut(spec.name) {
+            None => drop(self.0.insert(spec.name, Given { text, source: Source::CommandLine })),
+            Some(given) if spec.is_list => given.text = format!("{},{text}", given.text),
+            Some(_) => return Err(ConfigError(format!("--{} is given twice: give it once", spec.name))),
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::*;
+use crate::acme::challenge::Kind;
+use crate::acme::{ChallengeChoice, KeySource, KeyType};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -274,14 +276,6 @@ fn documented_command_lines_are_served_or_refused_by_name() {
             "--database-url: access to databases on other machines is not built in this version yet; remove the option",
         ),
         (
-            "--use-certbot --certbot-server-name h",
-            "--use-certbot: the certificates bot is not built in this version yet; remove the option",
-        ),
-        (
-            "--certbot-server-name h",
-            "--certbot-hostname: the certificates bot is not built in this version yet; remove the option",
-        ),
-        (
             "--redis-master-password p",
             "--redis-master-password: access to databases on other machines is not built in this version yet; remove the option",
         ),
@@ -301,10 +295,10 @@ fn documented_command_lines_are_served_or_refused_by_name() {
         assert_eq!(world.refusal(line), told);
     }
     assert_eq!(
-        World::new().with("KMS_USE_CERTBOT", "true").refusal(""),
-        "--use-certbot: the certificates bot is not built in this version yet; unset KMS_USE_CERTBOT"
+        World::new().with("KMS_USE_BOOTSTRAP_SERVER", "true").refusal(""),
+        "--use-bootstrap-server: the bootstrap server is not built in this version yet; unset KMS_USE_BOOTSTRAP_SERVER"
     );
-    assert_eq!(World::new().with("KMS_USE_CERTBOT", "false").serve("").port, 9998);
+    assert_eq!(World::new().with("KMS_USE_BOOTSTRAP_SERVER", "false").serve("").port, 9998);
     assert!(World::new().with("KMS_JST_AUDIENCE", "x").refusal("").ends_with("unset KMS_JST_AUDIENCE"));
 }
 
@@ -318,4 +312,100 @@ fn help_and_version_need_nothing_else_to_be_right() {
     assert!(printed("--port 1 -h").contains("--https-p12-file <FILE>"));
     assert!(printed("health --help").starts_with("Asks the server"));
     assert_eq!(printed("-V"), format!("keyway {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_certificates_bot_is_told_what_to_order() {
+    let line = "--use-certbot --certbot-server-name server.mydomain.com --certbot-email admin@mydomain.com";
+    let certbot = World::new().serve(line).certbot.unwrap();
+    let settings = certbot.settings;
+    assert_eq!(settings.names, ["server.mydomain.com"]);
+    assert_eq!(settings.email, "admin@mydomain.com");
+    assert_eq!(settings.directory_url, "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(settings.challenge, ChallengeChoice::Auto);
+    assert!(matches!(settings.key, KeySource::Fresh(KeyType::P256)));
+    assert_eq!(settings.folder, Path::new("/root/cosmian-kms/certbot-ssl"));
+    assert_eq!((settings.ca_root, certbot.http_port), (None, 80));
+
+    let line = "--use-certbot --certbot-hostname a.example,B.example --certbot-hostname c.example \
+        --certbot-email a@b --certbot-ssl-path /ssl --certbot-directory-url https://ca.example/dir \
+        --certbot-ca-root root.pem --certbot-challenge http-01 --certbot-http-port 8080 --certbot-key-type rsa2048";
+    let certbot = World::new().serve(line).certbot.unwrap();
+    let settings = certbot.settings;
+    assert_eq!(settings.names, ["a.example", "b.example", "c.example"]);
+    assert_eq!(settings.directory_url, "https://ca.example/dir");
+    assert_eq!(settings.challenge, ChallengeChoice::Only(Kind::Http01));
+    assert!(matches!(settings.key, KeySource::Fresh(KeyType::Rsa2048)));
+    assert_eq!(settings.folder, Path::new("/ssl"));
+    assert_eq!(settings.ca_root.as_deref(), Some(Path::new("/nonexistent/root.pem")));
+    assert_eq!(certbot.http_port, 8080);
+
+    let names = World::new().with("KMS_USE_CERTBOT", "true").with("KMS_CERTBOT_HOSTNAME", "x.example");
+    let certbot = names.serve("--certbot-email a@b --certbot-staging").certbot.unwrap();
+    assert_eq!(certbot.settings.names, ["x.example"]);
+    assert_eq!(certbot.settings.directory_url, "https://acme-staging-v02.api.letsencrypt.org/directory");
+    let both =
+        World::new().serve("--use-certbot --certbot-hostname h --certbot-email a@b --https-p12-file f");
+    assert!(both.tls.is_none() && both.certbot.is_some());
+    assert!(both.warnings[0].starts_with("--https-p12-file has no effect with --use-certbot"));
+    let off = World::new().serve("--certbot-hostname h");
+    assert!(off.certbot.is_none());
+    assert_eq!(off.warnings, ["--certbot-hostname has no effect without --use-certbot"]);
+}
+
+#[test]
+fn what_the_certificates_bot_cannot_do_is_refused_by_name() {
+    let given = "--use-certbot --certbot-hostname h.example --certbot-email a@b.example";
+    for (line, told) in [
+        (
+            "--use-certbot --certbot-email a@b",
+            "--use-certbot needs --certbot-hostname: the name of this server",
+        ),
+        (
+            "--use-certbot --certbot-hostname h",
+            "--use-certbot needs --certbot-email: where the authority may write to",
+        ),
+        (
+            "--use-certbot --certbot-hostname 192.0.2.1 --certbot-email a@b",
+            "--certbot-hostname \"192.0.2.1\" (command line): \"192.0.2.1\" is an address: a certificate from ACME is for a name",
+        ),
+        (
+            "--use-certbot --certbot-hostname h --certbot-email nobody",
+            "--certbot-email \"nobody\" (command line): is no e-mail address",
+        ),
+        (
+            &format!("{given} --certbot-use-tee-key xyz"),
+            "--certbot-use-tee-key \"xyz\" (command line): must be hexadecimal digits, two for each byte",
+        ),
+        (
+            &format!("{given} --certbot-use-tee-key 0aff"),
+            "--certbot-use-tee-key \"0aff\" (command line): keys from the platform are not built in this version yet; remove the option",
+        ),
+        (
+            &format!("{given} --certbot-profile shortlived"),
+            "--certbot-profile \"shortlived\" (command line): the ACME library in use cannot ask for a profile; remove the option",
+        ),
+        (
+            &format!("{given} --certbot-challenge dns-01"),
+            "--certbot-challenge \"dns-01\" (command line): must be tls-alpn-01, http-01 or auto",
+        ),
+        (
+            &format!("{given} --certbot-key-type ed25519"),
+            "--certbot-key-type \"ed25519\" (command line): must be p256, p384 or rsa2048",
+        ),
+        (
+            &format!("{given} --certbot-directory-url http://ca"),
+            "--certbot-directory-url \"http://ca\" (command line): must be a URL that begins with https://",
+        ),
+        (
+            &format!("{given} --certbot-staging --certbot-directory-url https://ca"),
+            "--certbot-directory-url and --certbot-staging are both given: give one of them",
+        ),
+        (
+            &format!("{given} --certbot-http-port 0"),
+            "--certbot-http-port \"0\" (command line): must be a whole number from 1 to 65535",
+        ),
+    ] {
+        assert_eq!(World::new().refusal(line), told);
+    }
 }

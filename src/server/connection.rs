@@ -1,7 +1,7 @@
 //! One connection and where it stands.
 #![forbid(unsafe_code)]
 
-use super::event::ConnectionId;
+use super::event::{ConnectionId, Listener};
 use super::routes::Exchange;
 use super::timers::Deadline;
 use super::tls::TlsSession;
@@ -17,6 +17,8 @@ pub struct Connection {
     pub id: ConnectionId,
     /// The other end, for the log.
     pub peer: SocketAddr,
+    /// Where it was accepted: what it may ask for.
+    pub listener: Listener,
     /// Its encryption, where it has one.
     pub tls: Option<Box<TlsSession>>,
     /// Where it stands.
@@ -69,10 +71,16 @@ pub struct IncompleteBody {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(id: ConnectionId, peer: SocketAddr, tls: Option<Box<TlsSession>>) -> Connection {
+    pub fn new(
+        id: ConnectionId,
+        peer: SocketAddr,
+        listener: Listener,
+        tls: Option<Box<TlsSession>>,
+    ) -> Connection {
         Connection {
             id,
             peer,
+            listener,
             phase: if tls.is_some() { Phase::Handshake } else { Phase::Idle },
             tls,
             pending: Zeroizing::default(),

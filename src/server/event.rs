@@ -6,6 +6,15 @@ use std::net::SocketAddr;
 
 pub use crate::job::ConnectionId;
 
+/// What connections are accepted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// The key management. It listens from the start.
+    Main,
+    /// Proofs for a certification authority (http-01), in the clear, while an order needs them.
+    Challenge,
+}
+
 /// One event of the world.
 pub enum Input<'a> {
     /// A connection was accepted. The shell accepts at most `connections_max + REFUSED_CONNECTIONS_MAX` at a time.
@@ -14,6 +23,8 @@ pub enum Input<'a> {
         connection: ConnectionId,
         /// The other end.
         peer: SocketAddr,
+        /// Where it was accepted.
+        listener: Listener,
     },
     /// Bytes arrived; they may be decrypted in place and are gone after the call.
     Received {
@@ -45,7 +56,14 @@ pub enum Input<'a> {
     },
     /// A lane answered, or its queue was full.
     Completed(Completion),
-    /// The operator asks to read the certificate again (SIGHUP).
+    /// What became of an [`Output::Listen`].
+    Listening {
+        /// Which.
+        listener: Listener,
+        /// One line that says why not, if not.
+        result: Result<(), String>,
+    },
+    /// The operator asks for a new certificate: from its file, or from the authority (SIGHUP).
     Reload,
     /// The operator asks to finish what is in progress and exit (SIGTERM, SIGINT).
     Shutdown,
@@ -84,8 +102,10 @@ pub enum Output<'a> {
     },
     /// Hand the job to its lane, or answer [`Done::Busy`](crate::job::Done::Busy) at once.
     Submit(Job),
-    /// Stop accepting: close the listeners.
-    StopListening,
+    /// Begin to accept, or go on; answered by an [`Input::Listening`].
+    Listen(Listener),
+    /// Stop accepting: close the listener, if it is open. Its connections go on.
+    StopListening(Listener),
     /// End the process with this exit code; nothing follows.
     Exit(u8),
 }

@@ -3,7 +3,7 @@
 
 use super::Shared;
 use super::connection::{Connection, IncompleteBody, Phase};
-use super::routes::{Exchange, Question, Route};
+use super::routes::{Exchange, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
 use crate::job::{Done, Job, JobId, Work};
 use crate::limits;
@@ -28,6 +28,7 @@ const HEAD_BYTES: usize = 512;
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 const JSON: &str = "application/json";
+const OCTET_STREAM: &str = "application/octet-stream";
 
 impl Shared {
     /// Answers the requests at the beginning of `data`, as far as they are complete; says how many bytes were used.
@@ -64,7 +65,7 @@ impl Shared {
                     return Some(head_bytes);
                 }
                 Ok(Some((head, head_bytes))) => {
-                    (Exchange::of(&head), head.framing, head.expect_continue, head_bytes)
+                    (Exchange::of(&head, connection.listener), head.framing, head.expect_continue, head_bytes)
                 }
                 Ok(None) => {
                     if matches!(connection.phase, Phase::Idle) {
@@ -176,6 +177,19 @@ impl Shared {
             }
             Route::Options => self.respond(connection, &exchange, 204, TEXT_PLAIN, now),
             Route::Unknown => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
+            Route::Proof(path) => {
+                let certificate = self.certificate.as_ref();
+                let status = match certificate.and_then(|certificate| certificate.challenge_file(path)) {
+                    Some(content) => {
+                        debug!("{}: is shown the proof at {path}", connection.peer);
+                        self.body.extend_from_slice(content.as_bytes());
+                        200
+                    }
+                    None => 404,
+                };
+                self.respond(connection, &exchange, status, OCTET_STREAM, now);
+            }
+            Route::Elsewhere(..) => self.respond(connection, &exchange, 308, TEXT_PLAIN, now),
             Route::Kms(endpoint) => match pipeline::place(endpoint, body) {
                 Place::Here => match self.answer_here(endpoint, body, now) {
                     Ok(answer) => {
@@ -244,9 +258,11 @@ impl Shared {
                 log::error!("{error}");
                 self.respond_fault(connection, &exchange, now);
             }
-            Done::Certificate { .. } | Done::CertificateUnchanged => {
-                unreachable!("a request is not answered with a certificate")
-            }
+            Done::Certificate { .. }
+            | Done::CertificateUnchanged
+            | Done::OrderBegun(_)
+            | Done::OrderFinished(_)
+            | Done::RenewalInfo(_) => unreachable!("a request is not answered with a certificate"),
         }
         self.send_answers(connection);
         self.resume(connection, now);
@@ -269,6 +285,7 @@ impl Shared {
         now: Now,
     ) {
         let keep_alive = self.keeps_alive(exchange);
+        let location = self.location(&exchange.route);
         let head = ResponseHead {
             status,
             version: exchange.version,
@@ -277,6 +294,7 @@ impl Shared {
             cors_origin: exchange.origin.as_deref(),
             retry_after_s: (status == 503).then_some(RETRY_AFTER_SECONDS),
             www_authenticate: None,
+            location: location.as_deref(),
         };
         secret::reserve(&mut self.plain_out, HEAD_BYTES + self.body.len());
         let length = response::start(&head, &self.date, &mut self.plain_out);
@@ -289,6 +307,14 @@ impl Shared {
         secret::clear(&mut self.body);
         debug!("{}: {:?} {status}", connection.peer, exchange.route);
         self.after_answer(connection, keep_alive, now);
+    }
+
+    /// Where a redirection leads: to a name of the certificate, whatever host the client has named.
+    fn location(&self, route: &Route) -> Option<String> {
+        let Route::Elsewhere(host, target) = route else { return None };
+        let names = &self.certificate.as_ref()?.bot()?.settings().names;
+        let name = names.iter().find(|name| Some(*name) == host.as_ref()).or(names.first())?;
+        Some(format!("https://{name}{target}"))
     }
 
     fn keeps_alive(&self, exchange: &Exchange) -> bool {
@@ -346,32 +372,6 @@ impl Shared {
             return self.close(connection, now);
         }
         self.refuse(connection, TOO_MANY_CONNECTIONS, now);
-    }
-
-    /// Whether the server is well, and since when its certificate will not be.
-    fn write_health(&mut self, question: Question, now: Now) -> u16 {
-        let store_reads = question == Question::Live || self.view().is_ok();
-        let expired = self.certificate.as_ref().is_some_and(|certificate| certificate.not_after() <= now.utc);
-        let draining = self.drain_until.is_some();
-        let well = match question {
-            Question::Live => true,
-            Question::Ready => store_reads && !expired && !draining,
-        };
-        let up = |well| if well { "UP" } else { "DOWN" };
-        let mut text = format!("{{\"status\":\"{}\"", up(well));
-        if let Some(certificate) = &self.certificate {
-            let days = (certificate.not_after().unix() - now.utc.unix()).div_euclid(86_400);
-            text += &format!(
-                ",\"certificate\":{{\"expires\":\"{}\",\"days_left\":{days}}}",
-                certificate.not_after()
-            );
-        }
-        text += &format!(
-            ",\"dependencies\":{{\"database\":{{\"name\":\"redb\",\"status\":\"{}\"}}}}}}",
-            up(store_reads)
-        );
-        self.body.extend_from_slice(text.as_bytes());
-        if well { 200 } else { 503 }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod event;
 mod certificate;
 mod connection;
 mod exchange;
+mod health;
 mod output;
 mod routes;
 mod timers;
@@ -29,7 +30,7 @@ use crate::wire::http::response::DateCache;
 use crate::wire::http::scanner::Scanner;
 use certificate::Certificate;
 use connection::{Connection, Phase};
-use event::{ConnectionId, Input, Output};
+use event::{ConnectionId, Input, Listener, Output};
 use log::{debug, info, warn};
 use output::Outputs;
 use std::net::SocketAddr;
@@ -38,7 +39,7 @@ use timers::Timers;
 use tls::TlsSession;
 use zeroize::Zeroizing;
 
-pub use certificate::LoadedCertificate;
+pub use certificate::{LoadedCertificate, Tls};
 pub use exchange::SPEAKS_HTTPS;
 
 /// The exit code after a failure of the store.
@@ -54,8 +55,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Nonces for what is finished in place.
     pub entropy: Box<dyn Entropy>,
-    /// The certificate, where the server speaks TLS.
-    pub certificate: Option<LoadedCertificate>,
+    /// Where the certificate comes from, if the server speaks TLS.
+    pub tls: Tls,
     /// When it starts.
     pub now: Now,
 }
@@ -94,10 +95,7 @@ struct Shared {
 impl Server {
     /// A server without connections. The error is one line for the operator.
     pub fn new(parts: Parts) -> Result<Server, String> {
-        let certificate = match parts.certificate {
-            None => None,
-            Some(loaded) => Some(Certificate::new(loaded, parts.now.instant)?),
-        };
+        let certificate = Certificate::new(parts.tls, parts.now.instant)?;
         Ok(Server {
             connections: Vec::new(),
             shared: Shared {
@@ -124,7 +122,7 @@ impl Server {
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.shared.date.update(now.utc);
         match input {
-            Input::Accepted { connection, peer } => self.accept(connection, peer, now),
+            Input::Accepted { connection, peer, listener } => self.accept(connection, peer, listener, now),
             Input::Received { connection, bytes } => {
                 self.with(connection, |shared, connection| shared.receive(connection, bytes, now));
             }
@@ -146,7 +144,11 @@ impl Server {
                 shared.resume(connection, now);
             }),
             Input::Completed(completion) => self.complete(completion, now),
-            Input::Reload => self.shared.reload_certificate(now),
+            Input::Listening { listener: Listener::Main, .. } => {}
+            Input::Listening { listener: Listener::Challenge, result } => {
+                self.shared.challenge_listening(result, now);
+            }
+            Input::Reload => self.shared.renew(now),
             Input::Shutdown => self.shut_down(now),
         }
         self.exit_when_drained();
@@ -162,7 +164,8 @@ impl Server {
                 }
             });
         }
-        self.shared.check_certificate(now);
+        self.shared.check_certificate_file(now);
+        self.shared.check_bot(now);
         if self.shared.drain_until.is_some_and(|until| until <= now.instant) {
             warn!("{} connections were still open at the end of the grace period", self.shared.open);
             self.shared.outputs.exit(0);
@@ -178,21 +181,23 @@ impl Server {
     /// When [`Server::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let shared = &self.shared;
-        let certificate = shared.certificate.as_ref().map(Certificate::next_check);
+        let certificate = shared.certificate.as_ref().and_then(Certificate::poll_timeout);
         [shared.timers.next(), certificate, shared.drain_until].into_iter().flatten().min()
     }
 
-    fn accept(&mut self, id: ConnectionId, peer: SocketAddr, now: Now) {
+    fn accept(&mut self, id: ConnectionId, peer: SocketAddr, listener: Listener, now: Now) {
         let shared = &mut self.shared;
-        let tls = match &shared.certificate {
+        let tls = match shared.certificate.as_ref().filter(|_| listener == Listener::Main) {
             None => None,
-            Some(certificate) => match TlsSession::new(certificate.config()) {
-                Ok(session) => Some(Box::new(session)),
-                Err(error) => {
-                    warn!("{peer}: TLS cannot begin: {error}");
-                    return shared.outputs.abort(id);
+            Some(certificate) => {
+                match TlsSession::new(certificate.config(), certificate.challenge_config()) {
+                    Ok(session) => Some(Box::new(session)),
+                    Err(error) => {
+                        warn!("{peer}: TLS cannot begin: {error}");
+                        return shared.outputs.abort(id);
+                    }
                 }
-            },
+            }
         };
         let slot = id.slot as usize;
         if self.connections.len() <= slot {
@@ -200,7 +205,7 @@ impl Server {
         }
         debug_assert!(self.connections[slot].is_none(), "a slot is used again only after its abort");
         shared.open += 1;
-        let mut connection = Box::new(Connection::new(id, peer, tls));
+        let mut connection = Box::new(Connection::new(id, peer, listener, tls));
         if shared.open > shared.limits.connections_max {
             shared.refuse_connection(&mut connection, now);
         } else {
@@ -230,7 +235,7 @@ impl Server {
         self.shared.view = None;
         match (id, done) {
             (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error),
-            (JobId::Certificate, done) => self.shared.certificate_loaded(done, now),
+            (JobId::Certificate, done) => self.shared.certificate_answered(done, now),
             (JobId::Request(connection), done) => {
                 self.with(connection, |shared, connection| shared.answered(connection, done, now));
             }
@@ -243,7 +248,8 @@ impl Server {
         }
         info!("shutting down: {} connections are open", self.shared.open);
         self.shared.drain_until = Some(now.instant + self.shared.limits.drain_timeout);
-        self.shared.outputs.stop_listening();
+        self.shared.outputs.stop_listening(Listener::Main);
+        self.shared.outputs.stop_listening(Listener::Challenge);
         let ids: Vec<ConnectionId> =
             self.connections.iter().flatten().map(|connection| connection.id).collect();
         for id in ids {
@@ -282,7 +288,7 @@ impl Shared {
         }
         let mut plain = std::mem::take(&mut self.plain_in);
         let received = session.receive(bytes, &mut plain, self.outputs.buffer());
-        let handshaken = session.is_handshaken();
+        let (handshaken, is_validator) = (session.is_handshaken(), session.is_validator());
         connection.ended |= session.has_ended();
         self.outputs.send_buffered(connection.id);
         match received {
@@ -293,6 +299,10 @@ impl Shared {
             Ok(()) => {
                 if handshaken && matches!(connection.phase, Phase::Handshake) {
                     self.become_idle(connection, now);
+                    if is_validator {
+                        debug!("{}: has validated a proof", connection.peer);
+                        self.close(connection, now);
+                    }
                 }
                 if !plain.is_empty() {
                     self.consume(connection, &mut plain, now);
@@ -412,6 +422,31 @@ impl Shared {
     fn forget_request(&mut self, connection: &mut Connection) {
         self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
         connection.pending = Zeroizing::default();
+    }
+
+    /// The operator asks for a new certificate.
+    fn renew(&mut self, now: Now) {
+        match &self.certificate {
+            None => info!("asked for a new certificate, but this server speaks plain HTTP"),
+            Some(certificate) if certificate.bot().is_some() => self.renew_certificate(now),
+            Some(_) => self.reload_certificate_file(now),
+        }
+    }
+
+    /// A lane has answered about the certificate.
+    fn certificate_answered(&mut self, done: Done, now: Now) {
+        match done {
+            Done::CertificateUnchanged => self.certificate_file_unchanged(now),
+            Done::Certificate { digest, identity } => self.certificate_file_read(digest, identity, now),
+            Done::OrderBegun(result) => self.order_begun(result, now),
+            Done::OrderFinished(result) => self.order_finished(result, now),
+            Done::RenewalInfo(_) => self.renewal_info(done, now),
+            Done::Busy => {
+                self.certificate_file_unchanged(now);
+                self.order_not_taken(now);
+            }
+            Done::Answered(_) | Done::StoreFailed(_) => unreachable!("no request waits under this name"),
+        }
     }
 
     /// The view of the last commit.

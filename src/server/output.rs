@@ -1,7 +1,7 @@
 //! Effects on their way to the shell, and the one buffer that all bytes leave through.
 #![forbid(unsafe_code)]
 
-use super::event::{ConnectionId, Output};
+use super::event::{ConnectionId, Listener, Output};
 use crate::job::Job;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -27,7 +27,8 @@ enum Queued {
     Pause(ConnectionId),
     Resume(ConnectionId),
     Submit(Job),
-    StopListening,
+    Listen(Listener),
+    StopListening(Listener),
     Exit(u8),
 }
 
@@ -70,9 +71,14 @@ impl Outputs {
         self.queue.push_back(Queued::Submit(job));
     }
 
+    /// See [`Output::Listen`].
+    pub fn listen(&mut self, listener: Listener) {
+        self.queue.push_back(Queued::Listen(listener));
+    }
+
     /// See [`Output::StopListening`].
-    pub fn stop_listening(&mut self) {
-        self.queue.push_back(Queued::StopListening);
+    pub fn stop_listening(&mut self, listener: Listener) {
+        self.queue.push_back(Queued::StopListening(listener));
     }
 
     /// See [`Output::Exit`]; the first one counts.
@@ -98,7 +104,8 @@ impl Outputs {
             Queued::Pause(connection) => Output::Pause { connection },
             Queued::Resume(connection) => Output::Resume { connection },
             Queued::Submit(job) => Output::Submit(job),
-            Queued::StopListening => Output::StopListening,
+            Queued::Listen(listener) => Output::Listen(listener),
+            Queued::StopListening(listener) => Output::StopListening(listener),
             Queued::Exit(code) => {
                 // What was asked for meanwhile has no one left to do it.
                 self.queue.clear();

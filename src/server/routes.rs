@@ -1,6 +1,8 @@
 //! Methods and paths, and what of a request's head is still needed when its body is there.
 #![forbid(unsafe_code)]
 
+use super::event::Listener;
+use crate::acme::challenge::HTTP_PATH;
 use crate::kms::access::Direction;
 use crate::pipeline::Endpoint;
 use crate::wire::http::Version;
@@ -18,6 +20,10 @@ pub enum Route {
     Options,
     /// What needs an identity and the store.
     Kms(Endpoint),
+    /// On the listener for an authority's proofs: a file that it may look for.
+    Proof(String),
+    /// On that listener: anything else is at the same place by HTTPS. The host as the client knows it, and path and query.
+    Elsewhere(Option<String>, String),
     /// Nothing here.
     Unknown,
 }
@@ -56,6 +62,27 @@ impl Route {
             _ => Route::Unknown,
         }
     }
+
+    /// The route of a request on the listener for proofs.
+    fn of_challenge(head: &Head<'_>) -> Route {
+        let is_read = matches!(head.method, Method::Get | Method::Head);
+        if head.path.starts_with(HTTP_PATH) {
+            return if is_read { Route::Proof(head.path.to_owned()) } else { Route::Unknown };
+        }
+        if !head.path.starts_with('/') {
+            return Route::Unknown;
+        }
+        // Without the port, which is that of plain HTTP.
+        let host = head.host.map(|host| match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        });
+        let target = match head.query {
+            Some(query) => format!("{}?{query}", head.path),
+            None => head.path.to_owned(),
+        };
+        Route::Elsewhere(host.map(str::to_ascii_lowercase), target)
+    }
 }
 
 /// A request whose head was read.
@@ -75,9 +102,12 @@ pub struct Exchange {
 
 impl Exchange {
     /// What is needed of this head.
-    pub fn of(head: &Head<'_>) -> Exchange {
+    pub fn of(head: &Head<'_>, listener: Listener) -> Exchange {
         Exchange {
-            route: Route::of(head.method, head.path),
+            route: match listener {
+                Listener::Main => Route::of(head.method, head.path),
+                Listener::Challenge => Route::of_challenge(head),
+            },
             keep_alive: head.keep_alive,
             head_only: head.method == Method::Head,
             version: head.version,

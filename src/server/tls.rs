@@ -1,36 +1,72 @@
 //! TLS by rustls, without buffers of its own: records are decrypted where they arrived and encrypted where they leave.
 #![forbid(unsafe_code)]
 
+use crate::acme::challenge::{ALPN_PROTOCOL, AlpnChallenge};
 use crate::crypto::x509::Identity;
 use crate::{limits, secret};
 use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::{ServerConnectionData, ServerSessionMemoryCache, UnbufferedServerConnection};
+use rustls::server::{
+    Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConnectionData,
+    ServerSessionMemoryCache, UnbufferedServerConnection,
+};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
-use rustls::{Error, ServerConfig};
+use rustls::{ConfigBuilder, Error, ServerConfig, WantsVerifier};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// What every connection of this certificate shares. The error is one line for the operator.
 pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, String> {
-    let provider = Arc::new(provider());
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.private_key.expose()));
-    // ring signs fastest; OpenSSL knows more kinds of keys (P-521, RSA below 2048 bits).
-    let signer = rustls::crypto::ring::sign::any_supported_type(&key)
-        .or_else(|_| rustls_openssl::KeyProvider.load_private_key(key.clone_key()))
-        .map_err(|error| format!("the private key cannot be used for TLS: {error}"))?;
-    let chain = identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-    let certified = CertifiedKey::new(chain, signer);
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    let certified = certified_key(&identity.chain, identity.private_key.expose())?;
+    let mut config =
+        builder()?.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = ServerSessionMemoryCache::new(limits::TLS_SESSIONS_MAX);
     config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
+}
+
+/// What the connections of a validator share: the proof for the name that it asks for (RFC 8737), and nothing else. No
+/// client certificate is asked for, whatever other connections need.
+pub fn challenge_config(proofs: &[AlpnChallenge]) -> Result<Arc<ServerConfig>, String> {
+    let mut shown = Vec::with_capacity(proofs.len());
+    for proof in proofs {
+        let certified = certified_key(std::slice::from_ref(&proof.certificate), proof.private_key.expose())?;
+        shown.push((proof.name.clone(), Arc::new(certified)));
+    }
+    let mut config = builder()?.with_no_client_auth().with_cert_resolver(Arc::new(Proofs(shown)));
+    config.alpn_protocols = vec![ALPN_PROTOCOL.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// Proofs by name. (rustls's own resolver refuses them: the extension that proves is critical and unknown to it.)
+#[derive(Debug)]
+struct Proofs(Vec<(String, Arc<CertifiedKey>)>);
+
+impl ResolvesServerCert for Proofs {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let wanted = hello.server_name()?;
+        self.0.iter().find(|(name, _)| name == wanted).map(|(_, proof)| Arc::clone(proof))
+    }
+}
+
+fn builder() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, String> {
+    ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))
+}
+
+fn certified_key(chain: &[Vec<u8>], private_key: &[u8]) -> Result<CertifiedKey, String> {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key));
+    // ring signs fastest; OpenSSL knows more kinds of keys (P-521, RSA below 2048 bits).
+    let signer = rustls::crypto::ring::sign::any_supported_type(&key)
+        .or_else(|_| rustls_openssl::KeyProvider.load_private_key(key.clone_key()))
+        .map_err(|error| format!("the private key cannot be used for TLS: {error}"))?;
+    let chain = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+    Ok(CertifiedKey::new(chain, signer))
 }
 
 /// ring's speed, with the hybrid post-quantum key exchange in the first place.
@@ -49,6 +85,10 @@ pub const ALERT_INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 /// of them are kept here, and every call shows them again.
 pub struct TlsSession {
     connection: UnbufferedServerConnection,
+    /// What the first message of the peer may choose; `None` once it has chosen.
+    choice: Option<Box<Choice>>,
+    /// The peer validates a proof, and wants nothing else.
+    is_validator: bool,
     /// What arrived and was not discarded: part of a record, or of a handshake message over several records.
     kept: Vec<u8>,
     begun: bool,
@@ -56,6 +96,13 @@ pub struct TlsSession {
     ended: bool,
     /// An error ended the session: rustls is not asked again.
     broken: bool,
+}
+
+/// A configuration for validators, beside the one that everybody else gets.
+struct Choice {
+    /// Reads the peer's first message.
+    acceptor: Acceptor,
+    challenge_config: Arc<ServerConfig>,
 }
 
 type State<'c, 'i> = ConnectionState<'c, 'i, ServerConnectionData>;
@@ -67,11 +114,22 @@ enum Step {
 }
 
 impl TlsSession {
-    /// A connection that waits for its first bytes.
-    pub fn new(config: Arc<ServerConfig>) -> Result<TlsSession, Error> {
+    /// A connection that waits for its first bytes. A peer that offers the protocol `acme-tls/1` alone gets the
+    /// configuration for validators, where there is one.
+    pub fn new(
+        config: Arc<ServerConfig>,
+        challenge_config: Option<Arc<ServerConfig>>,
+    ) -> Result<TlsSession, Error> {
         let connection = UnbufferedServerConnection::new(config)?;
-        let (begun, handshaken, ended, broken) = (false, false, false, false);
-        Ok(TlsSession { connection, kept: Vec::new(), begun, handshaken, ended, broken })
+        let (is_validator, begun, handshaken, ended, broken) = (false, false, false, false, false);
+        let choice = |challenge_config| Box::new(Choice { acceptor: Acceptor::default(), challenge_config });
+        let (choice, kept) = (challenge_config.map(choice), Vec::new());
+        Ok(TlsSession { connection, choice, is_validator, kept, begun, handshaken, ended, broken })
+    }
+
+    /// Whether the peer is an authority's validator: a connection with it ends with its handshake (RFC 8737 section 3).
+    pub fn is_validator(&self) -> bool {
+        self.is_validator
     }
 
     /// Whether anything has arrived.
@@ -102,6 +160,9 @@ impl TlsSession {
         if self.ended || self.broken {
             return Ok(());
         }
+        if !self.choose_config(bytes)? {
+            return Ok(());
+        }
         let received = if self.kept.is_empty() {
             self.process(bytes, plain, out).map(|used| self.kept.extend_from_slice(&bytes[used..]))
         } else {
@@ -120,6 +181,31 @@ impl TlsSession {
         });
         self.broken = received.is_err();
         received
+    }
+
+    /// Reads the peer's first message, of which `bytes` are the next part, and chooses the configuration by it. `false`
+    /// while it is not whole: then all of it is kept.
+    fn choose_config(&mut self, bytes: &[u8]) -> Result<bool, Error> {
+        let Some(mut choice) = self.choice.take() else { return Ok(true) };
+        let mut rest = bytes;
+        while !rest.is_empty() && choice.acceptor.read_tls(&mut rest).is_ok_and(|count| count > 0) {}
+        match choice.acceptor.accept() {
+            Ok(None) if rest.is_empty() && self.kept.len() + bytes.len() <= limits::TLS_KEPT_BYTES_MAX => {
+                self.kept.extend_from_slice(bytes);
+                self.choice = Some(choice);
+                return Ok(false);
+            }
+            Ok(Some(accepted)) => {
+                let hello = accepted.client_hello();
+                if hello.alpn().is_some_and(|protocols| protocols.eq([ALPN_PROTOCOL])) {
+                    self.connection = UnbufferedServerConnection::new(choice.challenge_config)?;
+                    self.is_validator = true;
+                }
+            }
+            // What is wrong with it, the connection will say itself.
+            Ok(None) | Err(_) => {}
+        }
+        Ok(true)
     }
 
     /// Shows `bytes` to rustls until it wants more; says how many of them are done with.
@@ -274,5 +360,63 @@ fn append<E: Insufficient>(
             }
             Err(None) => return out.truncate(start),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::self_signed;
+    use crate::time::Timestamp;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+    const NAME: &str = "kms.example.org";
+
+    /// The first flight of a client that offers these protocols.
+    fn client_hello(protocols: &[&[u8]]) -> Vec<u8> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let mut client = ClientConnection::new(Arc::new(config), NAME.try_into().unwrap()).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        hello
+    }
+
+    #[test]
+    fn only_a_validator_gets_the_proof_however_its_first_message_arrives() {
+        let now = Timestamp::from_unix(1_800_000_000);
+        let identity = self_signed::identity(&[NAME.to_owned()], now, now).unwrap();
+        let main = server_config(&identity).unwrap();
+        let (certificate, private_key) = self_signed::acme_proof(NAME, &[7; 32], now).unwrap();
+        let proof = AlpnChallenge { name: NAME.to_owned(), certificate, private_key };
+        let challenge = challenge_config(&[proof]).unwrap();
+        for (protocols, is_validator) in [
+            (&[ALPN_PROTOCOL][..], true),
+            (&[b"http/1.1"], false),
+            (&[], false),
+            (&[ALPN_PROTOCOL, b"http/1.1"], false),
+        ] {
+            let hello = client_hello(protocols);
+            for size in [1, 100, hello.len()] {
+                let mut session = TlsSession::new(Arc::clone(&main), Some(Arc::clone(&challenge))).unwrap();
+                let (mut plain, mut out) = (Zeroizing::default(), Vec::new());
+                for piece in hello.chunks(size) {
+                    assert!(out.is_empty(), "nothing is said before the message is whole");
+                    session.receive(&mut piece.to_vec(), &mut plain, &mut out).unwrap();
+                }
+                assert_eq!(session.is_validator(), is_validator, "{protocols:?} in pieces of {size}");
+                assert!(!out.is_empty(), "the handshake goes on");
+            }
+        }
+        // What is no first message is refused as ever.
+        let mut session = TlsSession::new(main, Some(challenge)).unwrap();
+        let (mut plain, mut out) = (Zeroizing::default(), Vec::new());
+        assert!(session.receive(&mut [22, 3, 1, 0, 4, 2, 0, 0, 0], &mut plain, &mut out).is_err());
+        assert_eq!(out[..3], [21, 3, 3], "an alert");
     }
 }

@@ -21,6 +21,7 @@ pub struct Executor {
     store: Worker<Job>,
     bulk: Worker<Job>,
     certificate: Worker<Job>,
+    egress: Worker<Job>,
     completions: Completions<Completion>,
 }
 
@@ -38,6 +39,7 @@ impl Executor {
             store: lane("store", GROUP_COMMIT_MAX)?,
             bulk: lane("bulk", 1)?,
             certificate: lane("certificate", 1)?,
+            egress: lane("egress", 1)?,
             completions,
         })
     }
@@ -52,6 +54,7 @@ impl Executor {
             Lane::Store => &self.store,
             Lane::Bulk => &self.bulk,
             Lane::Certificate => &self.certificate,
+            Lane::Egress => &self.egress,
         }
     }
 
@@ -63,8 +66,9 @@ impl Executor {
     /// Lets the workers finish what was submitted and ends them. `false` if a lane took longer than `timeout`: its
     /// thread still runs.
     pub fn shut_down(self, timeout: Duration) -> bool {
-        // A certificate that is still being opened is of no use any more.
+        // A certificate that is still being opened or ordered is of no use any more.
         self.certificate.close();
+        self.egress.close();
         self.store.close();
         self.bulk.close();
         let (store, bulk) = (self.store.join(timeout), self.bulk.join(timeout));

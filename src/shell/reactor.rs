@@ -14,13 +14,15 @@ use super::connections::{self, NO_SLOT};
 use super::executor::Executor;
 use super::os::Clock;
 use super::signals::Signals;
+use super::sockets;
 use crate::limits::{Limits, REFUSED_CONNECTIONS_MAX};
 use crate::server::Server;
-use crate::server::event::{ConnectionId, Input, Output};
+use crate::server::event::{ConnectionId, Input, Listener, Output};
 use crate::time::{Instant, Now};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Token, Waker};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use turn::Running;
 
@@ -55,13 +57,21 @@ impl Core for Server {
 pub struct Reactor {
     poll: Poll,
     waker: Arc<Waker>,
-    listeners: Vec<Listener>,
+    listeners: Vec<Listening>,
+    /// The number of the next listener: those that come and go have a token of their own each.
+    next_listener: u32,
+    /// Where the main listeners listen.
+    addresses: Vec<SocketAddr>,
+    challenge_port: u16,
     signals: Signals,
     clock: Clock,
     connections_max: usize,
 }
 
-struct Listener {
+/// A socket that connections are accepted from.
+struct Listening {
+    listener: Listener,
+    number: u32,
     socket: TcpListener,
     /// An edge came, and no accept has come to the end of it since.
     ready: bool,
@@ -72,7 +82,7 @@ struct Listener {
 enum Source {
     Waker,
     Signals,
-    /// The listener of this index.
+    /// The listener of this number.
     Listener(u32),
     Connection(ConnectionId),
 }
@@ -110,14 +120,57 @@ impl Reactor {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.token())?);
         signals.register(poll.registry(), Source::Signals.token())?;
-        let mut listeners: Vec<Listener> =
-            listeners.into_iter().map(|socket| Listener { socket, ready: false }).collect();
-        for (listener, index) in listeners.iter_mut().zip(0..) {
-            let token = Source::Listener(index).token();
-            poll.registry().register(&mut listener.socket, token, Interest::READABLE)?;
-        }
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let connections_max = limits.connections_max.saturating_add(REFUSED_CONNECTIONS_MAX);
-        Ok(Reactor { poll, waker, listeners, signals, clock, connections_max })
+        let mut reactor = Reactor {
+            poll,
+            waker,
+            listeners: Vec::new(),
+            next_listener: 0,
+            addresses,
+            challenge_port: 0,
+            signals,
+            clock,
+            connections_max,
+        };
+        for socket in listeners {
+            reactor.add_listener(Listener::Main, socket)?;
+        }
+        Ok(reactor)
+    }
+
+    /// Sets the port of [`Listener::Challenge`]; else it takes a free one.
+    pub fn with_challenge_port(self, challenge_port: u16) -> Reactor {
+        Reactor { challenge_port, ..self }
+    }
+
+    fn add_listener(&mut self, listener: Listener, mut socket: TcpListener) -> io::Result<()> {
+        let number = self.next_listener;
+        self.next_listener = number.wrapping_add(1) % (u32::MAX - 2);
+        let token = Source::Listener(number).token();
+        self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
+        self.listeners.push(Listening { listener, number, socket, ready: false });
+        Ok(())
+    }
+
+    /// Opens a listener, unless it is open. An error is one line that says why it cannot be.
+    fn listen(&mut self, listener: Listener) -> Result<(), String> {
+        if self.listeners.iter().any(|open| open.listener == listener) {
+            return Ok(());
+        }
+        let port = match listener {
+            Listener::Main => return Err("the server has stopped listening".into()),
+            Listener::Challenge => self.challenge_port,
+        };
+        let sockets = sockets::bind_beside(&self.addresses, port).map_err(|error| error.to_string())?;
+        for socket in sockets {
+            self.add_listener(listener, socket).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn stop_listening(&mut self, listener: Listener) {
+        self.listeners.retain(|open| open.listener != listener);
     }
 
     /// What wakes the reactor when completions are there.

@@ -5,7 +5,7 @@ use super::os;
 use mio::net::TcpListener;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 /// Connections that wait to be accepted (the kernel caps it at net.core.somaxconn).
 const BACKLOG: i32 = 4096;
@@ -30,6 +30,24 @@ pub fn bind(host: &str, port: u16) -> Result<Vec<TcpListener>, BindError> {
             Err(cause) => return Err(error(Cause::Bind(cause))),
         }
     }
+}
+
+/// Listens on another port of the addresses that are listened on already; where those are all addresses of one family, on
+/// all of both.
+pub fn bind_beside(listening: &[SocketAddr], port: u16) -> Result<Vec<TcpListener>, BindError> {
+    let error = |host: IpAddr, cause| BindError { host: host.to_string(), port, cause: Cause::Bind(cause) };
+    if listening.iter().any(|address| address.ip().is_unspecified()) {
+        let (v6, v4) = (Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into());
+        let all = |host| bind_all(&[SocketAddr::new(host, port)]);
+        return match all(v6) {
+            Err(cause) if is_missing(&cause) => all(v4).map_err(|cause| error(v4, cause)),
+            bound => bound.map_err(|cause| error(v6, cause)),
+        };
+    }
+    let addresses: Vec<SocketAddr> =
+        listening.iter().map(|address| SocketAddr::new(address.ip(), port)).collect();
+    let first = addresses.first().map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip);
+    bind_all(&addresses).map_err(|cause| error(first, cause))
 }
 
 /// Why nobody can connect. `Display` gives the cause and the cure in one line.
@@ -148,6 +166,20 @@ mod tests {
         let listeners = bind("localhost", 0).unwrap();
         let port = port_of(&listeners);
         assert!(port != 0 && listeners.iter().all(|l| l.local_addr().unwrap().port() == port));
+    }
+
+    #[test]
+    fn another_port_is_opened_on_the_same_addresses() {
+        let own = bind("127.0.0.1", 0).unwrap()[0].local_addr().unwrap();
+        let beside = bind_beside(&[own], 0).unwrap();
+        assert_eq!(beside[0].local_addr().unwrap().ip(), own.ip());
+        // All addresses of one family: all of both.
+        let beside = bind_beside(&[SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 1)], 0).unwrap();
+        TcpStream::connect(("127.0.0.1", port_of(&beside))).unwrap();
+        let taken = port_of(&beside);
+        assert!(
+            bind_beside(&[own], taken).unwrap_err().to_string().contains("another process listens there")
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub mod tls;
 use crate::entropy::Entropy;
 use crate::job::{self, Job, Resources};
 use crate::limits::Limits;
-use crate::server::event::{ConnectionId, Input, Output};
-use crate::server::{LoadedCertificate, Parts, Server};
+use crate::server::event::{ConnectionId, Input, Listener, Output};
+use crate::server::{LoadedCertificate, Parts, Server, Tls};
 use crate::store::memory::MemoryStore;
 use crate::time::{Instant, Now, Timestamp};
 use crate::wire::http::response::CONTINUE;
@@ -112,12 +112,12 @@ impl Peer {
             default_username: "admin".into(),
             store: store.clone(),
             entropy: Box::new(Counter(0)),
-            certificate,
+            tls: certificate.map_or(Tls::Off, Tls::File),
             now,
         };
         let mut peer = Peer {
             server: Server::new(parts).expect("the parts fit"),
-            resources: Resources { store, entropy: Box::new(Counter(128)), certificate: None },
+            resources: Resources { store, entropy: Box::new(Counter(128)), certificate: None, egress: None },
             now,
             received: Vec::new(),
             paused: false,
@@ -125,7 +125,8 @@ impl Peer {
             aborted: false,
             exit: None,
         };
-        peer.tell(Input::Accepted { connection: ID, peer: ([127, 0, 0, 1], 40_000).into() });
+        let listener = Listener::Main;
+        peer.tell(Input::Accepted { connection: ID, peer: ([127, 0, 0, 1], 40_000).into(), listener });
         peer
     }
 
@@ -198,7 +199,7 @@ impl Peer {
                 self.exit = Some(code);
                 continue;
             }
-            if let Output::StopListening = output {
+            if let Output::StopListening(_) = output {
                 continue;
             }
             assert!(!self.aborted, "nothing is said for a connection that is gone");
@@ -214,7 +215,8 @@ impl Peer {
                 Output::Abort { .. } => self.aborted = true,
                 Output::Pause { .. } => self.paused = true,
                 Output::Resume { .. } => self.paused = false,
-                Output::Submit(_) | Output::Exit(_) | Output::StopListening => unreachable!("see above"),
+                Output::Listen(_) => unreachable!("there is no certificates bot"),
+                Output::Submit(_) | Output::Exit(_) | Output::StopListening(_) => unreachable!("see above"),
             }
         }
         asked

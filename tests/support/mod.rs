@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and waits in real time")]
 
 pub mod certificates;
+pub mod pebble;
 pub mod tls;
 
 use std::ffi::OsStr;
@@ -81,11 +82,16 @@ impl Server {
     }
 
     /// The same for a command that was prepared further.
-    pub fn spawn(folder: &Path, mut command: Command) -> Server {
+    pub fn spawn(folder: &Path, command: Command) -> Server {
+        Server::spawn_at(folder, command, 0)
+    }
+
+    /// The same on a port that is known before.
+    pub fn spawn_at(folder: &Path, mut command: Command, port: u16) -> Server {
         let log = folder.join("server.log");
         let stderr = File::options().create(true).append(true).open(&log).unwrap();
         let mut child = command
-            .args(["--hostname", "127.0.0.1", "--port", "0", "--root-data-path"])
+            .args(["--hostname", "127.0.0.1", "--port", &port.to_string(), "--root-data-path"])
             .arg(folder.join("data"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -157,6 +163,11 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A port that nobody listens on at the moment.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Polls until there is a value; fails after [`DEADLINE`].

@@ -4,7 +4,7 @@
 use super::{Core, Reactor, Source};
 use crate::job::{Completion, Done};
 use crate::limits::READ_BYTES;
-use crate::server::event::{ConnectionId, Input, Output};
+use crate::server::event::{ConnectionId, Input, Listener, Output};
 use crate::shell::connections::{Connections, Read, Write};
 use crate::shell::executor::Executor;
 use crate::shell::signals::Signal;
@@ -59,6 +59,7 @@ enum Echo {
     Blocked(ConnectionId),
     Reset(ConnectionId),
     Completed(Completion),
+    Listening(Listener, Result<(), String>),
 }
 
 #[derive(Clone, Copy)]
@@ -139,7 +140,7 @@ impl<C: Core> Running<C> {
 
     /// How long the poll may wait: not at all while work is left over.
     fn patience(&self) -> Option<Duration> {
-        let accept_ready = self.has_room() && self.reactor.listeners.iter().any(|listener| listener.ready);
+        let accept_ready = self.has_room() && self.reactor.listeners.iter().any(|open| open.ready);
         if self.connections.ready_len() > 0 || (accept_ready && self.accept_again.is_none()) {
             return Some(Duration::ZERO);
         }
@@ -154,9 +155,9 @@ impl<C: Core> Running<C> {
             match Source::of(event.token()) {
                 Source::Waker => self.woken = true,
                 Source::Signals => self.signalled = true,
-                Source::Listener(index) => {
-                    if let Some(listener) = self.reactor.listeners.get_mut(index as usize) {
-                        listener.ready = true;
+                Source::Listener(number) => {
+                    for open in self.reactor.listeners.iter_mut().filter(|open| open.number == number) {
+                        open.ready = true;
                     }
                 }
                 Source::Connection(id) => {
@@ -266,19 +267,20 @@ impl<C: Core> Running<C> {
         if !self.has_room() || self.accept_again.is_some() || self.exit.is_some() {
             return false;
         }
-        let Some(listener) = self.reactor.listeners.get_mut(index).filter(|listener| listener.ready) else {
+        let Some(open) = self.reactor.listeners.get_mut(index).filter(|open| open.ready) else {
             return false;
         };
-        let accepted = listener.socket.accept().and_then(|(socket, peer)| {
+        let listener = open.listener;
+        let accepted = open.socket.accept().and_then(|(socket, peer)| {
             let connection = self.connections.insert(socket, self.reactor.poll.registry())?;
             Ok((connection, peer))
         });
         match accepted {
             Ok((connection, peer)) => {
                 self.accept_warned = false;
-                self.handle(Input::Accepted { connection, peer });
+                self.handle(Input::Accepted { connection, peer, listener });
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => listener.ready = false,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => open.ready = false,
             Err(error) if concerns_one_connection(&error) => {}
             // The system ran out of files or memory: trying again at once would spin.
             Err(error) => {
@@ -319,6 +321,7 @@ impl<C: Core> Running<C> {
                 Echo::Blocked(connection) => Input::Blocked { connection },
                 Echo::Reset(connection) => Input::Reset { connection },
                 Echo::Completed(completion) => Input::Completed(completion),
+                Echo::Listening(listener, result) => Input::Listening { listener, result },
             };
             // A connection may have been aborted since.
             if let Input::Blocked { connection } | Input::Reset { connection } = input
@@ -358,8 +361,13 @@ impl<C: Core> Running<C> {
                     }
                     None
                 }
-                Output::StopListening => {
-                    self.reactor.listeners.clear();
+                Output::Listen(listener) => {
+                    let result = self.reactor.listen(listener);
+                    self.echoes.push_back(Echo::Listening(listener, result));
+                    None
+                }
+                Output::StopListening(listener) => {
+                    self.reactor.stop_listening(listener);
                     None
                 }
                 Output::Exit(code) => {

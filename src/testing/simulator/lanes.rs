@@ -36,6 +36,7 @@ impl Lanes {
                 store: Arc::clone(store),
                 entropy: Box::new(choices.fork()),
                 certificate: None,
+                egress: None,
             },
             batch_max,
             waiting: VecDeque::new(),
@@ -93,7 +94,10 @@ impl Lanes {
     pub fn bodies_bytes(&self) -> usize {
         let large = |job: &Job| match &job.work {
             Work::Write(call) | Work::Read(call) => call.body.len().saturating_sub(INLINE_BODY_BYTES_MAX),
-            Work::LoadCertificate { .. } => 0,
+            Work::LoadCertificate { .. }
+            | Work::BeginOrder { .. }
+            | Work::FinishOrder { .. }
+            | Work::AskRenewalInfo { .. } => 0,
         };
         self.all().flat_map(|queue| queue.waiting.iter().map(large)).sum()
     }
@@ -106,7 +110,7 @@ impl Lanes {
         match lane {
             Lane::Store => &mut self.store,
             Lane::Bulk => &mut self.bulk,
-            Lane::Certificate => unreachable!("there is no certificate"),
+            Lane::Certificate | Lane::Egress => unreachable!("there is no certificate"),
         }
     }
 }

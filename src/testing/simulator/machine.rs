@@ -4,7 +4,7 @@
 use super::lanes::{LANES, Lanes};
 use super::model::OWNER;
 use crate::limits::Limits;
-use crate::server::{Parts, Server};
+use crate::server::{Parts, Server, Tls};
 use crate::store::redb::RedbStore;
 use crate::store::{Store, StoreError};
 use crate::testing::choices::Choices;
@@ -40,7 +40,7 @@ impl Machine {
             default_username: OWNER.into(),
             store: Arc::clone(&store),
             entropy: Box::new(choices.fork()),
-            certificate: None,
+            tls: Tls::Off,
             now,
         };
         Ok(Machine {

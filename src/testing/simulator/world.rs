@@ -16,7 +16,7 @@ use super::trace::Trace;
 use super::workload::Client;
 use crate::job::Completion;
 use crate::limits::{INLINE_BODY_BYTES_MAX, LANE_JOBS_MAX, Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
-use crate::server::event::{ConnectionId, Input};
+use crate::server::event::{ConnectionId, Input, Listener};
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
 use std::collections::VecDeque;
@@ -223,7 +223,8 @@ impl<'s> World<'s> {
         let window = *self.choices.pick(&[300, 2_000, 1 << 20]);
         let id = self.network.accept(Wire::new(index, window, is_surplus));
         self.clients[index].wire = Some(id);
-        self.tell(Input::Accepted { connection: id, peer: ([127, 0, 0, 1], 40_000).into() });
+        let (peer, listener) = (([127, 0, 0, 1], 40_000).into(), Listener::Main);
+        self.tell(Input::Accepted { connection: id, peer, listener });
         let refused = self.network.get(id).is_none_or(|wire| wire.closed);
         assert_eq!(refused, is_surplus, "what is accepted is served up to the cap, and refused above it");
     }

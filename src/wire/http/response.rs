@@ -32,6 +32,8 @@ pub struct ResponseHead<'a> {
     pub retry_after_s: Option<u32>,
     /// `WWW-Authenticate`, which a 401 must have.
     pub www_authenticate: Option<&'static str>,
+    /// `Location`, of a redirection.
+    pub location: Option<&'a str>,
 }
 
 impl ResponseHead<'_> {
@@ -45,6 +47,7 @@ impl ResponseHead<'_> {
             cors_origin: None,
             retry_after_s: None,
             www_authenticate: None,
+            location: None,
         }
     }
 }
@@ -181,6 +184,9 @@ fn write_fields(response: &ResponseHead<'_>, date: &DateCache, out: &mut Vec<u8>
     if let Some(challenge) = response.www_authenticate {
         write_echo(b"www-authenticate: ", challenge, out);
     }
+    if let Some(location) = response.location {
+        write_echo(b"location: ", location, out);
+    }
 }
 
 /// Ends the head with room for the length, and the empty line. White space before the value of a field is of no meaning
@@ -298,6 +304,7 @@ mod tests {
             cors_origin: Some("https://a.example"),
             retry_after_s: Some(u32::MAX),
             www_authenticate: Some("Bearer"),
+            location: Some("https://a.example/"),
         };
         start(&response, &date(), &mut out).finish(&mut out);
         assert_eq!(
@@ -310,6 +317,7 @@ mod tests {
                  access-control-expose-headers: content-type\r\n\
                  vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n\
                  retry-after: 4294967295\r\nwww-authenticate: Bearer\r\n\
+                 location: https://a.example/\r\n\
                  content-length:                    0\r\n\r\n"
             )
         );

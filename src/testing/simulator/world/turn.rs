@@ -3,7 +3,7 @@
 
 use super::{Echo, RUNS, TIMEOUTS_MAX, Unsettled, World};
 use crate::job::{Completion, Done, Job, JobId};
-use crate::server::event::{ConnectionId, Input, Output};
+use crate::server::event::{ConnectionId, Input, Listener, Output};
 use crate::testing::simulator::http::Reply;
 use crate::testing::simulator::kmip::Ask;
 use crate::testing::simulator::network::{Asked, Wrote};
@@ -82,10 +82,11 @@ impl World<'_> {
                     Done::Answered(reply) => &format!("{}", reply.answer.status),
                     Done::StoreFailed(error) => &format!("{error}"),
                     Done::Busy => "busy",
-                    Done::Certificate { .. } | Done::CertificateUnchanged => "a certificate",
+                    _ => "about a certificate",
                 };
                 self.trace.note(format_args!("{step} {at:?} Completed {id:?} {done}"));
             }
+            Input::Listening { .. } => unreachable!("there is no certificates bot"),
             Input::Reload => self.trace.note(format_args!("{step} {at:?} Reload")),
             Input::Shutdown => self.trace.note(format_args!("{step} {at:?} Shutdown")),
         }
@@ -162,9 +163,10 @@ impl World<'_> {
                 trace.note(format_args!("{step} Submit {:?} {:?}", job.lane(), job.id));
                 Effect::Submitted(job)
             }
-            Output::StopListening => {
-                trace.note(format_args!("{step} StopListening"));
-                Effect::StoppedListening
+            Output::Listen(_) => unreachable!("there is no certificates bot"),
+            Output::StopListening(listener) => {
+                trace.note(format_args!("{step} StopListening {listener:?}"));
+                if listener == Listener::Main { Effect::StoppedListening } else { Effect::Nothing }
             }
             Output::Exit(code) => {
                 trace.note(format_args!("{step} Exit {code}"));

@@ -1,0 +1,80 @@
+//! How the server is: `GET /health`.
+#![forbid(unsafe_code)]
+
+use super::Shared;
+use super::certificate::Certificate;
+use super::routes::Question;
+use crate::time::Now;
+use crate::wire::json::write_string;
+use std::fmt::Write;
+
+impl Shared {
+    /// Writes the answer into `self.body` and gives its status. What is not well is told under `reasons`.
+    pub(super) fn write_health(&mut self, question: Question, now: Now) -> u16 {
+        let store_reads = question == Question::Live || self.view().is_ok();
+        let mut reasons: Vec<&str> = Vec::new();
+        if question == Question::Ready {
+            if !store_reads {
+                reasons.push("the database cannot be read");
+            }
+            if self.drain_until.is_some() {
+                reasons.push("the server is shutting down");
+            }
+            reasons.extend(self.certificate.as_ref().and_then(|certificate| fault(certificate, now)));
+        }
+        let up = |well| if well { "UP" } else { "DOWN" };
+        let mut text = format!("{{\"status\":\"{}\"", up(reasons.is_empty()));
+        if !reasons.is_empty() {
+            text += ",\"reasons\":[";
+            for (i, reason) in reasons.iter().enumerate() {
+                text += if i > 0 { "," } else { "" };
+                text += &quoted(reason);
+            }
+            text.push(']');
+        }
+        if let Some(certificate) = &self.certificate {
+            let days = (certificate.not_after().unix() - now.utc.unix()).div_euclid(86_400);
+            let expires = certificate.not_after();
+            let _ = write!(text, ",\"certificate\":{{\"expires\":\"{expires}\",\"days_left\":{days}");
+            write_renewal(certificate, &mut text);
+            text.push('}');
+        }
+        let database = up(store_reads);
+        let _ = write!(
+            text,
+            ",\"dependencies\":{{\"database\":{{\"name\":\"redb\",\"status\":\"{database}\"}}}}}}"
+        );
+        self.body.extend_from_slice(text.as_bytes());
+        if reasons.is_empty() { 200 } else { 503 }
+    }
+}
+
+/// What is wrong with the certificate in use.
+fn fault(certificate: &Certificate, now: Now) -> Option<&'static str> {
+    if certificate.bot().is_some_and(|bot| !bot.status().has_certificate) {
+        return Some("no certificate has been issued yet: a self-signed one is served until then");
+    }
+    (certificate.not_after() <= now.utc).then_some("the certificate has expired")
+}
+
+/// What the certificates bot has to say.
+fn write_renewal(certificate: &Certificate, text: &mut String) {
+    let Some(status) = certificate.bot().map(|bot| bot.status()) else { return };
+    let _ = write!(
+        text,
+        ",\"self_signed\":{},\"ordering\":{},\"failures\":{}",
+        !status.has_certificate, status.is_ordering, status.failures
+    );
+    if let Some(failure) = status.last_failure {
+        let _ = write!(text, ",\"last_failure\":{}", quoted(&failure.text));
+    }
+    if let Some(renewal) = status.renew_at {
+        let _ = write!(text, ",\"renewal\":\"{renewal}\"");
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = Vec::new();
+    write_string(text, &mut out);
+    String::from_utf8(out).expect("JSON of text is UTF-8")
+}
