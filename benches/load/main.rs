@@ -55,6 +55,9 @@ const MEASUREMENTS: [Measurement; 6] = [
 
 fn main() {
     let options = Options::parse();
+    if !options.by_cargo_bench {
+        return println!("nothing is measured: cargo test --all-targets runs this too");
+    }
     if let Err(reason) = machine::install_tools(&["nginx", "wrk", "openssl", "taskset"]) {
         eprintln!("{reason}");
         std::process::exit(2);
@@ -81,6 +84,7 @@ struct Options {
     seconds: u64,
     rounds: usize,
     only: Option<String>,
+    by_cargo_bench: bool,
 }
 
 impl Options {
@@ -96,7 +100,7 @@ impl Options {
 
     fn parse_arguments(names: &str) -> Result<Options, lexopt::Error> {
         use lexopt::prelude::*;
-        let mut options = Options { seconds: 5, rounds: 5, only: None };
+        let mut options = Options { seconds: 5, rounds: 5, only: None, by_cargo_bench: false };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -109,7 +113,7 @@ impl Options {
                     }
                     options.only = Some(name);
                 }
-                Long("bench") => {} // cargo says so.
+                Long("bench") => options.by_cargo_bench = true,
                 other => return Err(other.unexpected()),
             }
         }
