@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench load -- [--seconds N] [--rounds N] [--only NAME]` measures everything in one run, on loopback, and
 //! ends with one table. The servers run on one core, the clients on another one. Ours and nginx take turns, so that a busy
-//! machine disturbs both; what counts is the ratio of the medians. A target that is not met is a line in the table, never
-//! an exit code.
+//! machine disturbs both; what counts is the median of the rounds' ratios. A target that is not met is a line in the
+//! table, never an exit code.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
@@ -100,7 +100,7 @@ impl Options {
 
     fn parse_arguments(names: &str) -> Result<Options, lexopt::Error> {
         use lexopt::prelude::*;
-        let mut options = Options { seconds: 5, rounds: 5, only: None, by_cargo_bench: false };
+        let mut options = Options { seconds: 3, rounds: 9, only: None, by_cargo_bench: false };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
