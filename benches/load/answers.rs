@@ -2,7 +2,7 @@
 
 use crate::Bench;
 use crate::client::{Client, HYBRID, tls};
-use crate::report::{Report, Target, number};
+use crate::report::{Report, Target, median_ratio, number};
 use crate::servers::{Keyway, Nginx};
 use crate::support::{CREATE, on, value_of};
 use crate::wrk::{Load, Outcome};
@@ -43,13 +43,16 @@ fn measure(bench: &Bench, report: &mut Report, name: &str, request: fn(&str) -> 
             ours.push(load.run(keyway.server.pid(), &keyway.server.url(PATH), bench.duration));
             reference.push(load.run(nginx.pid(), &nginx.url(encrypted, PATH), bench.duration));
         }
+        let ratio =
+            |figure: fn(&Outcome) -> f64| median_ratio(ours.iter().map(figure), reference.iter().map(figure));
+        let (rate_ratio, cost_ratio) = (ratio(|o| o.rate), ratio(|o| o.cpu_us));
         let (ours, reference) = (Outcome::median(&ours), Outcome::median(&reference));
         let name = format!("{name} over {scheme}");
         report.add(
             &name,
             format!("{}/s", number(ours.rate)),
             format!("nginx {}/s", number(reference.rate)),
-            ours.rate / reference.rate,
+            rate_ratio,
             "",
             Target::AtLeast(target),
         );
@@ -57,7 +60,7 @@ fn measure(bench: &Bench, report: &mut Report, name: &str, request: fn(&str) -> 
             &format!("{name}, CPU time"),
             format!("{} us", number(ours.cpu_us)),
             format!("nginx {} us", number(reference.cpu_us)),
-            reference.cpu_us / ours.cpu_us,
+            1.0 / cost_ratio,
             "",
             Target::None,
         );

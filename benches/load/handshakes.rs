@@ -3,7 +3,7 @@
 use crate::Bench;
 use crate::client::{Client, HYBRID, Prepared, X25519, tls};
 use crate::machine::cpu_time;
-use crate::report::{Report, Target, median, number};
+use crate::report::{Report, Target, median, median_ratio, number};
 use crate::servers::{Keyway, Nginx};
 use rustls::ClientConfig;
 use std::sync::Arc;
@@ -41,20 +41,19 @@ pub fn measure(bench: &Bench, report: &mut Report) {
             costs[side].push((cpu_time(*pid) - before).as_secs_f64() * 1e6 / count);
         }
     }
-    let ([ours, reference, ours_classical], costs) = (rates.map(median), costs.map(median));
-    let [our_cost, reference_cost, our_classical_cost] = costs;
-    let mut add = |name, ours, unit, reference, ratio, target| {
-        let [ours, reference] = [ours, reference].map(|value| format!("{}{unit}", number(value)));
+    let mut add = |name, figures: &[Vec<f64>; 3], side: usize, unit, ratio, target| {
+        let [ours, reference] =
+            [side, 1].map(|side| format!("{}{unit}", number(median(figures[side].iter().copied()))));
         report.add(name, ours, format!("nginx, X25519 {reference}"), ratio, "", target);
     };
+    let ratio = |figures: &[Vec<f64>; 3], ours: usize, reference: usize| {
+        median_ratio(figures[ours].iter().copied(), figures[reference].iter().copied())
+    };
     let target = Target::AtLeast(TARGET);
-    add("Connections, X25519MLKEM768", ours, "/s", reference, ours / reference, target);
-    let ratio = reference_cost / our_cost;
-    add("Connections, X25519MLKEM768, CPU time", our_cost, " us", reference_cost, ratio, Target::None);
-    let ratio = ours_classical / reference;
-    add("Connections, X25519", ours_classical, "/s", reference, ratio, Target::None);
-    let ratio = reference_cost / our_classical_cost;
-    add("Connections, X25519, CPU time", our_classical_cost, " us", reference_cost, ratio, Target::None);
+    add("Connections, X25519MLKEM768", &rates, 0, "/s", ratio(&rates, 0, 1), target);
+    add("Connections, X25519MLKEM768, CPU time", &costs, 0, " us", ratio(&costs, 1, 0), Target::None);
+    add("Connections, X25519", &rates, 2, "/s", ratio(&rates, 2, 1), Target::None);
+    add("Connections, X25519, CPU time", &costs, 2, " us", ratio(&costs, 1, 2), Target::None);
 }
 
 /// How many connections were made, and how long that took.

@@ -69,6 +69,11 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
+/// The median of the ratios of each round: what disturbs a whole round disturbs both sides of its ratio.
+pub fn median_ratio(ours: impl Iterator<Item = f64>, reference: impl Iterator<Item = f64>) -> f64 {
+    median(ours.zip(reference).map(|(ours, reference)| ours / reference))
+}
+
 /// Three digits that count: 12,300, 123, 1.23.
 pub fn number(value: f64) -> String {
     match value {
