@@ -54,7 +54,7 @@ impl Egress {
         self.begun = None;
         let begun = roots::trust(self.settings.ca_root.as_deref(), limits::ORDER_BEGIN_TIMEOUT)
             .map_err(|reason| Failure::new(FailureKind::Local, &reason))
-            .and_then(|()| order::begin(&self.settings, kind, now));
+            .and_then(|_trust| order::begin(&self.settings, kind, now));
         match begun {
             Ok((begun, challenges)) => {
                 self.begun = Some(begun);
@@ -80,7 +80,8 @@ impl Egress {
     fn try_finish(&mut self) -> Result<Issued, Failure> {
         let local = |reason: String| Failure::new(FailureKind::Local, &reason);
         let begun = self.begun.take().ok_or_else(|| local("no order was begun".into()))?;
-        roots::trust(self.settings.ca_root.as_deref(), limits::ORDER_FINISH_TIMEOUT).map_err(local)?;
+        let _trust =
+            roots::trust(self.settings.ca_root.as_deref(), limits::ORDER_FINISH_TIMEOUT).map_err(local)?;
         if begun.needs_proof() {
             self.proved = Some(begun.kind);
             order::prove(&begun).inspect_err(|failure| {
@@ -111,7 +112,7 @@ impl Egress {
 
     /// When the authority would like this certificate (DER) to be renewed; `None` where it does not say.
     pub fn renewal_info(&self, certificate: &[u8]) -> Result<Option<Window>, String> {
-        roots::trust(self.settings.ca_root.as_deref(), limits::RENEWAL_INFO_TIMEOUT)?;
+        let _trust = roots::trust(self.settings.ca_root.as_deref(), limits::RENEWAL_INFO_TIMEOUT)?;
         renewal_info::ask(&self.settings.directory_url, certificate)
     }
 

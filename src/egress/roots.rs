@@ -10,9 +10,19 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-/// Lets this thread ask for so long: connections that it begins later fail. acme-micro repeats some requests for ever; so
-/// an order has an end. An error says what is wrong with the operator's file.
-pub fn trust(ca_root: Option<&Path>, duration: Duration) -> Result<(), String> {
+/// The time in which this thread may ask.
+pub struct Trust(());
+
+impl Drop for Trust {
+    /// The anchors take memory that an idle server need not keep.
+    fn drop(&mut self) {
+        webpki_roots::distrust();
+    }
+}
+
+/// Lets this thread ask until the result is dropped, but no longer than so: connections that it begins later fail.
+/// acme-micro repeats some requests for ever; so an order has an end. An error says what is wrong with the operator's file.
+pub fn trust(ca_root: Option<&Path>, duration: Duration) -> Result<Trust, String> {
     let mut roots = RootCertStore::empty();
     let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
     let (_, unreadable) = roots.add_parsable_certificates(public);
@@ -24,7 +34,7 @@ pub fn trust(ca_root: Option<&Path>, duration: Duration) -> Result<(), String> {
         }
     }
     webpki_roots::trust(roots.roots, duration);
-    Ok(())
+    Ok(Trust(()))
 }
 
 /// The certificates in a PEM file.

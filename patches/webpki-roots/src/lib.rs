@@ -39,6 +39,11 @@ pub fn trust(anchors: Vec<TrustAnchor<'static>>, duration: Duration) {
     TRUSTED.set(Some(Trusted { anchors, until: Instant::now() + duration }));
 }
 
+/// Trusts nobody any more.
+pub fn distrust() {
+    TRUSTED.set(None);
+}
+
 /// Whether this thread still trusts anybody.
 pub fn trusts() -> bool {
     TRUSTED.with_borrow(|trusted| trusted.as_ref().is_some_and(|trusted| Instant::now() < trusted.until))
@@ -60,6 +65,8 @@ mod tests {
         trust(vec![anchor.clone()], Duration::from_secs(1000));
         assert_eq!(TLS_SERVER_ROOTS.to_vec(), [anchor.clone()]);
         assert!(std::thread::spawn(|| TLS_SERVER_ROOTS.to_vec().is_empty()).join().unwrap());
+        distrust();
+        assert!(TLS_SERVER_ROOTS.to_vec().is_empty() && !trusts());
         trust(vec![anchor], Duration::ZERO);
         assert!(TLS_SERVER_ROOTS.to_vec().is_empty() && !trusts());
     }
