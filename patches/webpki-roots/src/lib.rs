@@ -64,7 +64,7 @@ mod tests {
         };
         assert!(TLS_SERVER_ROOTS.to_vec().is_empty() && !trusts());
         trust(vec![anchor.clone()], Duration::from_secs(1000));
-        assert_eq!(TLS_SERVER_ROOTS.to_vec(), [anchor.clone()]);
+        assert_eq!(TLS_SERVER_ROOTS.to_vec(), std::slice::from_ref(&anchor));
         assert!(std::thread::spawn(|| TLS_SERVER_ROOTS.to_vec().is_empty()).join().unwrap());
         distrust();
         assert!(TLS_SERVER_ROOTS.to_vec().is_empty() && !trusts());
