@@ -45,6 +45,7 @@ impl Peer {
             store: Arc::clone(&store),
             entropy: Box::new(OsEntropy),
             tls: Tls::Off,
+            bootstrap: None,
             now: clock.now(),
         })
         .unwrap();

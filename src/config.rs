@@ -1,6 +1,7 @@
 //! From arguments and environment to one resolved configuration, or one line that says what is wrong with them.
 #![forbid(unsafe_code)]
 
+mod bootstrap;
 mod certbot;
 mod help;
 pub mod options;
@@ -18,6 +19,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use bootstrap::{Bootstrap, Token};
 pub use certbot::Certbot;
 pub use sources::Surroundings;
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub tls: Option<CertificateSource>,
     /// How certificates are ordered, if the server is to do that.
     pub certbot: Option<Certbot>,
+    /// How the owner is waited for, if that comes first.
+    pub bootstrap: Option<Bootstrap>,
     /// Where the keys are.
     pub database: Database,
     /// Who everybody is that has no other identity.
@@ -120,13 +124,17 @@ fn health_target(values: &Values, tls: bool) -> Result<HealthTarget, ConfigError
     Ok(HealthTarget {
         host: host.to_owned(),
         port: number(values, &options::PORT, 1, u16::MAX)?,
-        tls: tls || values.is_set(&options::HTTPS_P12_FILE) || values.is_set(&options::USE_CERTBOT),
+        tls: tls
+            || values.is_set(&options::HTTPS_P12_FILE)
+            || values.is_set(&options::USE_CERTBOT)
+            || values.is_set(&options::USE_BOOTSTRAP_SERVER),
     })
 }
 
 fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, ConfigError> {
     let mut warnings = Vec::new();
     let description = describe(&values);
+    let bootstrap = bootstrap::find(&values, surroundings, &mut warnings)?;
     let certbot = certbot::find(&values, surroundings, &mut warnings)?;
     let (password, password_source) = password::find(&mut values, surroundings, &mut warnings)?;
     let tls = match values.get(&options::HTTPS_P12_FILE) {
@@ -162,6 +170,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         port: number(&values, &options::PORT, 0, u16::MAX)?,
         tls,
         certbot,
+        bootstrap,
         database,
         default_username: username(&values)?,
         limits: limits(&values)?,

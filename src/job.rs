@@ -10,10 +10,11 @@ use crate::entropy::Entropy;
 use crate::limits;
 use crate::pipeline::{self, Call, Reply};
 use crate::secret::Secret;
+use crate::store::redb::RedbStore;
 use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
 use std::io::{ErrorKind, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -63,7 +64,7 @@ impl Job {
         match self.work {
             Work::Write(_) => Lane::Store,
             Work::Read(_) => Lane::Bulk,
-            Work::LoadCertificate { .. } => Lane::Certificate,
+            Work::LoadCertificate { .. } | Work::Provide { .. } => Lane::Certificate,
             Work::BeginOrder { .. } | Work::FinishOrder { .. } | Work::AskRenewalInfo { .. } => Lane::Egress,
         }
     }
@@ -79,6 +80,17 @@ pub enum Work {
     LoadCertificate {
         /// The digest of the file's content when it was last read, whatever it was: the same is not opened again.
         known: Option<[u8; 32]>,
+        /// For the dates in the certificate.
+        now: Timestamp,
+    },
+    /// Opening what the owner has handed over.
+    Provide {
+        /// The folder of the embedded database.
+        database: PathBuf,
+        /// Whether all is removed from it first.
+        clear: bool,
+        /// A PKCS#12 file and its password.
+        pkcs12: Option<(Secret, Secret)>,
         /// For the dates in the certificate.
         now: Timestamp,
     },
@@ -124,6 +136,8 @@ pub enum Done {
         /// What it held, or one line that says what is wrong.
         identity: Result<x509::Identity, String>,
     },
+    /// What the owner has handed over is open, or one sentence says why not.
+    Provided(Result<Box<Provided>, String>),
     /// An order has begun: its challenges.
     OrderBegun(Result<Vec<Challenge>, Failure>),
     /// An order has ended.
@@ -132,6 +146,14 @@ pub enum Done {
     RenewalInfo(Result<Option<Window>, String>),
     /// The lane's queue was full (made by the shell, which did not take the job).
     Busy,
+}
+
+/// What a key server is made of.
+pub struct Provided {
+    /// The keys.
+    pub store: Arc<dyn Store>,
+    /// Key, certificate and chain, where there was a PKCS#12 file.
+    pub identity: Option<x509::Identity>,
 }
 
 /// Where the server's certificate comes from.
@@ -168,6 +190,10 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
             Work::Read(call) => completions.push(Completion { id, done: read(call, resources) }),
             Work::LoadCertificate { known, now } => {
                 completions.push(Completion { id, done: load_certificate(known, now, resources) });
+            }
+            Work::Provide { database, clear, pkcs12, now } => {
+                let provided = provide(&database, clear, pkcs12, now).map(Box::new);
+                completions.push(Completion { id, done: Done::Provided(provided) });
             }
             Work::BeginOrder { kind, now } => {
                 let begun = egress(resources).and_then(|egress| egress.begin(kind, now));
@@ -225,6 +251,25 @@ fn read(mut call: Call, resources: &mut Resources) -> Done {
 fn egress(resources: &mut Resources) -> Result<&mut Egress, Failure> {
     let missing = || Failure::new(FailureKind::Local, "this server has no certificates bot");
     resources.egress.as_mut().ok_or_else(missing)
+}
+
+/// The certificate first: a wrong password shall not clear a database.
+fn provide(
+    database: &Path,
+    clear: bool,
+    pkcs12: Option<(Secret, Secret)>,
+    now: Timestamp,
+) -> Result<Provided, String> {
+    let identity = match pkcs12 {
+        None => None,
+        Some((file, password)) => {
+            let bundle =
+                pkcs12::open(file.expose(), &password).map_err(|error| format!("PKCS#12: {error}"))?;
+            Some(x509::identity(bundle, now).map_err(|error| format!("PKCS#12: {error}"))?)
+        }
+    };
+    let store = RedbStore::open(database, clear).map_err(|error| format!("database: {error}"))?;
+    Ok(Provided { store: Arc::new(store), identity })
 }
 
 fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resources) -> Done {

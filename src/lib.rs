@@ -24,12 +24,13 @@
 //! |---|---|---|
 //! | 0 | [`time`], [`entropy`], [`secret`], [`limits`] | vocabulary: no I/O |
 //! | 1 | [`wire`], [`crypto`] | codecs and primitives: total functions over bytes |
-//! | 2 | [`kms`], [`acme`] | decisions: no bytes, no clock |
+//! | 2 | [`kms`], [`acme`], [`bootstrap`] | decisions: no bytes, no clock |
 //! | 3 | [`store`], [`pipeline`], [`egress`], [`job`] | what lasts, a request's stages, what is slow |
 //! | 4 | [`server`] | the core that the shell drives |
 //! | 5 | [`config`], [`shell`] | the world: arguments, sockets, threads, clocks |
 
 pub mod acme;
+pub mod bootstrap;
 pub mod config;
 pub mod crypto;
 pub mod egress;

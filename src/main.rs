@@ -3,21 +3,27 @@
 
 use keyway::acme::Settings;
 use keyway::acme::bot::Bot;
-use keyway::config::{self, Command, Config, Surroundings};
-use keyway::crypto::self_signed;
-use keyway::crypto::x509::Identity;
+use keyway::bootstrap::guard::Guard;
+use keyway::config::{self, Bootstrap, Command, Config, Surroundings, Token};
+use keyway::crypto::self_signed::{self, Template};
+use keyway::crypto::x509::{self, Identity};
 use keyway::egress::{self, Egress};
+use keyway::entropy::random;
 use keyway::job::{self, CertificateSource, Resources};
 use keyway::limits;
-use keyway::server::{EXIT_STORE_FAILED, LoadedCertificate, Parts, Server, Tls};
+use keyway::secret::Secret;
+use keyway::server::{BootstrapParts, EXIT_STORE_FAILED, LoadedCertificate, Parts, Server, Tls};
 use keyway::shell::executor::Executor;
 use keyway::shell::os::{self, Clock, OsEntropy};
 use keyway::shell::reactor::Reactor;
 use keyway::shell::signals::Signals;
 use keyway::shell::{health, log, sockets};
 use keyway::store::Store;
+use keyway::store::late::LateStore;
 use keyway::store::redb::RedbStore;
 use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What could not be done while running.
@@ -76,16 +82,26 @@ fn serve(config: Config) -> Result<u8, Exit> {
         (None, None) => Ok(Tls::Off),
     };
     let tls = tls.map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
-    let store = RedbStore::open(&config.database.folder, config.database.clear)
-        .map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
-    let store: Arc<dyn Store> = Arc::new(store);
-    let listeners = sockets::bind(&config.hostname, config.port)
-        .map_err(|error| Exit(EXIT_CONFIGURATION, error.to_string()))?;
+    let late = Arc::new(LateStore::default());
+    let store: Arc<dyn Store> = match &config.bootstrap {
+        Some(_) => late.clone(),
+        None => {
+            let store = RedbStore::open(&config.database.folder, config.database.clear)
+                .map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
+            Arc::new(store)
+        }
+    };
+    let not_listening = |error: sockets::BindError| Exit(EXIT_CONFIGURATION, error.to_string());
+    let port = config.bootstrap.as_ref().map_or(config.port, |bootstrap| bootstrap.port);
+    let listeners = sockets::bind(&config.hostname, port).map_err(not_listening)?;
 
-    let scheme = if matches!(tls, Tls::Off) { "http" } else { "https" };
+    let scheme = if matches!(tls, Tls::Off) && config.bootstrap.is_none() { "http" } else { "https" };
     let mut lines = String::new();
+    let mut addresses = Vec::new();
     for listener in &listeners {
-        lines += &format!("listening on {scheme}://{}\n", listener.local_addr().map_err(failed)?);
+        let address = listener.local_addr().map_err(failed)?;
+        lines += &format!("listening on {scheme}://{address}\n");
+        addresses.push(address);
     }
     let resources = || Resources {
         store: Arc::clone(&store),
@@ -93,8 +109,31 @@ fn serve(config: Config) -> Result<u8, Exit> {
         certificate: certificate_source.clone(),
         egress: bot_settings.clone().map(Egress::new),
     };
-    let reactor = Reactor::new(listeners, signals, clock, &config.limits).map_err(failed)?;
-    let reactor = reactor.with_challenge_port(challenge_port);
+    let (main, bootstrap_listeners) = match config.bootstrap {
+        None => (listeners, Vec::new()),
+        Some(_) => (Vec::new(), listeners),
+    };
+    let mut reactor = Reactor::new(main, signals, clock, &config.limits).map_err(failed)?;
+    reactor = reactor.with_challenge_port(challenge_port);
+    let bootstrap = match config.bootstrap {
+        None => None,
+        Some(bootstrap) => {
+            let main = sockets::addresses(&config.hostname, config.port).map_err(not_listening)?;
+            reactor = reactor.with_bootstrap(bootstrap_listeners, main).map_err(failed)?;
+            os::lock_memory();
+            let hostname = &config.hostname;
+            let parts = await_owner(
+                bootstrap,
+                hostname,
+                &addresses,
+                config.database.folder,
+                late,
+                &clock,
+                &mut lines,
+            );
+            Some(parts.map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?)
+        }
+    };
     let executor = Executor::start(reactor.waker(), resources).map_err(failed)?;
     let server = Server::new(Parts {
         limits: config.limits,
@@ -102,10 +141,13 @@ fn serve(config: Config) -> Result<u8, Exit> {
         store,
         entropy: Box::new(OsEntropy),
         tls,
+        bootstrap,
         now: clock.now(),
     })
     .map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
     print(&lines)?;
+    // It may hold a token.
+    keyway::secret::wipe(lines);
     Ok(reactor.run(server, executor))
 }
 
@@ -148,4 +190,48 @@ fn automatic_certificate(settings: &Arc<Settings>, clock: &Clock) -> Result<Tls,
     };
     let bot = Bot::new(Arc::clone(settings), stored, &history, &mut OsEntropy, now);
     Ok(Tls::Bot { identity, bot: Box::new(bot) })
+}
+
+/// What waits for the owner: a fresh certificate, whose pins are added to what is printed, and perhaps a fresh token.
+fn await_owner(
+    bootstrap: Bootstrap,
+    hostname: &str,
+    listening: &[SocketAddr],
+    database: PathBuf,
+    store: Arc<LateStore>,
+    clock: &Clock,
+    lines: &mut String,
+) -> Result<BootstrapParts, String> {
+    let subject: Vec<(&str, &str)> =
+        bootstrap.subject.0.iter().map(|part| (part.kind, part.value.as_str())).collect();
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut names: Vec<String> = Vec::new();
+    for name in [bootstrap.subject.common_name().unwrap_or_default(), hostname, machine.trim(), "localhost"] {
+        let is_name = keyway::acme::names::parse(name).is_ok_and(|parsed| parsed.len() == 1);
+        if is_name && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    let mut own: Vec<IpAddr> = listening.iter().map(|address| address.ip()).collect();
+    if own.iter().any(IpAddr::is_unspecified) {
+        own = os::local_addresses();
+    }
+    let now = clock.now().utc;
+    let (not_before, not_after) = (now, now + bootstrap.expires_after);
+    let template = Template { subject: &subject, names: &names, addresses: &own, not_before, not_after };
+    let identity = self_signed::identity_of(&template)?;
+    let pin = x509::public_key_pin(&identity.chain[0]).ok_or("the certificate has no public key")?;
+    *lines += &format!("certificate: sha256 {}\n", identity.fingerprint());
+    *lines += &format!("public key: sha256//{pin}\n");
+    let token = match bootstrap.token {
+        Token::None => None,
+        Token::Given(token) => Some(token),
+        Token::Generated => {
+            let token = keyway::crypto::base64url(&random::<24>(&mut OsEntropy));
+            *lines += &format!("bootstrap token: {token}\n");
+            Some(Secret::new(token.into_bytes()))
+        }
+    };
+    ::log::info!("waiting for the owner; the certificate is {}", identity.summary());
+    Ok(BootstrapParts { identity, pin, guard: Guard::new(token), window: bootstrap.window, database, store })
 }

@@ -26,8 +26,9 @@ fn wrong_options_are_one_line_and_exit_code_2() {
     for (args, told) in [
         (&["--prot", "1"][..], "keyway: there is no option --prot: did you mean --port?\n"),
         (
-            &["--use-bootstrap-server"],
-            "keyway: --use-bootstrap-server: the bootstrap server is not built in this version yet; remove the option\n",
+            &["--ensure-ra-tls"],
+            "keyway: --ensure-ra-tls: a bootstrap server attested by the platform is not built in this version yet; \
+             remove the option\n",
         ),
         (
             &["--hostname", "192.0.2.1", "--port", "9998"],

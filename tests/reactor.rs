@@ -89,6 +89,9 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
     fn handle_input(&mut self, now: Now, input: Input<'_>) {
         let seen = match input {
             Input::Accepted { connection, listener: Listener::Main, .. } => Accepted(connection),
+            Input::Accepted { listener: Listener::Bootstrap, .. } => {
+                unreachable!("there is no such listener")
+            }
             Input::Received { connection, bytes } => Received(connection, bytes.to_vec()),
             Input::Ended { connection } => Ended(connection),
             Input::Reset { connection } => Reset(connection),

@@ -48,6 +48,9 @@ Exit codes: 0 well, 1 not well or not there, 2 wrong options.
     .to_owned()
 }
 
+/// Characters of a default that fits behind the name of its option.
+const DEFAULT_CHARS_MAX: usize = 24;
+
 fn describe(spec: &Spec, text: &mut String) {
     let mut head = format!("  --{}", spec.name);
     for alias in spec.aliases {
@@ -58,7 +61,9 @@ fn describe(spec: &Spec, text: &mut String) {
     }
     let mut facts = spec.variables.join(", ");
     if !spec.default.is_empty() {
-        facts += &format!("; default {}", spec.default);
+        // A long one has a line of its own.
+        let space = if spec.default.len() > DEFAULT_CHARS_MAX { "\n      " } else { " " };
+        facts += &format!(";{space}default {}", spec.default);
     }
     let _ = if spec.is_built() {
         write!(text, "{head:<40} {facts}\n      {}\n", spec.help)

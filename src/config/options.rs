@@ -35,6 +35,8 @@ pub enum Group {
     Tls,
     /// Its certificate, from an authority.
     Certbot,
+    /// The hand-over by its owner.
+    Bootstrap,
     /// Where the keys are.
     Database,
     /// Who everybody is.
@@ -49,10 +51,11 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order of the help.
-    pub const ALL: [Group; 8] = [
+    pub const ALL: [Group; 9] = [
         Group::Server,
         Group::Tls,
         Group::Certbot,
+        Group::Bootstrap,
         Group::Database,
         Group::Identity,
         Group::Limits,
@@ -66,6 +69,7 @@ impl Group {
             Group::Server => "Server",
             Group::Tls => "TLS, with a certificate from a file",
             Group::Certbot => "TLS, with certificates from an authority (ACME)",
+            Group::Bootstrap => "Bootstrap server",
             Group::Database => "Database",
             Group::Identity => "Identity",
             Group::Limits => "Limits (bytes, or seconds)",
@@ -178,6 +182,24 @@ options! {
     CERTBOT_PROFILE = option(Certbot, "certbot-profile", "NAME", &["KMS_CERTBOT_PROFILE"], "",
         "Profile of the certificate. The ACME library in use cannot ask for one: refused.");
 
+    USE_BOOTSTRAP_SERVER = flag(Bootstrap, "use-bootstrap-server", &["KMS_USE_BOOTSTRAP_SERVER"],
+        "The server waits, over HTTPS, to be told its database and PKCS#12 file; then it is the key server.");
+    BOOTSTRAP_SERVER_PORT = option(Bootstrap, "bootstrap-server-port", "N", &["KMS_BOOTSTRAP_SERVER_PORT"], "9998",
+        "Port to wait on; it may be that of the key server.");
+    BOOTSTRAP_SERVER_SUBJECT = option(Bootstrap, "bootstrap-server-subject", "DN", &["KMS_BOOTSTRAP_SERVER_SUBJECT"],
+        "CN=cosmian.kms,O=Cosmian Tech,C=FR,L=Paris,ST=Ile-de-France",
+        "Subject of its self-signed certificate (RFC 4514).");
+    BOOTSTRAP_SERVER_COMMON_NAME = option(Bootstrap, "bootstrap-server-common-name", "NAME",
+        &["KMS_BOOTSTRAP_SERVER_COMMON_NAME"], "", "Common name, in the place of the subject's.");
+    BOOTSTRAP_SERVER_EXPIRATION_DAYS = option(Bootstrap, "bootstrap-server-expiration-days", "N",
+        &["KMS_BOOTSTRAP_SERVER_EXPIRATION_DAYS"], "365", "How long that certificate is valid.");
+    BOOTSTRAP_TOKEN_FILE = option(Bootstrap, "bootstrap-token-file", "FILE", &["KMS_BOOTSTRAP_TOKEN_FILE"], "",
+        "File with a token that the owner must show: Authorization: Bearer ..");
+    BOOTSTRAP_TOKEN = option(Bootstrap, "bootstrap-token", "generate", &["KMS_BOOTSTRAP_TOKEN"], "",
+        "generate: the server makes a token and prints it once, on standard output.").secret();
+    BOOTSTRAP_WINDOW = option(Bootstrap, "bootstrap-window", "S", &["KMS_BOOTSTRAP_WINDOW"], "",
+        "Seconds after which a server that nobody has provisioned listens no more. Without it: never.");
+
     DATABASE_TYPE = option(Database, "database-type", "TYPE", &["KMS_DATABASE_TYPE"], "sqlite",
         "sqlite: the embedded database. It is the only type in this version.");
     SQLITE_PATH = option(Database, "sqlite-path", "FOLDER", &["KMS_SQLITE_PATH"], "./sqlite-data",
@@ -218,16 +240,8 @@ options! {
 
     AUTHORITY_CERT_FILE = option(NotBuilt, "authority-cert-file", "FILE", &["KMS_AUTHORITY_CERT_FILE"], "",
         "authentication by client certificates");
-    BOOTSTRAP_SERVER_COMMON_NAME = option(NotBuilt, "bootstrap-server-common-name", "NAME",
-        &["KMS_BOOTSTRAP_SERVER_COMMON_NAME"], "", BOOTSTRAP);
-    BOOTSTRAP_SERVER_EXPIRATION_DAYS = option(NotBuilt, "bootstrap-server-expiration-days", "N",
-        &["KMS_BOOTSTRAP_SERVER_EXPIRATION_DAYS"], "", BOOTSTRAP);
-    BOOTSTRAP_SERVER_PORT = option(NotBuilt, "bootstrap-server-port", "N", &["KMS_BOOTSTRAP_SERVER_PORT"], "",
-        BOOTSTRAP);
-    BOOTSTRAP_SERVER_SUBJECT = option(NotBuilt, "bootstrap-server-subject", "DN",
-        &["KMS_BOOTSTRAP_SERVER_SUBJECT"], "", BOOTSTRAP);
     DATABASE_URL = option(NotBuilt, "database-url", "URL", &["KMS_DATABASE_URL"], "", REMOTE).secret();
-    ENSURE_RA_TLS = flag(NotBuilt, "ensure-ra-tls", &["KMS_ENSURE_RA_TLS"], BOOTSTRAP);
+    ENSURE_RA_TLS = flag(NotBuilt, "ensure-ra-tls", &["KMS_ENSURE_RA_TLS"], "a bootstrap server attested by the platform");
     JWK_PRIVATE_KEY = option(NotBuilt, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY"], "",
         "encryption of requests (JWE)").secret();
     JWKS_URI = option(NotBuilt, "jwks-uri", "URL", &["KMS_JWKS_URI"], "", TOKENS);
@@ -242,10 +256,8 @@ options! {
         &["KMS_SGX_PUBLIC_SIGNER_KEY_FILENAME"], "", "keys and quotes from the platform");
     TEE_DIR_PATH = option(NotBuilt, "tee-dir-path", "FOLDER", &["KMS_TEE_DIR_PATH"], "",
         "keys and quotes from the platform");
-    USE_BOOTSTRAP_SERVER = flag(NotBuilt, "use-bootstrap-server", &["KMS_USE_BOOTSTRAP_SERVER"], BOOTSTRAP);
 }
 
-const BOOTSTRAP: &str = "the bootstrap server";
 const REMOTE: &str = "access to databases on other machines";
 const TOKENS: &str = "authentication by tokens (JWT)";
 

@@ -37,7 +37,7 @@ pub fn find(
         }
         (None, Some(file)) => {
             let path = surroundings.working_folder.join(&file.text);
-            let password = read(&path).map_err(|reason| {
+            let password = read_secret(&path).map_err(|reason| {
                 ConfigError(format!("--https-p12-password-file: {}: {reason}", path.display()))
             })?;
             Ok((password, path.display().to_string()))
@@ -45,8 +45,8 @@ pub fn find(
         (None, None) => match (surroundings.variable)("CREDENTIALS_DIRECTORY") {
             Some(folder) if !folder.is_empty() && Path::new(&folder).join(CREDENTIAL).exists() => {
                 let path = Path::new(&folder).join(CREDENTIAL);
-                let password =
-                    read(&path).map_err(|reason| ConfigError(format!("{}: {reason}", path.display())))?;
+                let password = read_secret(&path)
+                    .map_err(|reason| ConfigError(format!("{}: {reason}", path.display())))?;
                 Ok((password, path.display().to_string()))
             }
             _ => Ok((Secret::new(Vec::new()), "default".into())),
@@ -54,8 +54,8 @@ pub fn find(
     }
 }
 
-/// The content of a file without the end of its line.
-fn read(path: &Path) -> Result<Secret, String> {
+/// The content of a file with a secret, without the end of its line.
+pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
     // All the room at once: growing would leave copies behind.
     let mut content = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize + 1));
     let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;

@@ -287,18 +287,14 @@ fn documented_command_lines_are_served_or_refused_by_name() {
             "--jwt-issuer-uri=https://accounts.google.com",
             "--jwt-issuer-uri: authentication by tokens (JWT) is not built in this version yet; remove the option",
         ),
-        (
-            "--use-bootstrap-server",
-            "--use-bootstrap-server: the bootstrap server is not built in this version yet; remove the option",
-        ),
     ] {
         assert_eq!(world.refusal(line), told);
     }
     assert_eq!(
-        World::new().with("KMS_USE_BOOTSTRAP_SERVER", "true").refusal(""),
-        "--use-bootstrap-server: the bootstrap server is not built in this version yet; unset KMS_USE_BOOTSTRAP_SERVER"
+        World::new().with("KMS_ENSURE_RA_TLS", "true").refusal(""),
+        "--ensure-ra-tls: a bootstrap server attested by the platform is not built in this version yet; unset KMS_ENSURE_RA_TLS"
     );
-    assert_eq!(World::new().with("KMS_USE_BOOTSTRAP_SERVER", "false").serve("").port, 9998);
+    assert_eq!(World::new().with("KMS_ENSURE_RA_TLS", "false").serve("").port, 9998);
     assert!(World::new().with("KMS_JST_AUDIENCE", "x").refusal("").ends_with("unset KMS_JST_AUDIENCE"));
 }
 
@@ -407,5 +403,47 @@ fn what_the_certificates_bot_cannot_do_is_refused_by_name() {
         ),
     ] {
         assert_eq!(World::new().refusal(line), told);
+    }
+}
+
+#[test]
+fn the_bootstrap_server_has_the_documented_defaults() {
+    let config = World::new().serve("--use-bootstrap-server");
+    assert!(config.warnings[0].starts_with("whoever reaches the bootstrap server first provisions it"));
+    let bootstrap = config.bootstrap.unwrap();
+    assert_eq!((bootstrap.port, bootstrap.window), (9998, None));
+    assert_eq!(bootstrap.subject.common_name(), Some("cosmian.kms"));
+    assert_eq!(bootstrap.expires_after, Duration::from_secs(365 * 86_400));
+    assert!(matches!(bootstrap.token, Token::None));
+    assert!(World::new().serve("").bootstrap.is_none());
+
+    let folder = Folder::new("bootstrap");
+    let token = folder.write("token", "a token of some length\n");
+    let line = format!(
+        "--use-bootstrap-server --bootstrap-server-port 9999 --bootstrap-server-subject CN=a,O=b \
+         --bootstrap-server-common-name c --bootstrap-window 600 --bootstrap-token-file {}",
+        token.display()
+    );
+    let config = World::new().serve(&line);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let bootstrap = config.bootstrap.unwrap();
+    assert_eq!((bootstrap.port, bootstrap.window), (9999, Some(Duration::from_secs(600))));
+    assert_eq!(bootstrap.subject.common_name(), Some("c"));
+    assert!(matches!(bootstrap.token, Token::Given(token) if token.matches(b"a token of some length")));
+    let config = World::new().serve("--use-bootstrap-server --bootstrap-token=generate");
+    assert!(matches!(config.bootstrap.unwrap().token, Token::Generated));
+
+    let short = folder.write("short", "abc");
+    for (line, told) in [
+        ("--bootstrap-server-subject nonsense", "is not NAME=VALUE"),
+        ("--bootstrap-server-expiration-days 0", "must be a whole number from 1 to 36500"),
+        ("--bootstrap-window 0", "must be a whole number from 1"),
+        ("--bootstrap-token secret", "--bootstrap-token must be 'generate'"),
+        ("--bootstrap-token-file /nonexistent", "cannot be read"),
+        (&format!("--bootstrap-token-file {}", short.display()), "a token has at least 16 bytes"),
+        ("--bootstrap-token generate --bootstrap-token-file f", "are both given"),
+    ] {
+        let refusal = World::new().refusal(&format!("--use-bootstrap-server {line}"));
+        assert!(refusal.contains(told) && !refusal.contains("secret"), "{refusal}");
     }
 }

@@ -13,7 +13,8 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::SubjectAlternativeName;
-use openssl::x509::{X509, X509Builder, X509Extension, X509Name, X509NameBuilder};
+use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder};
+use std::net::IpAddr;
 
 /// id-pe-acmeIdentifier (RFC 8737 section 3).
 const ACME_IDENTIFIER: &str = "1.3.6.1.5.5.7.1.31";
@@ -22,9 +23,30 @@ const COMMON_NAME_BYTES_MAX: usize = 64;
 /// Bits of a serial number, which must not be guessed nor negative.
 const SERIAL_BITS: i32 = 127;
 
+/// What a certificate says.
+pub struct Template<'a> {
+    /// The subject: types of attributes as OpenSSL names them, and values, the first of the sequence first.
+    pub subject: &'a [(&'a str, &'a str)],
+    /// Host names.
+    pub names: &'a [String],
+    /// Addresses.
+    pub addresses: &'a [IpAddr],
+    /// The first second of its time.
+    pub not_before: Timestamp,
+    /// The last second of its time.
+    pub not_after: Timestamp,
+}
+
 /// A new P-256 key and a certificate of its own for these host names (at least one), valid between these times.
 pub fn identity(names: &[String], not_before: Timestamp, not_after: Timestamp) -> Result<Identity, String> {
-    make(names, not_before, not_after, None)
+    let subject = common_name(names);
+    let (subject, addresses) = (subject.as_slice(), [].as_slice());
+    identity_of(&Template { subject, names, addresses, not_before, not_after })
+}
+
+/// A new P-256 key and a certificate of its own that says this.
+pub fn identity_of(template: &Template<'_>) -> Result<Identity, String> {
+    make(template, None)
         .map_err(|error| error.to_string())
         .and_then(|bundle| x509::identity_at_any_time(bundle).map_err(|error| error.to_string()))
 }
@@ -33,17 +55,16 @@ pub fn identity(names: &[String], not_before: Timestamp, not_after: Timestamp) -
 /// the key authorisation.
 pub fn acme_proof(name: &str, digest: &[u8; 32], now: Timestamp) -> Result<(Vec<u8>, Secret), String> {
     const HOUR: std::time::Duration = std::time::Duration::from_secs(60 * 60);
-    let bundle = make(&[name.to_owned()], now - HOUR, now + HOUR, Some(digest));
+    let names = [name.to_owned()];
+    let (subject, addresses) = (common_name(&names), [].as_slice());
+    let (not_before, not_after) = (now - HOUR, now + HOUR);
+    let template = Template { subject: &subject, names: &names, addresses, not_before, not_after };
+    let bundle = make(&template, Some(digest));
     let Bundle { mut private_keys, mut certificates } = bundle.map_err(|error| error.to_string())?;
     Ok((certificates.remove(0), private_keys.remove(0)))
 }
 
-fn make(
-    names: &[String],
-    not_before: Timestamp,
-    not_after: Timestamp,
-    acme_digest: Option<&[u8; 32]>,
-) -> Result<Bundle, ErrorStack> {
+fn make(template: &Template<'_>, acme_digest: Option<&[u8; 32]>) -> Result<Bundle, ErrorStack> {
     let key = p256_key()?;
     let mut builder = X509Builder::new()?;
     builder.set_version(2)?;
@@ -51,19 +72,29 @@ fn make(
     serial.rand(SERIAL_BITS, MsbOption::ONE, false)?;
     let serial = serial.to_asn1_integer()?;
     builder.set_serial_number(&serial)?;
-    let name = subject(names)?;
-    builder.set_subject_name(&name)?;
-    builder.set_issuer_name(&name)?;
-    let (from, to) = (Asn1Time::from_unix(not_before.unix())?, Asn1Time::from_unix(not_after.unix())?);
+    let mut subject = X509NameBuilder::new()?;
+    for (kind, value) in template.subject {
+        subject.append_entry_by_text(kind, value)?;
+    }
+    let subject = subject.build();
+    builder.set_subject_name(&subject)?;
+    builder.set_issuer_name(&subject)?;
+    let from = Asn1Time::from_unix(template.not_before.unix())?;
+    let to = Asn1Time::from_unix(template.not_after.unix())?;
     builder.set_not_before(&from)?;
     builder.set_not_after(&to)?;
     builder.set_pubkey(&key)?;
     let mut alternative = SubjectAlternativeName::new();
-    for name in names {
+    for name in template.names {
         alternative.dns(name);
     }
-    let alternative = alternative.build(&builder.x509v3_context(None, None))?;
-    builder.append_extension(alternative)?;
+    for address in template.addresses {
+        alternative.ip(&address.to_string());
+    }
+    if !template.names.is_empty() || !template.addresses.is_empty() {
+        let alternative = alternative.build(&builder.x509v3_context(None, None))?;
+        builder.append_extension(alternative)?;
+    }
     if let Some(digest) = acme_digest {
         builder.append_extension(acme_identifier(digest)?)?;
     }
@@ -81,12 +112,9 @@ fn p256_key() -> Result<PKey<Private>, ErrorStack> {
 }
 
 /// The first name that fits into a common name; the alternative names count.
-fn subject(names: &[String]) -> Result<X509Name, ErrorStack> {
-    let mut subject = X509NameBuilder::new()?;
-    if let Some(name) = names.iter().find(|name| name.len() <= COMMON_NAME_BYTES_MAX) {
-        subject.append_entry_by_nid(Nid::COMMONNAME, name)?;
-    }
-    Ok(subject.build())
+fn common_name(names: &[String]) -> Vec<(&str, &str)> {
+    let name = names.iter().find(|name| name.len() <= COMMON_NAME_BYTES_MAX);
+    name.map(|name| ("CN", name.as_str())).into_iter().collect()
 }
 
 /// The critical extension with an OCTET STRING of 32 bytes (RFC 8737 section 3).

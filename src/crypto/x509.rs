@@ -103,9 +103,14 @@ pub fn identity_at_any_time(bundle: Bundle) -> Result<Identity, Error> {
 }
 
 impl Identity {
+    /// The SHA-256 of the certificate, in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        sha256(&self.chain[0]).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// One line for the log: for whom, by whom, until when, and the SHA-256 of the certificate.
     pub fn summary(&self) -> String {
-        let fingerprint: String = sha256(&self.chain[0]).iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = self.fingerprint();
         let intermediates = self.chain.len() - 1;
         format!(
             "for {} by {}, valid until {}, with {intermediates} intermediates, SHA-256 {fingerprint}",
@@ -138,6 +143,12 @@ pub fn issuer_and_serial(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
         serial.insert(0, 0);
     }
     Some((issuer, serial))
+}
+
+/// The SHA-256 of a certificate's public key (SubjectPublicKeyInfo), in base64: what clients pin (RFC 7469 section 2.4).
+pub fn public_key_pin(certificate: &[u8]) -> Option<String> {
+    let key = X509::from_der(certificate).and_then(|certificate| certificate.public_key()).ok()?;
+    Some(openssl::base64::encode_block(&sha256(&key.public_key_to_der().ok()?)))
 }
 
 /// The first private key that has a certificate, and the certificate.

@@ -20,6 +20,8 @@ pub enum Tls {
     Off,
     /// From a file.
     File(LoadedCertificate),
+    /// From the owner, by hand-over.
+    Given(Identity),
     /// From an authority.
     Bot {
         /// What was stored, or one that vouches for itself until a real one is there.
@@ -49,6 +51,8 @@ pub struct Certificate {
 /// Where the next certificate comes from.
 #[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Origin {
+    /// There is no next one.
+    Given,
     File(Watch),
     Bot(Automation),
 }
@@ -58,6 +62,7 @@ impl Certificate {
     pub fn new(tls: Tls, now: Instant) -> Result<Option<Certificate>, String> {
         let (identity, origin) = match tls {
             Tls::Off => return Ok(None),
+            Tls::Given(identity) => (identity, Origin::Given),
             Tls::File(LoadedCertificate { identity, digest }) => {
                 (identity, Origin::File(Watch::new(digest, now)))
             }
@@ -76,7 +81,7 @@ impl Certificate {
     /// What the connections of an authority's validator use, while there is something to validate.
     pub fn challenge_config(&self) -> Option<Arc<ServerConfig>> {
         match &self.origin {
-            Origin::File(_) => None,
+            Origin::File(_) | Origin::Given => None,
             Origin::Bot(automation) => automation.alpn_config(),
         }
     }
@@ -89,6 +94,7 @@ impl Certificate {
     /// When it has to be looked at next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.origin {
+            Origin::Given => None,
             Origin::File(watch) => Some(watch.next_check()),
             Origin::Bot(automation) => automation.poll_timeout(),
         }

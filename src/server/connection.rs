@@ -70,6 +70,11 @@ pub struct IncompleteBody {
 }
 
 impl Connection {
+    /// Whether it could be closed without anybody missing an answer.
+    pub fn is_between_requests(&self) -> bool {
+        matches!(self.phase, Phase::Idle | Phase::Handshake) && self.pending.is_empty() && !self.blocked
+    }
+
     /// A connection that was just accepted.
     pub fn new(
         id: ConnectionId,

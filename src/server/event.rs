@@ -9,10 +9,12 @@ pub use crate::job::ConnectionId;
 /// What connections are accepted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// The key management. It listens from the start.
+    /// The key management. It listens from the start, or once it was bootstrapped.
     Main,
     /// Proofs for a certification authority (http-01), in the clear, while an order needs them.
     Challenge,
+    /// The hand-over of database and certificate by the owner, until the key management listens.
+    Bootstrap,
 }
 
 /// One event of the world.

@@ -2,9 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::Shared;
+use super::bootstrap;
 use super::connection::{Connection, IncompleteBody, Phase};
+use super::event::Listener;
 use super::routes::{Exchange, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
+use crate::bootstrap::page;
 use crate::job::{Done, Job, JobId, Work};
 use crate::limits;
 use crate::pipeline::{self, Answer, Asker, Call, Endpoint, Place, Reply};
@@ -28,6 +31,7 @@ const HEAD_BYTES: usize = 512;
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
 const OCTET_STREAM: &str = "application/octet-stream";
 
 impl Shared {
@@ -58,14 +62,27 @@ impl Shared {
     fn serve_head(&mut self, connection: &mut Connection, rest: &mut [u8], now: Now) -> Option<usize> {
         let (exchange, framing, expects_continue, head_bytes) =
             match head::parse(&mut connection.scanner, rest, &self.limits) {
-                Ok(Some((head, head_bytes))) if head.is_preflight() && head.framing == Framing::None => {
+                Ok(Some((head, head_bytes)))
+                    if head.is_preflight()
+                        && head.framing == Framing::None
+                        && connection.listener != Listener::Bootstrap =>
+                {
                     let keep_alive = head.keep_alive && self.drain_until.is_none();
                     response::preflight(&head, keep_alive, &self.date, &mut self.plain_out);
                     self.after_answer(connection, keep_alive, now);
                     return Some(head_bytes);
                 }
                 Ok(Some((head, head_bytes))) => {
-                    (Exchange::of(&head, connection.listener), head.framing, head.expect_continue, head_bytes)
+                    let mut exchange = Exchange::of(&head, connection.listener);
+                    if let Route::Bootstrap(hand_over) = exchange.route
+                        && let Err(denied) = self.admit(connection.peer.ip(), hand_over, &head, now)
+                    {
+                        // The body of a stranger is not read.
+                        exchange.keep_alive = false;
+                        self.answer_owner(connection, &exchange, denied, now);
+                        return Some(rest.len());
+                    }
+                    (exchange, head.framing, head.expect_continue, head_bytes)
                 }
                 Ok(None) => {
                     if matches!(connection.phase, Phase::Idle) {
@@ -109,6 +126,9 @@ impl Shared {
         let mut bytes = Zeroizing::new(Vec::new());
         if let Framing::Length(length) = framing {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
+            if connection.listener == Listener::Bootstrap && length > bootstrap::BODY_BYTES_MAX {
+                return self.refuse(connection, HAND_OVER_TOO_LARGE, now);
+            }
             if !self.charge(connection, length) {
                 return self.refuse(connection, NO_ROOM, now);
             }
@@ -136,6 +156,10 @@ impl Shared {
             }
         };
         let (received, since, complete) = (body.bytes.len(), body.since, body.decoder.is_complete());
+        if connection.listener == Listener::Bootstrap && received > bootstrap::BODY_BYTES_MAX {
+            self.refuse(connection, HAND_OVER_TOO_LARGE, now);
+            return rest.len();
+        }
         if !self.charge(connection, received) {
             self.refuse(connection, NO_ROOM, now);
             return rest.len();
@@ -190,6 +214,11 @@ impl Shared {
                 self.respond(connection, &exchange, status, OCTET_STREAM, now);
             }
             Route::Elsewhere(..) => self.respond(connection, &exchange, 308, TEXT_PLAIN, now),
+            Route::Bootstrap(hand_over) => {
+                if let Some(job) = self.hand_over(connection, &exchange, *hand_over, body, now) {
+                    self.wait(connection, exchange, job);
+                }
+            }
             Route::Kms(endpoint) => match pipeline::place(endpoint, body) {
                 Place::Here => match self.answer_here(endpoint, body, now) {
                     Ok(answer) => {
@@ -215,13 +244,18 @@ impl Shared {
                         body: Zeroizing::new(body.to_vec()),
                     };
                     let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
-                    self.outputs.submit(Job { id: JobId::Request(connection.id), work });
-                    self.outputs.pause(connection.id);
-                    connection.phase = Phase::Waiting(exchange);
-                    self.timers.set(connection.id, &mut connection.deadline, None);
+                    self.wait(connection, exchange, Job { id: JobId::Request(connection.id), work });
                 }
             },
         }
+    }
+
+    /// Lets a lane answer.
+    fn wait(&mut self, connection: &mut Connection, exchange: Exchange, job: Job) {
+        self.outputs.submit(job);
+        self.outputs.pause(connection.id);
+        connection.phase = Phase::Waiting(exchange);
+        self.timers.set(connection.id, &mut connection.deadline, None);
     }
 
     fn answer_here(&mut self, endpoint: &Endpoint, body: &mut [u8], now: Now) -> Result<Answer, StoreError> {
@@ -262,10 +296,47 @@ impl Shared {
             | Done::CertificateUnchanged
             | Done::OrderBegun(_)
             | Done::OrderFinished(_)
-            | Done::RenewalInfo(_) => unreachable!("a request is not answered with a certificate"),
+            | Done::RenewalInfo(_)
+            | Done::Provided(_) => unreachable!("a request is not answered with a certificate"),
         }
         self.send_answers(connection);
         self.resume(connection, now);
+    }
+
+    /// A lane has opened what the owner has handed over, or could not.
+    pub(super) fn start_answered(
+        &mut self,
+        connection: &mut Connection,
+        answer: bootstrap::Answer,
+        now: Now,
+    ) {
+        let exchange = match std::mem::replace(&mut connection.phase, Phase::Idle) {
+            Phase::Waiting(exchange) => exchange,
+            phase => {
+                connection.phase = phase;
+                return;
+            }
+        };
+        self.outputs.resume(connection.id);
+        self.answer_owner(connection, &exchange, answer, now);
+        self.send_answers(connection);
+        self.resume(connection, now);
+    }
+
+    /// Answers with JSON in `self.body`.
+    pub(super) fn respond_json(
+        &mut self,
+        connection: &mut Connection,
+        exchange: &Exchange,
+        status: u16,
+        now: Now,
+    ) {
+        self.respond(connection, exchange, status, JSON, now);
+    }
+
+    /// Answers with the page in `self.body`.
+    pub(super) fn respond_page(&mut self, connection: &mut Connection, exchange: &Exchange, now: Now) {
+        self.respond(connection, exchange, 200, HTML, now);
     }
 
     /// Our fault: the peer is told nothing but that.
@@ -293,8 +364,10 @@ impl Shared {
             keep_alive,
             cors_origin: exchange.origin.as_deref(),
             retry_after_s: (status == 503).then_some(RETRY_AFTER_SECONDS),
-            www_authenticate: None,
+            www_authenticate: (status == 401 && matches!(exchange.route, Route::Bootstrap(_)))
+                .then_some("Bearer"),
             location: location.as_deref(),
+            content_security_policy: (content_type == HTML).then_some(page::CONTENT_SECURITY_POLICY),
         };
         secret::reserve(&mut self.plain_out, HEAD_BYTES + self.body.len());
         let length = response::start(&head, &self.date, &mut self.plain_out);
@@ -318,7 +391,9 @@ impl Shared {
     }
 
     fn keeps_alive(&self, exchange: &Exchange) -> bool {
-        exchange.keep_alive && self.drain_until.is_none()
+        let is_leaving = matches!(exchange.route, Route::Bootstrap(_))
+            && self.bootstrap.as_ref().is_none_or(|bootstrap| !bootstrap.is_open());
+        exchange.keep_alive && self.drain_until.is_none() && !is_leaving
     }
 
     fn after_answer(&mut self, connection: &mut Connection, keep_alive: bool, now: Now) {
@@ -377,5 +452,7 @@ impl Shared {
 
 const NO_ROOM: Refusal =
     Refusal { status: 503, reason: "the server is receiving too many large requests: try again later" };
+const HAND_OVER_TOO_LARGE: Refusal =
+    Refusal { status: 413, reason: "what is handed over is too large: a PKCS#12 file has at most 1 MiB" };
 const TOO_MANY_CONNECTIONS: Refusal =
     Refusal { status: 503, reason: "the server has too many connections: try again later" };

@@ -10,6 +10,7 @@
 
 pub mod event;
 
+mod bootstrap;
 mod certificate;
 mod connection;
 mod exchange;
@@ -28,6 +29,7 @@ use crate::store::{Store, StoreError};
 use crate::time::{Instant, Now};
 use crate::wire::http::response::DateCache;
 use crate::wire::http::scanner::Scanner;
+use bootstrap::Bootstrap;
 use certificate::Certificate;
 use connection::{Connection, Phase};
 use event::{ConnectionId, Input, Listener, Output};
@@ -39,11 +41,15 @@ use timers::Timers;
 use tls::TlsSession;
 use zeroize::Zeroizing;
 
+pub use bootstrap::BootstrapParts;
 pub use certificate::{LoadedCertificate, Tls};
 pub use exchange::SPEAKS_HTTPS;
 
 /// The exit code after a failure of the store.
 pub const EXIT_STORE_FAILED: u8 = 3;
+
+/// The exit code when neither the key server nor the bootstrap server can listen.
+const EXIT_NOT_LISTENING: u8 = 1;
 
 /// What a server is made of.
 pub struct Parts {
@@ -57,6 +63,8 @@ pub struct Parts {
     pub entropy: Box<dyn Entropy>,
     /// Where the certificate comes from, if the server speaks TLS.
     pub tls: Tls,
+    /// Whether it waits for its owner first.
+    pub bootstrap: Option<BootstrapParts>,
     /// When it starts.
     pub now: Now,
 }
@@ -76,6 +84,10 @@ struct Shared {
     view: Option<Box<dyn View>>,
     entropy: Box<dyn Entropy>,
     certificate: Option<Certificate>,
+    /// Set until the owner has handed everything over.
+    bootstrap: Option<Bootstrap>,
+    /// What the owner is told once everything is open.
+    start_answer: String,
     timers: Timers,
     date: DateCache,
     outputs: Outputs,
@@ -96,6 +108,10 @@ impl Server {
     /// A server without connections. The error is one line for the operator.
     pub fn new(parts: Parts) -> Result<Server, String> {
         let certificate = Certificate::new(parts.tls, parts.now.instant)?;
+        let bootstrap = match parts.bootstrap {
+            None => None,
+            Some(parts_of_it) => Some(Bootstrap::new(parts_of_it, parts.now.instant)?),
+        };
         Ok(Server {
             connections: Vec::new(),
             shared: Shared {
@@ -105,6 +121,8 @@ impl Server {
                 view: None,
                 entropy: parts.entropy,
                 certificate,
+                bootstrap,
+                start_answer: String::new(),
                 timers: Timers::default(),
                 date: DateCache::new(parts.now.utc),
                 outputs: Outputs::default(),
@@ -144,7 +162,12 @@ impl Server {
                 shared.resume(connection, now);
             }),
             Input::Completed(completion) => self.complete(completion, now),
-            Input::Listening { listener: Listener::Main, .. } => {}
+            Input::Listening { listener: Listener::Main, result } => self.shared.main_listening(result),
+            Input::Listening { listener: Listener::Bootstrap, result: Ok(()) } => {}
+            Input::Listening { listener: Listener::Bootstrap, result: Err(reason) } => {
+                log::error!("{reason}");
+                self.shared.outputs.exit(EXIT_NOT_LISTENING);
+            }
             Input::Listening { listener: Listener::Challenge, result } => {
                 self.shared.challenge_listening(result, now);
             }
@@ -164,12 +187,16 @@ impl Server {
                 }
             });
         }
-        self.shared.check_certificate_file(now);
-        self.shared.check_bot(now);
+        self.shared.check_bootstrap(now);
+        if self.shared.bootstrap.is_none() {
+            self.shared.check_certificate_file(now);
+            self.shared.check_bot(now);
+        }
         if self.shared.drain_until.is_some_and(|until| until <= now.instant) {
             warn!("{} connections were still open at the end of the grace period", self.shared.open);
             self.shared.outputs.exit(0);
         }
+        self.leave_bootstrap(now);
         self.exit_when_drained();
     }
 
@@ -181,23 +208,37 @@ impl Server {
     /// When [`Server::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let shared = &self.shared;
-        let certificate = shared.certificate.as_ref().and_then(Certificate::poll_timeout);
-        [shared.timers.next(), certificate, shared.drain_until].into_iter().flatten().min()
+        let own = match &shared.bootstrap {
+            Some(bootstrap) => bootstrap.poll_timeout(),
+            None => shared.certificate.as_ref().and_then(Certificate::poll_timeout),
+        };
+        [shared.timers.next(), own, shared.drain_until].into_iter().flatten().min()
     }
 
     fn accept(&mut self, id: ConnectionId, peer: SocketAddr, listener: Listener, now: Now) {
         let shared = &mut self.shared;
-        let tls = match shared.certificate.as_ref().filter(|_| listener == Listener::Main) {
-            None => None,
-            Some(certificate) => {
-                match TlsSession::new(certificate.config(), certificate.challenge_config()) {
-                    Ok(session) => Some(Box::new(session)),
-                    Err(error) => {
-                        warn!("{peer}: TLS cannot begin: {error}");
-                        return shared.outputs.abort(id);
-                    }
+        let (config, challenge_config) = match listener {
+            Listener::Challenge => (None, None),
+            Listener::Main => match &shared.certificate {
+                None => (None, None),
+                Some(certificate) => (Some(certificate.config()), certificate.challenge_config()),
+            },
+            Listener::Bootstrap => match &shared.bootstrap {
+                Some(bootstrap) if !bootstrap.is_shut_out(peer.ip(), now.instant) => {
+                    (Some(bootstrap.config()), None)
                 }
-            }
+                _ => return shared.outputs.abort(id),
+            },
+        };
+        let tls = match config {
+            None => None,
+            Some(config) => match TlsSession::new(config, challenge_config) {
+                Ok(session) => Some(Box::new(session)),
+                Err(error) => {
+                    warn!("{peer}: TLS cannot begin: {error}");
+                    return shared.outputs.abort(id);
+                }
+            },
         };
         let slot = id.slot as usize;
         if self.connections.len() <= slot {
@@ -236,6 +277,10 @@ impl Server {
         match (id, done) {
             (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error),
             (JobId::Certificate, done) => self.shared.certificate_answered(done, now),
+            (JobId::Request(connection), Done::Provided(result)) => {
+                let answer = self.shared.provided(result, now);
+                self.with(connection, |shared, connection| shared.start_answered(connection, answer, now));
+            }
             (JobId::Request(connection), done) => {
                 self.with(connection, |shared, connection| shared.answered(connection, done, now));
             }
@@ -250,6 +295,7 @@ impl Server {
         self.shared.drain_until = Some(now.instant + self.shared.limits.drain_timeout);
         self.shared.outputs.stop_listening(Listener::Main);
         self.shared.outputs.stop_listening(Listener::Challenge);
+        self.shared.outputs.stop_listening(Listener::Bootstrap);
         let ids: Vec<ConnectionId> =
             self.connections.iter().flatten().map(|connection| connection.id).collect();
         for id in ids {
@@ -445,7 +491,9 @@ impl Shared {
                 self.certificate_file_unchanged(now);
                 self.order_not_taken(now);
             }
-            Done::Answered(_) | Done::StoreFailed(_) => unreachable!("no request waits under this name"),
+            Done::Answered(_) | Done::StoreFailed(_) | Done::Provided(_) => {
+                unreachable!("no request waits under this name")
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use crate::pipeline::Endpoint;
 use crate::wire::http::Version;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::target::decode_segment;
+use crate::wire::multipart;
 
 /// What a request wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +21,33 @@ pub enum Route {
     Options,
     /// What needs an identity and the store.
     Kms(Endpoint),
+    /// On the bootstrap server.
+    Bootstrap(HandOver),
     /// On the listener for an authority's proofs: a file that it may look for.
     Proof(String),
     /// On that listener: anything else is at the same place by HTTPS. The host as the client knows it, and path and query.
     Elsewhere(Option<String>, String),
     /// Nothing here.
     Unknown,
+}
+
+/// What the owner hands over, or asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandOver {
+    /// `GET /`: the page.
+    Page,
+    /// `GET /health`.
+    Health,
+    /// `POST /sqlite`.
+    Database,
+    /// `POST` of a database that this version does not have: which.
+    OtherDatabase(&'static str),
+    /// `POST /pkcs12`.
+    Pkcs12,
+    /// `POST /pkcs12-password`.
+    Password,
+    /// `POST /start`.
+    Start,
 }
 
 /// What a health check asks.
@@ -63,6 +85,25 @@ impl Route {
         }
     }
 
+    /// The route of a request on the bootstrap server.
+    fn of_bootstrap(method: Method, path: &str) -> Route {
+        let other = HandOver::OtherDatabase;
+        Route::Bootstrap(match (method, path) {
+            (Method::Get | Method::Head, "/") => HandOver::Page,
+            (Method::Get | Method::Head, "/health" | "/health/ready") => HandOver::Health,
+            (Method::Post, "/sqlite") => HandOver::Database,
+            // The old server's documentation has both spellings.
+            (Method::Post, "/sqlite-enc" | "/sqlite-ec") => other("sqlite-enc"),
+            (Method::Post, "/postgresql") => other("postgresql"),
+            (Method::Post, "/mysql") => other("mysql"),
+            (Method::Post, "/redis-findex") => other("redis-findex"),
+            (Method::Post, "/pkcs12") => HandOver::Pkcs12,
+            (Method::Post, "/pkcs12-password") => HandOver::Password,
+            (Method::Post, "/start") => HandOver::Start,
+            _ => return Route::Unknown,
+        })
+    }
+
     /// The route of a request on the listener for proofs.
     fn of_challenge(head: &Head<'_>) -> Route {
         let is_read = matches!(head.method, Method::Get | Method::Head);
@@ -98,6 +139,8 @@ pub struct Exchange {
     pub version: Version,
     /// Where the page came from that asks, if a browser does.
     pub origin: Option<Box<str>>,
+    /// The boundary of a form, on the bootstrap server.
+    pub boundary: Option<Box<str>>,
 }
 
 impl Exchange {
@@ -107,11 +150,17 @@ impl Exchange {
             route: match listener {
                 Listener::Main => Route::of(head.method, head.path),
                 Listener::Challenge => Route::of_challenge(head),
+                Listener::Bootstrap => Route::of_bootstrap(head.method, head.path),
             },
+            boundary: head
+                .content_type
+                .filter(|_| listener == Listener::Bootstrap)
+                .and_then(|content_type| multipart::boundary(content_type).map(Into::into)),
             keep_alive: head.keep_alive,
             head_only: head.method == Method::Head,
             version: head.version,
-            origin: head.origin.map(Into::into),
+            // No other page may talk to the bootstrap server.
+            origin: head.origin.filter(|_| listener != Listener::Bootstrap).map(Into::into),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::entropy::Entropy;
 use crate::time::{Instant, Now, Timestamp};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -169,6 +169,65 @@ pub(crate) fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListene
     // SAFETY: an open descriptor and an integer.
     check(unsafe { libc::listen(socket.as_raw_fd(), backlog) })?;
     Ok(TcpListener::from(socket))
+}
+
+/// The addresses of this machine's interfaces that others may use; none where the system does not tell.
+pub fn local_addresses() -> Vec<IpAddr> {
+    let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
+    // SAFETY: `first` is valid for writes.
+    if unsafe { libc::getifaddrs(&mut first) } != 0 {
+        return Vec::new();
+    }
+    let mut addresses = Vec::new();
+    let mut next = first;
+    while !next.is_null() {
+        // SAFETY: a node of the list, which lives until it is freed below.
+        let node = unsafe { &*next };
+        next = node.ifa_next;
+        if node.ifa_addr.is_null() {
+            continue;
+        }
+        // SAFETY: checked for null; every address begins with its family.
+        let address = match i32::from(unsafe { (*node.ifa_addr).sa_family }) {
+            libc::AF_INET => {
+                // SAFETY: an address of this family is a sockaddr_in.
+                let v4 = unsafe { &*node.ifa_addr.cast::<libc::sockaddr_in>() };
+                IpAddr::from(v4.sin_addr.s_addr.to_ne_bytes())
+            }
+            libc::AF_INET6 => {
+                // SAFETY: an address of this family is a sockaddr_in6.
+                let v6 = unsafe { &*node.ifa_addr.cast::<libc::sockaddr_in6>() };
+                IpAddr::from(v6.sin6_addr.s6_addr)
+            }
+            _ => continue,
+        };
+        if !addresses.contains(&address) && addresses.len() < LOCAL_ADDRESSES_MAX {
+            addresses.push(address);
+        }
+    }
+    // SAFETY: the list that getifaddrs has made, which nobody uses any more.
+    unsafe { libc::freeifaddrs(first) };
+    addresses
+}
+
+/// Addresses of one machine that are of interest.
+const LOCAL_ADDRESSES_MAX: usize = 32;
+
+/// Keeps the memory of this process out of swap, where its limit of locked memory allows that for all of it.
+pub fn lock_memory() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is valid for writes.
+    let known = check(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) });
+    if known.is_err() || limit.rlim_cur != libc::RLIM_INFINITY {
+        ::log::info!("memory is not locked: its limit is {} bytes (ulimit -l, LimitMEMLOCK)", limit.rlim_cur);
+        return;
+    }
+    // SAFETY: flags only.
+    if let Err(error) =
+        check(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) })
+    {
+        ::log::info!("memory is not locked: {error}");
+    }
 }
 
 /// Binds to `name`, a `sockaddr_in` or `sockaddr_in6`.

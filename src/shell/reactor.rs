@@ -60,8 +60,10 @@ pub struct Reactor {
     listeners: Vec<Listening>,
     /// The number of the next listener: those that come and go have a token of their own each.
     next_listener: u32,
-    /// Where the main listeners listen.
+    /// Where the main listeners listen, perhaps only later.
     addresses: Vec<SocketAddr>,
+    /// Where the bootstrap server listens, where there is one.
+    bootstrap_addresses: Vec<SocketAddr>,
     challenge_port: u16,
     signals: Signals,
     clock: Clock,
@@ -128,6 +130,7 @@ impl Reactor {
             listeners: Vec::new(),
             next_listener: 0,
             addresses,
+            bootstrap_addresses: Vec::new(),
             challenge_port: 0,
             signals,
             clock,
@@ -144,6 +147,21 @@ impl Reactor {
         Reactor { challenge_port, ..self }
     }
 
+    /// Listens for the owner first, with these sockets, and for everybody else at these addresses, once the core asks for it.
+    pub fn with_bootstrap(
+        mut self,
+        listeners: Vec<TcpListener>,
+        main_addresses: Vec<SocketAddr>,
+    ) -> io::Result<Reactor> {
+        self.bootstrap_addresses =
+            listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        self.addresses = main_addresses;
+        for socket in listeners {
+            self.add_listener(Listener::Bootstrap, socket)?;
+        }
+        Ok(self)
+    }
+
     fn add_listener(&mut self, listener: Listener, mut socket: TcpListener) -> io::Result<()> {
         let number = self.next_listener;
         self.next_listener = number.wrapping_add(1) % (u32::MAX - 2);
@@ -158,11 +176,12 @@ impl Reactor {
         if self.listeners.iter().any(|open| open.listener == listener) {
             return Ok(());
         }
-        let port = match listener {
-            Listener::Main => return Err("the server has stopped listening".into()),
-            Listener::Challenge => self.challenge_port,
+        let sockets = match listener {
+            Listener::Main => sockets::bind_addresses(&self.addresses),
+            Listener::Bootstrap => sockets::bind_addresses(&self.bootstrap_addresses),
+            Listener::Challenge => sockets::bind_beside(&self.addresses, self.challenge_port),
         };
-        let sockets = sockets::bind_beside(&self.addresses, port).map_err(|error| error.to_string())?;
+        let sockets = sockets.map_err(|error| error.to_string())?;
         for socket in sockets {
             self.add_listener(listener, socket).map_err(|error| error.to_string())?;
         }

@@ -32,6 +32,23 @@ pub fn bind(host: &str, port: u16) -> Result<Vec<TcpListener>, BindError> {
     }
 }
 
+/// The addresses of `host` with this port; the error says what is wrong with the name.
+pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, BindError> {
+    resolve(host, port).map_err(|cause| BindError {
+        host: host.to_owned(),
+        port,
+        cause: Cause::Resolve(cause),
+    })
+}
+
+/// Listens on these addresses.
+pub fn bind_addresses(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
+    let first = addresses.first().copied().unwrap_or(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+    let error =
+        |cause| BindError { host: first.ip().to_string(), port: first.port(), cause: Cause::Bind(cause) };
+    bind_all(addresses).map_err(error)
+}
+
 /// Listens on another port of the addresses that are listened on already; where those are all addresses of one family, on
 /// all of both.
 pub fn bind_beside(listening: &[SocketAddr], port: u16) -> Result<Vec<TcpListener>, BindError> {

@@ -8,6 +8,7 @@ use crate::kms::view::{Changes, View};
 
 pub use crate::kms::view::StoreError;
 
+pub mod late;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod record;

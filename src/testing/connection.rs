@@ -113,6 +113,7 @@ impl Peer {
             store: store.clone(),
             entropy: Box::new(Counter(0)),
             tls: certificate.map_or(Tls::Off, Tls::File),
+            bootstrap: None,
             now,
         };
         let mut peer = Peer {

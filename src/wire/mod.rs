@@ -7,4 +7,5 @@ pub mod http;
 pub mod json;
 pub mod kmip;
 pub mod listing;
+pub mod multipart;
 pub mod ttlv;

@@ -49,7 +49,7 @@ impl Certificate {
     /// The bot that renews the certificate, if one does.
     pub fn bot(&self) -> Option<&Bot> {
         match &self.origin {
-            Origin::File(_) => None,
+            Origin::File(_) | Origin::Given => None,
             Origin::Bot(automation) => Some(&automation.bot),
         }
     }
@@ -57,7 +57,7 @@ impl Certificate {
     /// The file that an authority looks for at this path.
     pub fn challenge_file(&self, path: &str) -> Option<&str> {
         match &self.origin {
-            Origin::File(_) => None,
+            Origin::File(_) | Origin::Given => None,
             Origin::Bot(automation) => automation.files.find(path),
         }
     }

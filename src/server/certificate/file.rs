@@ -37,7 +37,7 @@ impl Shared {
     fn watch(&mut self) -> Option<&mut Watch> {
         match &mut self.certificate.as_mut()?.origin {
             Origin::File(watch) => Some(watch),
-            Origin::Bot(_) => None,
+            Origin::Bot(_) | Origin::Given => None,
         }
     }
 

@@ -95,6 +95,7 @@ impl Lanes {
         let large = |job: &Job| match &job.work {
             Work::Write(call) | Work::Read(call) => call.body.len().saturating_sub(INLINE_BODY_BYTES_MAX),
             Work::LoadCertificate { .. }
+            | Work::Provide { .. }
             | Work::BeginOrder { .. }
             | Work::FinishOrder { .. }
             | Work::AskRenewalInfo { .. } => 0,

@@ -34,6 +34,8 @@ pub struct ResponseHead<'a> {
     pub www_authenticate: Option<&'static str>,
     /// `Location`, of a redirection.
     pub location: Option<&'a str>,
+    /// `Content-Security-Policy`, of a page.
+    pub content_security_policy: Option<&'static str>,
 }
 
 impl ResponseHead<'_> {
@@ -48,6 +50,7 @@ impl ResponseHead<'_> {
             retry_after_s: None,
             www_authenticate: None,
             location: None,
+            content_security_policy: None,
         }
     }
 }
@@ -187,6 +190,9 @@ fn write_fields(response: &ResponseHead<'_>, date: &DateCache, out: &mut Vec<u8>
     if let Some(location) = response.location {
         write_echo(b"location: ", location, out);
     }
+    if let Some(policy) = response.content_security_policy {
+        write_echo(b"content-security-policy: ", policy, out);
+    }
 }
 
 /// Ends the head with room for the length, and the empty line. White space before the value of a field is of no meaning
@@ -305,6 +311,7 @@ mod tests {
             retry_after_s: Some(u32::MAX),
             www_authenticate: Some("Bearer"),
             location: Some("https://a.example/"),
+            content_security_policy: Some("default-src 'none'"),
         };
         start(&response, &date(), &mut out).finish(&mut out);
         assert_eq!(
@@ -317,7 +324,7 @@ mod tests {
                  access-control-expose-headers: content-type\r\n\
                  vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n\
                  retry-after: 4294967295\r\nwww-authenticate: Bearer\r\n\
-                 location: https://a.example/\r\n\
+                 location: https://a.example/\r\ncontent-security-policy: default-src 'none'\r\n\
                  content-length:                    0\r\n\r\n"
             )
         );

@@ -1,0 +1,414 @@
+//! The bootstrap server, by the commands that the documentation of the old server gives: from an empty folder to a key.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail, and says what it leaves out")]
+#![allow(clippy::disallowed_methods, reason = "it waits in real time")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use support::browser::Browser;
+use support::certificates::Authority;
+use support::{CREATE, Client, DEADLINE, Scratch, free_port, keyway, on, run, value_of, wait_for};
+
+/// A server that waits for its owner; key server and bootstrap server share one port.
+struct Waiting {
+    child: std::process::Child,
+    port: u16,
+    /// What it has printed at its start.
+    printed: Vec<String>,
+    log: std::path::PathBuf,
+}
+
+impl Waiting {
+    fn start(folder: &Path, more: &[&str]) -> Waiting {
+        let port = free_port().to_string();
+        let mut command =
+            keyway(&["--use-bootstrap-server", "--hostname", "127.0.0.1", "--log-level", "trace"]);
+        command
+            .args(["--bootstrap-server-port", &port, "--port", &port, "--root-data-path"])
+            .arg(folder.join("data"));
+        Waiting::spawn(folder, command.args(more), port.parse().unwrap())
+    }
+
+    fn spawn(folder: &Path, command: &mut Command, port: u16) -> Waiting {
+        let log = folder.join("server.log");
+        let stderr = std::fs::File::create(&log).unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        // All is printed by one write, the pin of the key last but for a token.
+        let mut printed = Vec::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while let Some(Ok(line)) = lines.next() {
+            let is_last = line.starts_with("public key: ");
+            printed.push(line);
+            if is_last && !command.get_args().any(|arg| arg == "--bootstrap-token=generate") {
+                break;
+            }
+            if printed.last().unwrap().starts_with("bootstrap token: ") {
+                break;
+            }
+        }
+        assert!(printed.len() >= 3, "{printed:?}: {}", std::fs::read_to_string(&log).unwrap());
+        Waiting { child, port, printed, log }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What was printed after these words.
+    fn told(&self, words: &str) -> &str {
+        self.printed.iter().find_map(|line| line.strip_prefix(words)).unwrap()
+    }
+
+    /// Status and body of the answer to curl with these arguments and a path.
+    fn curl(&self, args: &[&str], path: &str) -> (u16, String) {
+        let url = format!("https://localhost:{}{path}", self.port);
+        let output =
+            Command::new("curl").args(["-sk", "-w", "\n%{http_code}"]).args(args).arg(&url).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), body.to_owned())
+    }
+
+    fn post(&self, path: &str, json: &str) -> (u16, String) {
+        self.curl(&["-X", "POST", "-H", "Content-Type: application/json", "-d", json], path)
+    }
+
+    /// Waits until the key server answers, and how long nobody did.
+    fn wait_for_key_server(&self, scheme: &str) -> Duration {
+        let start = Instant::now();
+        let url = format!("{scheme}://localhost:{}/version", self.port);
+        wait_for("the key server", || {
+            let output = Command::new("curl").args(["-sk", "--max-time", "2", &url]).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).contains("keyway").then_some(())
+        });
+        start.elapsed()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const OK: &str = r#"{"success":"Starting the KMS server"}"#;
+const PLAIN: &str =
+    r#"{"success":"Starting the KMS server with warnings: No PKCS12 file has been supplied"}"#;
+
+#[test]
+fn the_documented_commands_lead_to_a_key_over_https_on_the_same_port() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.server("kms-server", "P-256");
+    let p12 = authority.export("kms-server", "PKCS12password", &[]);
+    let server = Waiting::start(scratch.path(), &[]);
+    let folder = scratch.file("sqlite-data");
+    assert_eq!(
+        server.post("/sqlite", &format!(r#"{{"path": "{folder}"}}"#)),
+        (200, r#"{"success":"Successfully received Sqlite configuration"}"#.into())
+    );
+    let bytes = std::fs::metadata(&p12).unwrap().len();
+    let received = (200, format!(r#"{{"success":"PKCS#12 of {bytes} bytes received"}}"#));
+    let file = format!("file=@{p12}");
+    assert_eq!(server.curl(&["-X", "POST", "-F", "name=pkcs12", "-F", &file], "/pkcs12"), received);
+    // As the old command line client sends it: chunked, under another name.
+    let named = format!("file=@{p12};filename=bootstrap.p12;type=application/octet-stream");
+    assert_eq!(server.curl(&["-H", "Transfer-Encoding: chunked", "-F", &named], "/pkcs12"), received);
+    assert_eq!(
+        server.post("/pkcs12-password", r#"{"password": "PKCS12password"}"#),
+        (200, r#"{"success":"PKCS#12 password received"}"#.into())
+    );
+    assert_eq!(server.post("/start", r#"{"clear_database": false}"#), (200, OK.into()));
+    server.wait_for_key_server("https");
+
+    let root = authority.file("root.pem");
+    let url = format!("https://localhost:{}/kmip/2_1", server.port);
+    let ask = |body: &str| run("curl", ["-sS", "--fail-with-body", "--cacert", &root, &url, "-d", body]);
+    let uid = value_of("UniqueIdentifier", &ask(CREATE));
+    assert_eq!(value_of("Key", &ask(&on("Get", &uid))).len(), 64);
+    assert!(Path::new(&folder).join("keyway.redb").exists());
+    assert_eq!(server.curl(&[], "/").0, 404, "the page is gone");
+    let log = server.log();
+    assert!(log.contains("the key server has taken over, by HTTPS"), "{log}");
+    assert!(!log.contains("PKCS12password"), "the password is in the log");
+}
+
+#[test]
+fn without_a_pkcs12_it_becomes_what_the_command_line_says() {
+    let scratch = Scratch::new();
+    let server = Waiting::start(scratch.path(), &[]);
+    assert_eq!(server.post("/start", "{}"), (200, PLAIN.into()));
+    server.wait_for_key_server("http");
+    let (status, created) = Client::connect(server.port).post("/kmip/2_1", CREATE);
+    assert_eq!(status, 200, "{created}");
+    assert!(scratch.path().join("data/sqlite-data/keyway.redb").exists());
+}
+
+#[test]
+fn a_fault_is_told_and_the_server_goes_on_waiting_with_what_it_has() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.server("a", "P-256");
+    let p12 = authority.export("a", "right", &[]);
+    let server = Waiting::start(scratch.path(), &[]);
+    let told = |answer: (u16, String)| {
+        assert_eq!(answer.0, 400, "{}", answer.1);
+        answer.1.strip_prefix(r#"{"error":""#).unwrap().strip_suffix(r#""}"#).unwrap().to_owned()
+    };
+    assert_eq!(server.curl(&[], "/version").0, 404);
+    assert_eq!(server.curl(&[], "/nope").0, 404);
+    assert_eq!(server.curl(&["-X", "DELETE"], "/start").0, 404);
+    // Another site's page, in a browser that has accepted the certificate.
+    for origin in ["https://evil.example", "http://localhost", "null"] {
+        let (status, body) = server.curl(&["-X", "POST", "-H", &format!("Origin: {origin}")], "/start");
+        assert_eq!((status, body.contains("another site's page")), (403, true), "{origin}: {body}");
+    }
+    assert_eq!(
+        told(server.post("/sqlite", r#"{"nope": 1}"#)),
+        "Json deserialize error: missing field `path` at line 1 column 11"
+    );
+    assert!(told(server.post("/sqlite", r#"{"path": "run/db"}"#)).contains("must be absolute"));
+    for path in ["/postgresql", "/mysql", "/redis-findex", "/sqlite-enc", "/sqlite-ec"] {
+        assert!(told(server.post(path, r#"{"url": "x"}"#)).contains("is not built in this version yet"));
+    }
+    let text = scratch.file("text");
+    std::fs::write(&text, "no PKCS#12").unwrap();
+    let upload =
+        |file: &str, kind: &str| server.curl(&["-F", &format!("file=@{file};type={kind}")], "/pkcs12");
+    assert_eq!(told(upload(&text, "application/octet-stream")), "the file is no PKCS#12 file");
+    assert!(told(upload(&p12, "text/plain")).contains("application/octet-stream"));
+    assert!(told(server.post("/pkcs12", "{}")).contains("multipart/form-data"));
+    assert_eq!(upload(&p12, "application/octet-stream").0, 200);
+    server.post("/pkcs12-password", r#"{"password": "wrong"}"#);
+    assert_eq!(told(server.post("/start", "{}")), "PKCS#12: the password is wrong, or the file is damaged");
+    assert!(server.curl(&[], "/health").1.contains("the last start failed: PKCS#12: the password is wrong"));
+    server.post("/pkcs12-password", r#"{"password": "right"}"#);
+    // A file in the place of the folder.
+    server.post("/sqlite", &format!(r#"{{"path": "{text}"}}"#));
+    assert!(told(server.post("/start", "{}")).starts_with("database: "));
+    assert!(
+        told(server.post("/start", r#"{"clear_database": "yes"}"#)).starts_with("Json deserialize error")
+    );
+    // What was right before still counts.
+    server.post("/sqlite", &format!(r#"{{"path": "{}"}}"#, scratch.file("db")));
+    assert_eq!(server.post("/start", ""), (200, OK.into()));
+    server.wait_for_key_server("https");
+}
+
+#[test]
+fn a_key_server_that_cannot_listen_goes_back_to_its_owner() {
+    let scratch = Scratch::new();
+    let (port, taken) = (free_port().to_string(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let main = taken.local_addr().unwrap().port().to_string();
+    let mut command =
+        keyway(&["--use-bootstrap-server", "--hostname", "127.0.0.1", "--bootstrap-server-port", &port]);
+    command.args(["--port", &main, "--root-data-path"]).arg(scratch.path().join("data"));
+    let mut server = Waiting::spawn(scratch.path(), &mut command, port.parse().unwrap());
+    assert_eq!(server.post("/start", "{}").0, 200);
+    wait_for("the bootstrap server", || {
+        let health = server.curl(&[], "/health").1;
+        health.contains("another process listens there").then_some(())
+    });
+    drop(taken);
+    assert_eq!(server.post("/start", "{}").0, 200, "the database was let go of");
+    server.port = main.parse().unwrap();
+    server.wait_for_key_server("http");
+}
+
+#[test]
+fn only_the_owner_gets_in_and_wrong_tokens_shut_out() {
+    let scratch = Scratch::new();
+    let server = Waiting::start(scratch.path(), &["--bootstrap-token=generate"]);
+    let token = format!("Authorization: Bearer {}", server.told("bootstrap token: "));
+    assert!(!server.log().contains(server.told("bootstrap token: ")), "the token is in the log");
+    let denied = |args: &[&str]| {
+        let (status, body) = server.curl(args, "/start");
+        assert_eq!((status, body.contains("the owner's token is needed")), (401, true), "{body}");
+    };
+    denied(&["-X", "POST"]);
+    assert_eq!(server.curl(&[], "/").0, 200, "the page is for everybody");
+    for _ in 0..4 {
+        denied(&["-X", "POST", "-H", "Authorization: Bearer wrong"]);
+    }
+    assert_eq!(
+        server.curl(&["-X", "POST", "-H", &token, "-d", r#"{"password":"p"}"#], "/pkcs12-password").0,
+        200
+    );
+    // The right token has cleared the count: five more.
+    for _ in 0..5 {
+        denied(&["-X", "POST", "-H", "Authorization: Bearer wrong"]);
+    }
+    assert_eq!(server.curl(&["-X", "POST", "-H", &token], "/start").0, 0, "nothing is heard from here now");
+    assert!(server.log().contains("5 wrong tokens, shut out for 300 s"));
+}
+
+#[test]
+fn the_certificate_is_for_its_names_and_has_the_printed_pins() {
+    let scratch = Scratch::new();
+    let more = ["--bootstrap-server-common-name", "kms.internal", "--bootstrap-server-expiration-days", "7"];
+    let server = Waiting::start(scratch.path(), &more);
+    let pin = server.told("public key: ").to_owned();
+    let pinned = server.curl(&["--pinnedpubkey", &pin], "/health");
+    assert_eq!(pinned.0, 503, "{}", pinned.1);
+    assert_eq!(
+        server.curl(&["--pinnedpubkey", "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="], "/health").0,
+        0
+    );
+    let at = format!("127.0.0.1:{}", server.port);
+    let pem = scratch.file("cert.pem");
+    std::fs::write(&pem, run("openssl", ["s_client", "-connect", &at])).unwrap();
+    let text = run(
+        "openssl",
+        ["x509", "-in", &pem, "-noout", "-subject", "-nameopt", "RFC2253", "-ext", "subjectAltName"],
+    );
+    assert!(
+        text.starts_with("subject=CN=kms.internal,O=Cosmian Tech,C=FR,L=Paris,ST=Ile-de-France\n"),
+        "{text}"
+    );
+    for name in ["DNS:kms.internal", "DNS:localhost", "IP Address:127.0.0.1"] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    let dates =
+        run("openssl", ["x509", "-in", &pem, "-noout", "-fingerprint", "-sha256", "-checkend", "518400"]);
+    let fingerprint = server.told("certificate: sha256 ").to_uppercase();
+    assert!(dates.replace(':', "").contains(&fingerprint), "{dates}");
+    // Trusted by its own certificate, for its names.
+    let url = format!("https://localhost:{}/health", server.port);
+    let health = Command::new("curl").args(["-s", "--cacert", &pem, &url]).output().unwrap();
+    assert!(String::from_utf8(health.stdout).unwrap().contains("the server waits for its owner"));
+}
+
+#[test]
+fn a_server_that_nobody_provisions_in_time_listens_no_more() {
+    let scratch = Scratch::new();
+    let server = Waiting::start(scratch.path(), &["--bootstrap-window", "1"]);
+    wait_for("the closed port", || TcpStream::connect(("127.0.0.1", server.port)).err());
+    assert!(server.log().contains("nobody has provisioned this server in time"));
+}
+
+#[test]
+fn a_thousand_slow_clients_do_not_keep_the_owner_out() {
+    let scratch = Scratch::new();
+    let server = Waiting::start(scratch.path(), &[]);
+    let slow: Vec<TcpStream> = (0..1000)
+        .map(|number| {
+            let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+            // Silent ones, half a handshake, rubbish.
+            let _ = stream.write_all([&b""[..], &[22, 3, 1, 2, 0], b"GARBAGE\0"][number % 3]);
+            stream
+        })
+        .collect();
+    let start = Instant::now();
+    assert_eq!(server.post("/start", "{}").0, 200);
+    server.wait_for_key_server("http");
+    assert!(start.elapsed() < DEADLINE);
+    drop(slow);
+}
+
+#[test]
+fn a_client_that_polls_sees_a_short_refusal_at_most() {
+    let scratch = Scratch::new();
+    let server = Waiting::start(scratch.path(), &[]);
+    let port = server.port;
+    let polling = thread::spawn(move || {
+        let (start, mut refused) = (Instant::now(), Duration::ZERO);
+        let mut was_refused: Option<Instant> = None;
+        while start.elapsed() < Duration::from_secs(3) {
+            match (TcpStream::connect(("127.0.0.1", port)), was_refused) {
+                (Ok(_), Some(since)) => {
+                    refused += since.elapsed();
+                    was_refused = None;
+                }
+                (Ok(_), None) => {}
+                (Err(_), None) => was_refused = Some(Instant::now()),
+                (Err(_), Some(_)) => {}
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(was_refused.is_none(), "nobody listens");
+        refused
+    });
+    assert_eq!(server.post("/start", "{}").0, 200);
+    server.wait_for_key_server("http");
+    let refused = polling.join().unwrap();
+    assert!(refused < Duration::from_secs(1), "{refused:?}");
+}
+
+/// What a debugger with the rights of root can read of the process.
+fn dump(server: &Waiting, scratch: &Scratch, name: &str) -> Option<Vec<u8>> {
+    let (core, pid) = (scratch.file(name), server.child.id().to_string());
+    let output = Command::new("gcore").args(["-o", &core, &pid]).output().unwrap();
+    let path = format!("{core}.{pid}");
+    if !Path::new(&path).exists() {
+        // The server forbids it to whoever has no such rights.
+        println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    Some(bytes)
+}
+
+#[test]
+fn the_password_is_not_in_memory_once_it_was_used() {
+    const PASSWORD: &str = "Rumpelstiltskin-4711";
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.server("a", "P-256");
+    let p12 = authority.export("a", PASSWORD, &[]);
+    let server = Waiting::start(scratch.path(), &[]);
+    assert_eq!(server.curl(&["-F", &format!("file=@{p12}")], "/pkcs12").0, 200);
+    assert_eq!(server.post("/pkcs12-password", &format!(r#"{{"password": "{PASSWORD}"}}"#)).0, 200);
+    let has_password = |dump: &[u8]| dump.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
+    let Some(before) = dump(&server, &scratch, "before") else { return };
+    assert!(has_password(&before), "the dump shows what is in memory");
+    assert_eq!(server.post("/start", "{}"), (200, OK.into()));
+    server.wait_for_key_server("https");
+    let after = dump(&server, &scratch, "after").unwrap();
+    assert!(!has_password(&after), "the password is still in memory");
+}
+
+#[test]
+fn the_page_leads_to_a_key_server_in_a_browser() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.server("a", "P-256");
+    let p12 = authority.export("a", "page password", &[]);
+    let server = Waiting::start(scratch.path(), &["--bootstrap-token=generate"]);
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let picture = |name: &str| pictures.join(name).to_str().unwrap().to_owned();
+    let browser = Browser::start();
+    browser.open(&format!("https://localhost:{}/", server.port));
+    assert_eq!(browser.text("#pin"), server.told("public key: "));
+    browser.screenshot(&picture("first-start.png"));
+
+    // Without the token, then with a wrong password: it says what is wrong, and waits.
+    let result = |expected: &str| {
+        wait_for(expected, || browser.text("#result").contains(expected).then_some(()));
+    };
+    browser.click("#start");
+    result("the owner's token is needed");
+    browser.type_into("#token", server.told("bootstrap token: "));
+    browser.type_into("#path", &scratch.file("keys"));
+    browser.type_into("#file", &p12);
+    browser.type_into("#password", "wrong");
+    browser.click("#start");
+    result("PKCS#12: the password is wrong");
+    browser.screenshot(&picture("first-start-refused.png"));
+    for _ in 0.."wrong".len() {
+        browser.type_into("#password", "\u{E003}");
+    }
+    browser.type_into("#password", "page password");
+    browser.click("#start");
+    result("Starting the KMS server");
+    browser.screenshot(&picture("first-start-done.png"));
+    server.wait_for_key_server("https");
+    let url = format!("https://localhost:{}/kmip/2_1", server.port);
+    let created =
+        run("curl", ["-sS", "--fail-with-body", "--cacert", &authority.file("root.pem"), &url, "-d", CREATE]);
+    assert!(created.contains("CreateResponse"), "{created}");
+    assert!(scratch.path().join("keys/keyway.redb").exists());
+}
