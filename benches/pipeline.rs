@@ -45,6 +45,7 @@ impl Peer {
             store: Arc::clone(&store),
             entropy: Box::new(OsEntropy),
             tls: Tls::Off,
+            attestation: None,
             now: clock.now(),
         })
         .unwrap();
@@ -53,7 +54,8 @@ impl Peer {
             clock.now(),
             Input::Accepted { connection: Peer::CONNECTION, peer, listener: Listener::Main },
         );
-        let resources = Resources { store, entropy: Box::new(OsEntropy), certificate: None, egress: None };
+        let resources =
+            Resources { store, entropy: Box::new(OsEntropy), certificate: None, egress: None, quoter: None };
         Peer { server, resources, clock, received: Vec::new(), bytes: Vec::new() }
     }
 

@@ -5,6 +5,7 @@ mod certbot;
 mod help;
 pub mod options;
 mod password;
+mod platform;
 mod sources;
 
 use crate::job::CertificateSource;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use certbot::Certbot;
+pub use platform::Platform;
 pub use sources::Surroundings;
 
 /// What the program is to do.
@@ -52,6 +54,8 @@ pub struct Config {
     pub tls: Option<CertificateSource>,
     /// How certificates are ordered, if the server is to do that.
     pub certbot: Option<Certbot>,
+    /// Where keys and quotes come from that the machine itself gives.
+    pub platform: Platform,
     /// Where the keys are.
     pub database: Database,
     /// Who everybody is that has no other identity.
@@ -128,6 +132,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
     let mut warnings = Vec::new();
     let description = describe(&values);
     let certbot = certbot::find(&values, surroundings, &mut warnings)?;
+    let platform = platform::find(&values, surroundings, &mut warnings)?;
     let (password, password_source) = password::find(&mut values, surroundings, &mut warnings)?;
     let tls = match values.get(&options::HTTPS_P12_FILE) {
         Some(_) if certbot.is_some() => {
@@ -162,6 +167,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         port: number(&values, &options::PORT, 0, u16::MAX)?,
         tls,
         certbot,
+        platform,
         database,
         default_username: username(&values)?,
         limits: limits(&values)?,

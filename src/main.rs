@@ -1,15 +1,15 @@
 //! The program: arguments to configuration to parts to exit code.
 #![forbid(unsafe_code)]
 
-use keyway::acme::Settings;
 use keyway::acme::bot::Bot;
-use keyway::config::{self, Command, Config, Surroundings};
+use keyway::acme::{KeySource, Settings};
+use keyway::config::{self, Certbot, Command, Config, Platform, Surroundings};
 use keyway::crypto::self_signed;
 use keyway::crypto::x509::Identity;
 use keyway::egress::{self, Egress};
 use keyway::job::{self, CertificateSource, Resources};
 use keyway::limits;
-use keyway::server::{EXIT_STORE_FAILED, LoadedCertificate, Parts, Server, Tls};
+use keyway::server::{Attestation, EXIT_STORE_FAILED, LoadedCertificate, Parts, Server, Tls};
 use keyway::shell::executor::Executor;
 use keyway::shell::os::{self, Clock, OsEntropy};
 use keyway::shell::reactor::Reactor;
@@ -17,6 +17,7 @@ use keyway::shell::signals::Signals;
 use keyway::shell::{health, log, sockets};
 use keyway::store::Store;
 use keyway::store::redb::RedbStore;
+use keyway::tee::{self, Devices, Quoter};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -67,7 +68,11 @@ fn serve(config: Config) -> Result<u8, Exit> {
 
     let certificate_source = config.tls.map(Arc::new);
     let (challenge_port, bot_settings) = match config.certbot {
-        Some(certbot) => (certbot.http_port, Some(Arc::new(certbot.settings))),
+        Some(certbot) => {
+            let port = certbot.http_port;
+            let settings = with_platform_key(certbot, &config.platform);
+            (port, Some(Arc::new(settings.map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?)))
+        }
         None => (0, None),
     };
     let tls = match (&bot_settings, &certificate_source) {
@@ -76,6 +81,9 @@ fn serve(config: Config) -> Result<u8, Exit> {
         (None, None) => Ok(Tls::Off),
     };
     let tls = tls.map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
+    let quoter: Option<Arc<dyn Quoter>> = tee::quoter(&Devices::default()).map(Arc::from);
+    let attestation = quoter.as_ref().map(|_| attestation(&config.platform)).transpose();
+    let attestation = attestation.map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
     let store = RedbStore::open(&config.database.folder, config.database.clear)
         .map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
     let store: Arc<dyn Store> = Arc::new(store);
@@ -92,6 +100,7 @@ fn serve(config: Config) -> Result<u8, Exit> {
         entropy: Box::new(OsEntropy),
         certificate: certificate_source.clone(),
         egress: bot_settings.clone().map(Egress::new),
+        quoter: quoter.clone(),
     };
     let reactor = Reactor::new(listeners, signals, clock, &config.limits).map_err(failed)?;
     let reactor = reactor.with_challenge_port(challenge_port);
@@ -102,6 +111,7 @@ fn serve(config: Config) -> Result<u8, Exit> {
         store,
         entropy: Box::new(OsEntropy),
         tls,
+        attestation,
         now: clock.now(),
     })
     .map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
@@ -121,6 +131,24 @@ fn tell(config: &Config) {
     }
 }
 
+/// What is to be ordered, with the key from the platform where one is wanted.
+fn with_platform_key(certbot: Certbot, platform: &Platform) -> Result<Settings, String> {
+    let Certbot { mut settings, key_salt, .. } = certbot;
+    egress::files::prepare(&settings.folder)?;
+    if let Some(salt) = key_salt {
+        let source = tee::source(&platform.wanted, &Devices::default(), &settings.folder);
+        let key = source.and_then(|source| tee::derive::tls_key(&*source, &salt));
+        settings.key = KeySource::Given(key.map_err(|reason| format!("--certbot-use-tee-key: {reason}"))?);
+    }
+    Ok(settings)
+}
+
+/// What a platform that quotes can tell of itself.
+fn attestation(platform: &Platform) -> Result<Attestation, String> {
+    let enclave_public_key = platform.enclave_public_key.as_deref().map(tee::sgx::read_public_key);
+    Ok(Attestation { enclave_public_key: enclave_public_key.transpose()? })
+}
+
 fn load_certificate(source: &CertificateSource, clock: &Clock) -> Result<LoadedCertificate, String> {
     let content = job::read_certificate_file(source)?;
     let identity = job::open_certificate(source, &content, clock.now().utc)?;
@@ -130,7 +158,6 @@ fn load_certificate(source: &CertificateSource, clock: &Clock) -> Result<LoadedC
 
 /// The certificate that was stored, or one of its own until the bot has ordered a real one.
 fn automatic_certificate(settings: &Arc<Settings>, clock: &Clock) -> Result<Tls, String> {
-    egress::files::prepare(&settings.folder)?;
     if let Some(path) = &settings.ca_root {
         egress::check_ca_root(path)?;
     }
@@ -143,7 +170,13 @@ fn automatic_certificate(settings: &Arc<Settings>, clock: &Clock) -> Result<Tls,
         }
         None => {
             let not_after = now.utc + limits::SELF_SIGNED_LIFETIME;
-            (self_signed::identity(&settings.names, now.utc, not_after)?, None)
+            let identity = match &settings.key {
+                KeySource::Fresh(_) => self_signed::identity(&settings.names, now.utc, not_after),
+                KeySource::Given(key) => {
+                    self_signed::identity_with_key(key, &settings.names, now.utc, not_after)
+                }
+            };
+            (identity?, None)
         }
     };
     let bot = Bot::new(Arc::clone(settings), stored, &history, &mut OsEntropy, now);

@@ -24,27 +24,47 @@ const SERIAL_BITS: i32 = 127;
 
 /// A new P-256 key and a certificate of its own for these host names (at least one), valid between these times.
 pub fn identity(names: &[String], not_before: Timestamp, not_after: Timestamp) -> Result<Identity, String> {
-    make(names, not_before, not_after, None)
-        .map_err(|error| error.to_string())
-        .and_then(|bundle| x509::identity_at_any_time(bundle).map_err(|error| error.to_string()))
+    identity_of(&p256_key().map_err(|error| error.to_string())?, names, not_before, not_after)
+}
+
+/// The same for a key that is there (PKCS #8).
+pub fn identity_with_key(
+    key: &Secret,
+    names: &[String],
+    not_before: Timestamp,
+    not_after: Timestamp,
+) -> Result<Identity, String> {
+    let key = PKey::private_key_from_pkcs8(key.expose()).map_err(|error| error.to_string())?;
+    identity_of(&key, names, not_before, not_after)
+}
+
+fn identity_of(
+    key: &PKey<Private>,
+    names: &[String],
+    not_before: Timestamp,
+    not_after: Timestamp,
+) -> Result<Identity, String> {
+    let bundle = make(key, names, not_before, not_after, None).map_err(|error| error.to_string())?;
+    x509::identity_at_any_time(bundle).map_err(|error| error.to_string())
 }
 
 /// The certificate, in DER, and its key (PKCS #8) that prove control of `name` by tls-alpn-01; `digest` is the SHA-256 of
 /// the key authorisation.
 pub fn acme_proof(name: &str, digest: &[u8; 32], now: Timestamp) -> Result<(Vec<u8>, Secret), String> {
     const HOUR: std::time::Duration = std::time::Duration::from_secs(60 * 60);
-    let bundle = make(&[name.to_owned()], now - HOUR, now + HOUR, Some(digest));
+    let key = p256_key().map_err(|error| error.to_string())?;
+    let bundle = make(&key, &[name.to_owned()], now - HOUR, now + HOUR, Some(digest));
     let Bundle { mut private_keys, mut certificates } = bundle.map_err(|error| error.to_string())?;
     Ok((certificates.remove(0), private_keys.remove(0)))
 }
 
 fn make(
+    key: &PKey<Private>,
     names: &[String],
     not_before: Timestamp,
     not_after: Timestamp,
     acme_digest: Option<&[u8; 32]>,
 ) -> Result<Bundle, ErrorStack> {
-    let key = p256_key()?;
     let mut builder = X509Builder::new()?;
     builder.set_version(2)?;
     let mut serial = BigNum::new()?;
@@ -57,7 +77,7 @@ fn make(
     let (from, to) = (Asn1Time::from_unix(not_before.unix())?, Asn1Time::from_unix(not_after.unix())?);
     builder.set_not_before(&from)?;
     builder.set_not_after(&to)?;
-    builder.set_pubkey(&key)?;
+    builder.set_pubkey(key)?;
     let mut alternative = SubjectAlternativeName::new();
     for name in names {
         alternative.dns(name);
@@ -67,7 +87,7 @@ fn make(
     if let Some(digest) = acme_digest {
         builder.append_extension(acme_identifier(digest)?)?;
     }
-    builder.sign(&key, MessageDigest::sha256())?;
+    builder.sign(key, MessageDigest::sha256())?;
     let certificate: X509 = builder.build();
     Ok(Bundle {
         private_keys: vec![Secret::new(key.private_key_to_pkcs8()?)],

@@ -177,6 +177,14 @@ impl Shared {
             }
             Route::Options => self.respond(connection, &exchange, 204, TEXT_PLAIN, now),
             Route::Unknown => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
+            Route::AttestationReport(query) => match self.report_data(query.as_deref()) {
+                Ok(report_data) => self.wait_for(connection, exchange, Work::Quote { report_data }),
+                Err(status) => self.respond(connection, &exchange, status, TEXT_PLAIN, now),
+            },
+            Route::EnclavePublicKey => {
+                let status = self.write_enclave_public_key();
+                self.respond(connection, &exchange, status, JSON, now);
+            }
             Route::Proof(path) => {
                 let certificate = self.certificate.as_ref();
                 let status = match certificate.and_then(|certificate| certificate.challenge_file(path)) {
@@ -215,13 +223,18 @@ impl Shared {
                         body: Zeroizing::new(body.to_vec()),
                     };
                     let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
-                    self.outputs.submit(Job { id: JobId::Request(connection.id), work });
-                    self.outputs.pause(connection.id);
-                    connection.phase = Phase::Waiting(exchange);
-                    self.timers.set(connection.id, &mut connection.deadline, None);
+                    self.wait_for(connection, exchange, work);
                 }
             },
         }
+    }
+
+    /// Hands a request to a lane.
+    fn wait_for(&mut self, connection: &mut Connection, exchange: Exchange, work: Work) {
+        self.outputs.submit(Job { id: JobId::Request(connection.id), work });
+        self.outputs.pause(connection.id);
+        connection.phase = Phase::Waiting(exchange);
+        self.timers.set(connection.id, &mut connection.deadline, None);
     }
 
     fn answer_here(&mut self, endpoint: &Endpoint, body: &mut [u8], now: Now) -> Result<Answer, StoreError> {

@@ -10,6 +10,7 @@
 
 pub mod event;
 
+mod attestation;
 mod certificate;
 mod connection;
 mod exchange;
@@ -39,6 +40,7 @@ use timers::Timers;
 use tls::TlsSession;
 use zeroize::Zeroizing;
 
+pub use attestation::Attestation;
 pub use certificate::{LoadedCertificate, Tls};
 pub use exchange::SPEAKS_HTTPS;
 
@@ -57,6 +59,8 @@ pub struct Parts {
     pub entropy: Box<dyn Entropy>,
     /// Where the certificate comes from, if the server speaks TLS.
     pub tls: Tls,
+    /// What the platform tells of itself, where it quotes.
+    pub attestation: Option<Attestation>,
     /// When it starts.
     pub now: Now,
 }
@@ -76,6 +80,7 @@ struct Shared {
     view: Option<Box<dyn View>>,
     entropy: Box<dyn Entropy>,
     certificate: Option<Certificate>,
+    attestation: Option<Attestation>,
     timers: Timers,
     date: DateCache,
     outputs: Outputs,
@@ -105,6 +110,7 @@ impl Server {
                 view: None,
                 entropy: parts.entropy,
                 certificate,
+                attestation: parts.attestation,
                 timers: Timers::default(),
                 date: DateCache::new(parts.now.utc),
                 outputs: Outputs::default(),

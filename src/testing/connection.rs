@@ -113,11 +113,18 @@ impl Peer {
             store: store.clone(),
             entropy: Box::new(Counter(0)),
             tls: certificate.map_or(Tls::Off, Tls::File),
+            attestation: None,
             now,
         };
         let mut peer = Peer {
             server: Server::new(parts).expect("the parts fit"),
-            resources: Resources { store, entropy: Box::new(Counter(128)), certificate: None, egress: None },
+            resources: Resources {
+                store,
+                entropy: Box::new(Counter(128)),
+                certificate: None,
+                egress: None,
+                quoter: None,
+            },
             now,
             received: Vec::new(),
             paused: false,

@@ -5,6 +5,7 @@
 
 pub mod certificates;
 pub mod pebble;
+pub mod swtpm;
 pub mod tls;
 
 use std::ffi::OsStr;

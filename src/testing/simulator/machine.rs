@@ -41,6 +41,7 @@ impl Machine {
             store: Arc::clone(&store),
             entropy: Box::new(choices.fork()),
             tls: Tls::Off,
+            attestation: None,
             now,
         };
         Ok(Machine {
