@@ -281,6 +281,34 @@ fn a_key_file_does_where_there_is_no_tpm() {
     assert_ne!(key_of_server(&Scratch::new(), &options(&tee, "00", NOWHERE)), expected);
 }
 
+#[test]
+fn the_documentations_commands_do_what_it_says() {
+    let scratch = Scratch::new();
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/platform-keys.md")).unwrap();
+    let blocks = text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let ports = [free_port(), free_port()].map(|port| port.to_string());
+    let script = blocks.collect::<String>().replace("localhost:9998", &format!("localhost:{}", ports[0]));
+    let script = script.replace(
+        "keyway --hostname localhost --root",
+        &format!("keyway --port {} --hostname localhost --root", ports[0]),
+    );
+    let script = script.replace("9999", &ports[1]);
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_keyway")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = std::process::Command::new("bash");
+    let at_end = "trap 'kill $(jobs -p) $(cat tpm/pid) 2> /dev/null || true' EXIT";
+    command.args(["-euo", "pipefail", "-c", &format!("{at_end}\n{script}")]).env("PATH", path);
+    let (stdout, stderr) = (scratch.file("stdout"), scratch.file("stderr"));
+    // Into files: what runs in the background must not hold a pipe.
+    command.stdout(fs::File::create(&stdout).unwrap()).stderr(fs::File::create(&stderr).unwrap());
+    let status = command.current_dir(scratch.path()).status().unwrap();
+    assert!(status.success(), "{}", fs::read_to_string(&stderr).unwrap());
+    let answers = fs::read_to_string(&stdout).unwrap();
+    let answers: Vec<&str> = answers.lines().filter(|line| !line.starts_with("listening on ")).collect();
+    let version = format!("\"keyway {}\"", env!("CARGO_PKG_VERSION"));
+    assert_eq!(answers, [&version, &version, "the same key", &version]);
+}
+
 /// The whole server in this process, on a platform that quotes by these files, or on another one; its port.
 fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
     let (ready, port) = mpsc::channel();

@@ -2,6 +2,7 @@
 
 use super::{Scratch, wait_for};
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
@@ -69,6 +70,10 @@ fn spawn(scratch: &Scratch, server: &str) -> Child {
     let process =
         command.spawn().unwrap_or_else(|error| panic!("swtpm (see the README for what tests need): {error}"));
     wait_for("swtpm", || UnixStream::connect(&control).ok());
+    match server.strip_prefix("type=tcp,port=") {
+        Some(port) => drop(wait_for("swtpm", || TcpStream::connect(format!("127.0.0.1:{port}")).ok())),
+        None => drop(wait_for("swtpm", || UnixStream::connect(scratch.file("tpm")).ok())),
+    }
     process
 }
 
