@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 const SNP_GET_REPORT: u32 = 0xC020_5300;
 /// `_IOWR('S', 1, struct snp_guest_request_ioctl)`.
 const SNP_GET_DERIVED_KEY: u32 = 0xC020_5301;
-/// Mix the guest's measurement into the key, and nothing else (MSG_KEY_REQ, GUEST_FIELD_SELECT).
+/// Mix the guest's measurement into the key, and nothing else (MSG_KEY_REQ, GUEST_FIELD_SELECT). The server that this one
+/// replaces asked for field 2, the family ID, which any guest may have.
 const FIELD_MEASUREMENT: u64 = 1 << 3;
 
 /// `struct snp_derived_key_req`: zeros choose the chip's key (VCEK) and VMPL 0.

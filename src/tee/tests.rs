@@ -88,9 +88,9 @@ fn private_number(pkcs8: &Secret) -> String {
     String::from_utf8(digits).unwrap().to_ascii_lowercase()
 }
 
-/// These stand in docs/platform-keys.md; tests/tee.rs has Python compute them too.
+/// These stand in docs/platform-keys.md; tests/tee.rs has Python compute others.
 #[test]
-fn keys_are_those_of_the_server_before() {
+fn keys_are_those_of_the_documentation() {
     let scratch = Scratch::new();
     scratch.gramine(&(0..16).collect::<Vec<u8>>());
     let key = |salt: &[u8]| {
