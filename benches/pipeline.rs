@@ -46,6 +46,7 @@ impl Peer {
             entropy: Box::new(OsEntropy),
             tls: Tls::Off,
             bootstrap: None,
+            attestation: None,
             now: clock.now(),
         })
         .unwrap();
@@ -54,7 +55,8 @@ impl Peer {
             clock.now(),
             Input::Accepted { connection: Peer::CONNECTION, peer, listener: Listener::Main },
         );
-        let resources = Resources { store, entropy: Box::new(OsEntropy), certificate: None, egress: None };
+        let resources =
+            Resources { store, entropy: Box::new(OsEntropy), certificate: None, egress: None, quoter: None };
         Peer { server, resources, clock, received: Vec::new(), bytes: Vec::new() }
     }
 

@@ -6,6 +6,7 @@ mod certbot;
 mod help;
 pub mod options;
 mod password;
+mod platform;
 mod sources;
 
 use crate::job::CertificateSource;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use bootstrap::{Bootstrap, Token};
 pub use certbot::Certbot;
+pub use platform::Platform;
 pub use sources::Surroundings;
 
 /// What the program is to do.
@@ -56,6 +58,8 @@ pub struct Config {
     pub certbot: Option<Certbot>,
     /// How the owner is waited for, if that comes first.
     pub bootstrap: Option<Bootstrap>,
+    /// Where keys and quotes come from that the machine itself gives.
+    pub platform: Platform,
     /// Where the keys are.
     pub database: Database,
     /// Who everybody is that has no other identity.
@@ -136,6 +140,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
     let description = describe(&values);
     let bootstrap = bootstrap::find(&values, surroundings, &mut warnings)?;
     let certbot = certbot::find(&values, surroundings, &mut warnings)?;
+    let platform = platform::find(&values, surroundings, &mut warnings)?;
     let (password, password_source) = password::find(&mut values, surroundings, &mut warnings)?;
     let tls = match values.get(&options::HTTPS_P12_FILE) {
         Some(_) if certbot.is_some() => {
@@ -171,6 +176,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         tls,
         certbot,
         bootstrap,
+        platform,
         database,
         default_username: username(&values)?,
         limits: limits(&values)?,

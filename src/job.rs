@@ -12,6 +12,7 @@ use crate::pipeline::{self, Call, Reply};
 use crate::secret::Secret;
 use crate::store::redb::RedbStore;
 use crate::store::{Store, StoreError};
+use crate::tee::{Quoter, REPORT_DATA_BYTES};
 use crate::time::Timestamp;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ pub enum Lane {
     Certificate,
     /// Questions to other servers: an order of a certificate takes minutes.
     Egress,
+    /// Quotes by the hardware: some platforms take seconds for one.
+    Platform,
 }
 
 /// Work for a lane.
@@ -66,6 +69,7 @@ impl Job {
             Work::Read(_) => Lane::Bulk,
             Work::LoadCertificate { .. } | Work::Provide { .. } => Lane::Certificate,
             Work::BeginOrder { .. } | Work::FinishOrder { .. } | Work::AskRenewalInfo { .. } => Lane::Egress,
+            Work::Quote { .. } => Lane::Platform,
         }
     }
 }
@@ -110,6 +114,11 @@ pub enum Work {
     AskRenewalInfo {
         /// The certificate, in DER.
         certificate: Vec<u8>,
+    },
+    /// Having the platform vouch for the server.
+    Quote {
+        /// What the quote is to hold.
+        report_data: [u8; REPORT_DATA_BYTES],
     },
 }
 
@@ -174,6 +183,8 @@ pub struct Resources {
     pub certificate: Option<Arc<CertificateSource>>,
     /// The certificates bot's way to its authority, where there is a bot.
     pub egress: Option<Egress>,
+    /// What vouches for this server, where the platform does.
+    pub quoter: Option<Arc<dyn Quoter>>,
 }
 
 /// Runs a batch of jobs of one lane and answers each, in order. The store lane hands over all that waits (at most
@@ -207,6 +218,9 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
                 let egress = egress(resources).map_err(|failure| failure.text);
                 let info = egress.and_then(|egress| egress.renewal_info(&certificate));
                 completions.push(Completion { id, done: Done::RenewalInfo(info) });
+            }
+            Work::Quote { report_data } => {
+                completions.push(Completion { id, done: quote(&report_data, resources) });
             }
         }
     }
@@ -246,6 +260,18 @@ fn read(mut call: Call, resources: &mut Resources) -> Done {
         Ok(answer) => Done::Answered(Reply { answer, body }),
         Err(error) => Done::StoreFailed(error),
     }
+}
+
+fn quote(report_data: &[u8; REPORT_DATA_BYTES], resources: &Resources) -> Done {
+    let missing = || "this platform does not quote".to_owned();
+    let quote = resources.quoter.as_ref().ok_or_else(missing).and_then(|quoter| quoter.quote(report_data));
+    Done::Answered(match quote {
+        Ok(quote) => Reply::json(&openssl::base64::encode_block(&quote)),
+        Err(reason) => {
+            log::error!("the platform gives no quote: {reason}");
+            Reply::text(500, "Unexpected server error: the platform gives no quote")
+        }
+    })
 }
 
 fn egress(resources: &mut Resources) -> Result<&mut Egress, Failure> {

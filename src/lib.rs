@@ -25,7 +25,7 @@
 //! | 0 | [`time`], [`entropy`], [`secret`], [`limits`] | vocabulary: no I/O |
 //! | 1 | [`wire`], [`crypto`] | codecs and primitives: total functions over bytes |
 //! | 2 | [`kms`], [`acme`], [`bootstrap`] | decisions: no bytes, no clock |
-//! | 3 | [`store`], [`pipeline`], [`egress`], [`job`] | what lasts, a request's stages, what is slow |
+//! | 3 | [`store`], [`pipeline`], [`egress`], [`tee`], [`job`] | what lasts, a request's stages, what is slow |
 //! | 4 | [`server`] | the core that the shell drives |
 //! | 5 | [`config`], [`shell`] | the world: arguments, sockets, threads, clocks |
 
@@ -43,6 +43,7 @@ pub mod secret;
 pub mod server;
 pub mod shell;
 pub mod store;
+pub mod tee;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;

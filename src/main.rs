@@ -1,10 +1,10 @@
 //! The program: arguments to configuration to parts to exit code.
 #![forbid(unsafe_code)]
 
-use keyway::acme::Settings;
 use keyway::acme::bot::Bot;
+use keyway::acme::{KeySource, Settings};
 use keyway::bootstrap::guard::Guard;
-use keyway::config::{self, Bootstrap, Command, Config, Surroundings, Token};
+use keyway::config::{self, Bootstrap, Certbot, Command, Config, Platform, Surroundings, Token};
 use keyway::crypto::self_signed::{self, Template};
 use keyway::crypto::x509::{self, Identity};
 use keyway::egress::{self, Egress};
@@ -12,7 +12,7 @@ use keyway::entropy::random;
 use keyway::job::{self, CertificateSource, Resources};
 use keyway::limits;
 use keyway::secret::Secret;
-use keyway::server::{BootstrapParts, EXIT_STORE_FAILED, LoadedCertificate, Parts, Server, Tls};
+use keyway::server::{Attestation, BootstrapParts, EXIT_STORE_FAILED, LoadedCertificate, Parts, Server, Tls};
 use keyway::shell::executor::Executor;
 use keyway::shell::os::{self, Clock, OsEntropy};
 use keyway::shell::reactor::Reactor;
@@ -21,6 +21,7 @@ use keyway::shell::{health, log, sockets};
 use keyway::store::Store;
 use keyway::store::late::LateStore;
 use keyway::store::redb::RedbStore;
+use keyway::tee::{self, Devices, Quoter};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -73,7 +74,11 @@ fn serve(config: Config) -> Result<u8, Exit> {
 
     let certificate_source = config.tls.map(Arc::new);
     let (challenge_port, bot_settings) = match config.certbot {
-        Some(certbot) => (certbot.http_port, Some(Arc::new(certbot.settings))),
+        Some(certbot) => {
+            let port = certbot.http_port;
+            let settings = with_platform_key(certbot, &config.platform);
+            (port, Some(Arc::new(settings.map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?)))
+        }
         None => (0, None),
     };
     let tls = match (&bot_settings, &certificate_source) {
@@ -82,6 +87,9 @@ fn serve(config: Config) -> Result<u8, Exit> {
         (None, None) => Ok(Tls::Off),
     };
     let tls = tls.map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
+    let quoter: Option<Arc<dyn Quoter>> = tee::quoter(&Devices::default()).map(Arc::from);
+    let attestation = quoter.as_ref().map(|_| attestation(&config.platform)).transpose();
+    let attestation = attestation.map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
     let late = Arc::new(LateStore::default());
     let store: Arc<dyn Store> = match &config.bootstrap {
         Some(_) => late.clone(),
@@ -108,6 +116,7 @@ fn serve(config: Config) -> Result<u8, Exit> {
         entropy: Box::new(OsEntropy),
         certificate: certificate_source.clone(),
         egress: bot_settings.clone().map(Egress::new),
+        quoter: quoter.clone(),
     };
     let (main, bootstrap_listeners) = match config.bootstrap {
         None => (listeners, Vec::new()),
@@ -142,6 +151,7 @@ fn serve(config: Config) -> Result<u8, Exit> {
         entropy: Box::new(OsEntropy),
         tls,
         bootstrap,
+        attestation,
         now: clock.now(),
     })
     .map_err(|reason| Exit(EXIT_CONFIGURATION, reason))?;
@@ -163,6 +173,24 @@ fn tell(config: &Config) {
     }
 }
 
+/// What is to be ordered, with the key from the platform where one is wanted.
+fn with_platform_key(certbot: Certbot, platform: &Platform) -> Result<Settings, String> {
+    let Certbot { mut settings, key_salt, .. } = certbot;
+    egress::files::prepare(&settings.folder)?;
+    if let Some(salt) = key_salt {
+        let source = tee::source(&platform.wanted, &Devices::default(), &settings.folder);
+        let key = source.and_then(|source| tee::derive::tls_key(&*source, &salt));
+        settings.key = KeySource::Given(key.map_err(|reason| format!("--certbot-use-tee-key: {reason}"))?);
+    }
+    Ok(settings)
+}
+
+/// What a platform that quotes can tell of itself.
+fn attestation(platform: &Platform) -> Result<Attestation, String> {
+    let enclave_public_key = platform.enclave_public_key.as_deref().map(tee::sgx::read_public_key);
+    Ok(Attestation { enclave_public_key: enclave_public_key.transpose()? })
+}
+
 fn load_certificate(source: &CertificateSource, clock: &Clock) -> Result<LoadedCertificate, String> {
     let content = job::read_certificate_file(source)?;
     let identity = job::open_certificate(source, &content, clock.now().utc)?;
@@ -172,7 +200,6 @@ fn load_certificate(source: &CertificateSource, clock: &Clock) -> Result<LoadedC
 
 /// The certificate that was stored, or one of its own until the bot has ordered a real one.
 fn automatic_certificate(settings: &Arc<Settings>, clock: &Clock) -> Result<Tls, String> {
-    egress::files::prepare(&settings.folder)?;
     if let Some(path) = &settings.ca_root {
         egress::check_ca_root(path)?;
     }
@@ -185,7 +212,13 @@ fn automatic_certificate(settings: &Arc<Settings>, clock: &Clock) -> Result<Tls,
         }
         None => {
             let not_after = now.utc + limits::SELF_SIGNED_LIFETIME;
-            (self_signed::identity(&settings.names, now.utc, not_after)?, None)
+            let identity = match &settings.key {
+                KeySource::Fresh(_) => self_signed::identity(&settings.names, now.utc, not_after),
+                KeySource::Given(key) => {
+                    self_signed::identity_with_key(key, &settings.names, now.utc, not_after)
+                }
+            };
+            (identity?, None)
         }
     };
     let bot = Bot::new(Arc::clone(settings), stored, &history, &mut OsEntropy, now);
@@ -219,7 +252,7 @@ fn await_owner(
     let now = clock.now().utc;
     let (not_before, not_after) = (now, now + bootstrap.expires_after);
     let template = Template { subject: &subject, names: &names, addresses: &own, not_before, not_after };
-    let identity = self_signed::identity_of(&template)?;
+    let identity = self_signed::identity_from(&template)?;
     let pin = x509::public_key_pin(&identity.chain[0]).ok_or("the certificate has no public key")?;
     *lines += &format!("certificate: sha256 {}\n", identity.fingerprint());
     *lines += &format!("public key: sha256//{pin}\n");

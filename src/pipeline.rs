@@ -15,6 +15,7 @@ use crate::limits;
 use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
 use crate::wire::access as wire_access;
+use crate::wire::json;
 use crate::wire::kmip::dialect::{self, DecodeError, Dialect};
 use crate::wire::listing;
 use zeroize::Zeroizing;
@@ -68,6 +69,21 @@ pub struct Reply {
     pub answer: Answer,
     /// Its body.
     pub body: Zeroizing<Vec<u8>>,
+}
+
+impl Reply {
+    /// This text, as JSON.
+    pub fn json(text: &str) -> Reply {
+        let mut body = Zeroizing::new(Vec::new());
+        json::write_string(text, &mut body);
+        Reply { answer: Answer::OK, body }
+    }
+
+    /// This text as it is.
+    pub fn text(status: u16, text: &str) -> Reply {
+        let body = Zeroizing::new(text.as_bytes().to_vec());
+        Reply { answer: Answer { status, content_type: TEXT }, body }
+    }
 }
 
 const JSON: &str = "application/json";

@@ -182,6 +182,7 @@ fn start_with(
             entropy: Box::new(OsEntropy),
             certificate: certificate.clone(),
             egress: None,
+            quoter: None,
         };
         let executor = Executor::start(reactor.waker(), resources).unwrap();
         ready.send((address, executor.completions().clone())).unwrap();

@@ -60,8 +60,13 @@ pub fn measure(bench: &Bench, report: &mut Report) {
 fn one_commit_a_request(duration: Duration) -> f64 {
     let folder = Scratch::new();
     let store = RedbStore::open(&folder.path().join("data"), false).unwrap();
-    let mut resources =
-        Resources { store: Arc::new(store), entropy: Box::new(OsEntropy), certificate: None, egress: None };
+    let mut resources = Resources {
+        store: Arc::new(store),
+        entropy: Box::new(OsEntropy),
+        certificate: None,
+        egress: None,
+        quoter: None,
+    };
     let clock = Clock::start();
     let start = Instant::now();
     let mut count = 0.0;

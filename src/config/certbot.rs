@@ -17,6 +17,8 @@ pub struct Certbot {
     pub settings: Settings,
     /// Where http-01 is answered.
     pub http_port: u16,
+    /// The salt, if the key is to be derived from the platform: then it takes the place of the one in the settings.
+    pub key_salt: Option<Vec<u8>>,
 }
 
 /// The certificates bot, if one is asked for.
@@ -25,9 +27,12 @@ pub(super) fn find(
     surroundings: &Surroundings<'_>,
     warnings: &mut Warnings,
 ) -> Result<Option<Certbot>, ConfigError> {
+    let key_salt = key_salt(values)?;
     refuse_what_cannot_be(values)?;
     if !values.is_set(&o::USE_CERTBOT) {
-        for spec in [&o::CERTBOT_HOSTNAME, &o::CERTBOT_EMAIL, &o::CERTBOT_DIRECTORY_URL] {
+        for spec in
+            [&o::CERTBOT_HOSTNAME, &o::CERTBOT_EMAIL, &o::CERTBOT_DIRECTORY_URL, &o::CERTBOT_USE_TEE_KEY]
+        {
             if values.get(spec).is_some() {
                 warnings.push(format!("--{} has no effect without --use-certbot", spec.name));
             }
@@ -49,6 +54,9 @@ pub(super) fn find(
         "rsa2048" => KeyType::Rsa2048,
         _ => return Err(invalid(values, &o::CERTBOT_KEY_TYPE, "must be p256, p384 or rsa2048")),
     };
+    if key_salt.is_some() && key_type != KeyType::P256 {
+        return Err(invalid(values, &o::CERTBOT_KEY_TYPE, "keys from the platform are of type p256"));
+    }
     let names = required(values, &o::CERTBOT_HOSTNAME, "the name of this server")?;
     let settings = Settings {
         names: names::parse(names).map_err(|reason| invalid(values, &o::CERTBOT_HOSTNAME, &reason))?,
@@ -59,19 +67,20 @@ pub(super) fn find(
         folder: data_folder(values, &o::CERTBOT_SSL_PATH, surroundings)?,
         ca_root: values.get(&o::CERTBOT_CA_ROOT).map(|given| surroundings.working_folder.join(&given.text)),
     };
-    Ok(Some(Certbot { settings, http_port: number(values, &o::CERTBOT_HTTP_PORT, 1, u16::MAX)? }))
+    Ok(Some(Certbot { settings, http_port: number(values, &o::CERTBOT_HTTP_PORT, 1, u16::MAX)?, key_salt }))
+}
+
+/// The salt of a key from the platform.
+fn key_salt(values: &Values) -> Result<Option<Vec<u8>>, ConfigError> {
+    let Some(given) = values.get(&o::CERTBOT_USE_TEE_KEY) else { return Ok(None) };
+    let mut text = given.text.clone().into_bytes();
+    let salt = hex::decode_in_place(&mut text).map(|salt| salt.to_vec());
+    let wrong = || invalid(values, &o::CERTBOT_USE_TEE_KEY, "must be hexadecimal digits, two for each byte");
+    salt.ok_or_else(wrong).map(Some)
 }
 
 /// What the options name, but this server cannot do.
 fn refuse_what_cannot_be(values: &Values) -> Result<(), ConfigError> {
-    if let Some(salt) = values.get(&o::CERTBOT_USE_TEE_KEY) {
-        let is_hex = hex::decode_in_place(&mut salt.text.clone().into_bytes()).is_some();
-        let reason = match is_hex {
-            false => "must be hexadecimal digits, two for each byte",
-            true => "keys from the platform are not built in this version yet; remove the option",
-        };
-        return Err(invalid(values, &o::CERTBOT_USE_TEE_KEY, reason));
-    }
     if values.get(&o::CERTBOT_PROFILE).is_some() {
         let reason = "the ACME library in use cannot ask for a profile; remove the option";
         return Err(invalid(values, &o::CERTBOT_PROFILE, reason));

@@ -37,6 +37,8 @@ pub enum Group {
     Certbot,
     /// The hand-over by its owner.
     Bootstrap,
+    /// Keys and quotes from the machine itself.
+    Platform,
     /// Where the keys are.
     Database,
     /// Who everybody is.
@@ -51,11 +53,12 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order of the help.
-    pub const ALL: [Group; 9] = [
+    pub const ALL: [Group; 10] = [
         Group::Server,
         Group::Tls,
         Group::Certbot,
         Group::Bootstrap,
+        Group::Platform,
         Group::Database,
         Group::Identity,
         Group::Limits,
@@ -70,6 +73,7 @@ impl Group {
             Group::Tls => "TLS, with a certificate from a file",
             Group::Certbot => "TLS, with certificates from an authority (ACME)",
             Group::Bootstrap => "Bootstrap server",
+            Group::Platform => "Keys and quotes from the platform",
             Group::Database => "Database",
             Group::Identity => "Identity",
             Group::Limits => "Limits (bytes, or seconds)",
@@ -178,7 +182,7 @@ options! {
     CERTBOT_KEY_TYPE = option(Certbot, "certbot-key-type", "TYPE", &["KMS_CERTBOT_KEY_TYPE"], "p256",
         "Key of the certificate: p256, p384 or rsa2048.");
     CERTBOT_USE_TEE_KEY = option(Certbot, "certbot-use-tee-key", "HEX", &["KMS_CERTBOT_USE_TEE_KEY"], "",
-        "Key derived from the platform with this salt. Not built in this version yet: refused.");
+        "The certificate's key is derived from the platform (see --tee) with this salt: always the same one.");
     CERTBOT_PROFILE = option(Certbot, "certbot-profile", "NAME", &["KMS_CERTBOT_PROFILE"], "",
         "Profile of the certificate. The ACME library in use cannot ask for one: refused.");
 
@@ -199,6 +203,15 @@ options! {
         "generate: the server makes a token and prints it once, on standard output.").secret();
     BOOTSTRAP_WINDOW = option(Bootstrap, "bootstrap-window", "S", &["KMS_BOOTSTRAP_WINDOW"], "",
         "Seconds after which a server that nobody has provisioned listens no more. Without it: never.");
+    TEE = option(Platform, "tee", "PLATFORM", &["KMS_TEE"], "auto",
+        "sev-snp, sgx (Gramine), tpm, or auto: the first of them. Or file:PATH, tpm:PATH, tpm:HOST:PORT.");
+    TEE_TPM_PCRS = option(Platform, "tee-tpm-pcrs", "LIST", &["KMS_TEE_TPM_PCRS"], "",
+        "PCRs (SHA-256) such as 0,2,7: a TPM gives the key only while they are as at the first start.");
+    TEE_DIR_PATH = option(Platform, "tee-dir-path", "FOLDER", &["KMS_TEE_DIR_PATH"], "./tee",
+        "Folder of the file below; relative to the root data path.");
+    SGX_PUBLIC_SIGNER_KEY_FILENAME = option(Platform, "sgx-public-signer-key-filename", "FILE",
+        &["KMS_SGX_PUBLIC_SIGNER_KEY_FILENAME"], "",
+        "PEM file with the key that the enclave is signed with, for GET /tee/sgx_enclave_public_key.");
 
     DATABASE_TYPE = option(Database, "database-type", "TYPE", &["KMS_DATABASE_TYPE"], "sqlite",
         "sqlite: the embedded database. It is the only type in this version.");
@@ -252,10 +265,6 @@ options! {
     REDIS_FINDEX_LABEL = option(NotBuilt, "redis-findex-label", "TEXT", &["KMS_REDIS_FINDEX_LABEL"], "", REMOTE);
     REDIS_MASTER_PASSWORD = option(NotBuilt, "redis-master-password", "TEXT", &["KMS_REDIS_MASTER_PASSWORD"],
         "", REMOTE).secret();
-    SGX_PUBLIC_SIGNER_KEY_FILENAME = option(NotBuilt, "sgx-public-signer-key-filename", "FILE",
-        &["KMS_SGX_PUBLIC_SIGNER_KEY_FILENAME"], "", "keys and quotes from the platform");
-    TEE_DIR_PATH = option(NotBuilt, "tee-dir-path", "FOLDER", &["KMS_TEE_DIR_PATH"], "",
-        "keys and quotes from the platform");
 }
 
 const REMOTE: &str = "access to databases on other machines";
@@ -271,7 +280,8 @@ pub fn nearest(written: &str) -> Option<&'static str> {
     let written: String = written.chars().take(limits::NAME_BYTES_MAX).collect();
     let names = ALL.iter().flat_map(|spec| spec.aliases.iter().copied().chain([spec.name]));
     let (distance, name) = names.map(|name| (edits(&written, name), name)).min()?;
-    (distance <= 2.max(name.len() / 3)).then_some(name)
+    // Of short names, half must be right.
+    (distance <= 2.max(name.len() / 3) && distance * 2 <= name.len()).then_some(name)
 }
 
 /// How many characters must be added, removed or replaced to get from one name to the other (Levenshtein).

@@ -4,6 +4,8 @@
 use super::*;
 use crate::acme::challenge::Kind;
 use crate::acme::{ChallengeChoice, KeySource, KeyType};
+use crate::tee::tpm::{Address, Pcrs};
+use crate::tee::{Choice, Wanted};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -374,8 +376,16 @@ fn what_the_certificates_bot_cannot_do_is_refused_by_name() {
             "--certbot-use-tee-key \"xyz\" (command line): must be hexadecimal digits, two for each byte",
         ),
         (
-            &format!("{given} --certbot-use-tee-key 0aff"),
-            "--certbot-use-tee-key \"0aff\" (command line): keys from the platform are not built in this version yet; remove the option",
+            &format!("{given} --certbot-use-tee-key 0aff --certbot-key-type p384"),
+            "--certbot-key-type \"p384\" (command line): keys from the platform are of type p256",
+        ),
+        (
+            &format!("{given} --certbot-use-tee-key 0aff --tee tpm:nowhere"),
+            "--tee \"tpm:nowhere\" (command line): must be auto, sev-snp, sgx, tpm, tpm:PATH (with a slash), tpm:HOST:PORT or file:PATH",
+        ),
+        (
+            &format!("{given} --certbot-use-tee-key 0aff --tee-tpm-pcrs 24"),
+            "--tee-tpm-pcrs \"24\" (command line): must be numbers from 0 to 23, with commas between them",
         ),
         (
             &format!("{given} --certbot-profile shortlived"),
@@ -445,5 +455,39 @@ fn the_bootstrap_server_has_the_documented_defaults() {
     ] {
         let refusal = World::new().refusal(&format!("--use-bootstrap-server {line}"));
         assert!(refusal.contains(told) && !refusal.contains("secret"), "{refusal}");
+    }
+}
+
+#[test]
+fn keys_come_from_the_platform_that_is_named() {
+    let given = "--use-certbot --certbot-hostname h.example --certbot-email a@b --certbot-use-tee-key";
+    let config = World::new().serve(&format!("{given} A1b2"));
+    assert_eq!(config.certbot.unwrap().key_salt.as_deref(), Some(&[0xA1, 0xB2][..]));
+    assert_eq!(config.platform.wanted, Wanted { choice: Choice::Auto, pcrs: None });
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let file = |path: &str| Choice::Tpm(Some(Address::File(path.into())));
+    for (text, choice) in [
+        ("sev-snp", Choice::SevSnp),
+        ("sgx", Choice::Sgx),
+        ("tpm", Choice::Tpm(None)),
+        ("tpm:/dev/tpmrm1", file("/dev/tpmrm1")),
+        ("tpm:./swtpm.sock", file("/nonexistent/./swtpm.sock")),
+        ("tpm:localhost:2321", Choice::Tpm(Some(Address::Tcp("localhost:2321".into())))),
+        ("tpm:[::1]:2321", Choice::Tpm(Some(Address::Tcp("[::1]:2321".into())))),
+        ("file:/run/key", Choice::KeyFile("/run/key".into())),
+        ("file:key", Choice::KeyFile("/nonexistent/key".into())),
+    ] {
+        let config = World::new().serve(&format!("{given} 00 --tee {text} --tee-tpm-pcrs 0,7"));
+        assert_eq!(config.platform.wanted, Wanted { choice, pcrs: Pcrs::parse("7,0") }, "{text}");
+    }
+    let named = World::new().serve("--sgx-public-signer-key-filename key.pem --tee sgx");
+    assert_eq!(
+        named.platform.enclave_public_key.as_deref(),
+        Some(Path::new("/root/cosmian-kms/tee/key.pem"))
+    );
+    assert_eq!(named.warnings, ["--tee has no effect without --certbot-use-tee-key"]);
+    for bad in ["", "TPM", "file:", "file", "tpm:", "tpm:host", "tpm::1", "tpm:host:0", "sgx:x"] {
+        let told = World::new().refusal(&format!("--tee={bad}"));
+        assert!(told.contains("must be auto, sev-snp, sgx, tpm, "), "{bad}: {told}");
     }
 }

@@ -12,6 +12,13 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
+/// What this text in base64 stands for (RFC 4648 section 4, with padding); `None` where it is not just as it would be
+/// written.
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let bytes = openssl::base64::decode_block(text).ok()?;
+    (openssl::base64::encode_block(&bytes) == text).then_some(bytes)
+}
+
 /// Base64 with the alphabet for URLs, without padding (RFC 4648 section 5).
 pub fn base64url(bytes: &[u8]) -> String {
     let text = openssl::base64::encode_block(bytes);

@@ -39,33 +39,62 @@ pub struct Template<'a> {
 
 /// A new P-256 key and a certificate of its own for these host names (at least one), valid between these times.
 pub fn identity(names: &[String], not_before: Timestamp, not_after: Timestamp) -> Result<Identity, String> {
-    let subject = common_name(names);
-    let (subject, addresses) = (subject.as_slice(), [].as_slice());
-    identity_of(&Template { subject, names, addresses, not_before, not_after })
+    let key = p256_key().map_err(|error| error.to_string())?;
+    identity_of(&key, names, not_before, not_after)
+}
+
+/// The same for a key that is there (PKCS #8).
+pub fn identity_with_key(
+    key: &Secret,
+    names: &[String],
+    not_before: Timestamp,
+    not_after: Timestamp,
+) -> Result<Identity, String> {
+    let key = PKey::private_key_from_pkcs8(key.expose()).map_err(|error| error.to_string())?;
+    identity_of(&key, names, not_before, not_after)
 }
 
 /// A new P-256 key and a certificate of its own that says this.
-pub fn identity_of(template: &Template<'_>) -> Result<Identity, String> {
-    make(template, None)
-        .map_err(|error| error.to_string())
-        .and_then(|bundle| x509::identity_at_any_time(bundle).map_err(|error| error.to_string()))
+pub fn identity_from(template: &Template<'_>) -> Result<Identity, String> {
+    let key = p256_key().map_err(|error| error.to_string())?;
+    to_identity(make(&key, template, None))
+}
+
+fn identity_of(
+    key: &PKey<Private>,
+    names: &[String],
+    not_before: Timestamp,
+    not_after: Timestamp,
+) -> Result<Identity, String> {
+    let subject = common_name(names);
+    let (subject, addresses) = (subject.as_slice(), [].as_slice());
+    to_identity(make(key, &Template { subject, names, addresses, not_before, not_after }, None))
+}
+
+fn to_identity(bundle: Result<Bundle, ErrorStack>) -> Result<Identity, String> {
+    let bundle = bundle.map_err(|error| error.to_string())?;
+    x509::identity_at_any_time(bundle).map_err(|error| error.to_string())
 }
 
 /// The certificate, in DER, and its key (PKCS #8) that prove control of `name` by tls-alpn-01; `digest` is the SHA-256 of
 /// the key authorisation.
 pub fn acme_proof(name: &str, digest: &[u8; 32], now: Timestamp) -> Result<(Vec<u8>, Secret), String> {
     const HOUR: std::time::Duration = std::time::Duration::from_secs(60 * 60);
+    let key = p256_key().map_err(|error| error.to_string())?;
     let names = [name.to_owned()];
     let (subject, addresses) = (common_name(&names), [].as_slice());
     let (not_before, not_after) = (now - HOUR, now + HOUR);
     let template = Template { subject: &subject, names: &names, addresses, not_before, not_after };
-    let bundle = make(&template, Some(digest));
+    let bundle = make(&key, &template, Some(digest));
     let Bundle { mut private_keys, mut certificates } = bundle.map_err(|error| error.to_string())?;
     Ok((certificates.remove(0), private_keys.remove(0)))
 }
 
-fn make(template: &Template<'_>, acme_digest: Option<&[u8; 32]>) -> Result<Bundle, ErrorStack> {
-    let key = p256_key()?;
+fn make(
+    key: &PKey<Private>,
+    template: &Template<'_>,
+    acme_digest: Option<&[u8; 32]>,
+) -> Result<Bundle, ErrorStack> {
     let mut builder = X509Builder::new()?;
     builder.set_version(2)?;
     let mut serial = BigNum::new()?;
@@ -83,7 +112,7 @@ fn make(template: &Template<'_>, acme_digest: Option<&[u8; 32]>) -> Result<Bundl
     let to = Asn1Time::from_unix(template.not_after.unix())?;
     builder.set_not_before(&from)?;
     builder.set_not_after(&to)?;
-    builder.set_pubkey(&key)?;
+    builder.set_pubkey(key)?;
     let mut alternative = SubjectAlternativeName::new();
     for name in template.names {
         alternative.dns(name);
@@ -98,7 +127,7 @@ fn make(template: &Template<'_>, acme_digest: Option<&[u8; 32]>) -> Result<Bundl
     if let Some(digest) = acme_digest {
         builder.append_extension(acme_identifier(digest)?)?;
     }
-    builder.sign(&key, MessageDigest::sha256())?;
+    builder.sign(key, MessageDigest::sha256())?;
     let certificate: X509 = builder.build();
     Ok(Bundle {
         private_keys: vec![Secret::new(key.private_key_to_pkcs8()?)],

@@ -119,17 +119,27 @@ impl Identity {
     }
 }
 
-/// Private keys and certificates in PEM, in any order; what is between them is passed over.
-pub fn bundle_of_pem(pem: &[u8]) -> Result<Bundle, Error> {
-    let key = PKey::private_key_from_pem(pem).map_err(|_| Error::UnknownKey)?;
-    let key = key.private_key_to_pkcs8().map_err(|_| Error::UnknownKey)?;
-    Ok(Bundle { private_keys: vec![Secret::new(key)], certificates: certificates_of_pem(pem)? })
+/// A private key and certificates in PEM, in any order; what is between them is passed over. `given` is another private
+/// key (PKCS #8), which comes first; with it, there need be none in the PEM.
+pub fn bundle_of_pem(pem: &[u8], given: Option<&Secret>) -> Result<Bundle, Error> {
+    let mut private_keys: Vec<Secret> = given.map(|key| Secret::copy_of(key.expose())).into_iter().collect();
+    match PKey::private_key_from_pem(pem).and_then(|key| key.private_key_to_pkcs8()) {
+        Ok(key) => private_keys.push(Secret::new(key)),
+        Err(_) if given.is_some() => {}
+        Err(_) => return Err(Error::UnknownKey),
+    }
+    Ok(Bundle { private_keys, certificates: certificates_of_pem(pem)? })
 }
 
 /// The certificates in PEM, as DER.
 pub fn certificates_of_pem(pem: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
     let certificates = X509::stack_from_pem(pem).and_then(|all| all.iter().map(|one| one.to_der()).collect());
     certificates.map_err(|_: ErrorStack| Error::NotACertificate)
+}
+
+/// A certificate (DER) in PEM; `None` where it is none.
+pub fn pem_of_certificate(der: &[u8]) -> Option<Vec<u8>> {
+    X509::from_der(der).and_then(|certificate| certificate.to_pem()).ok()
 }
 
 /// What names a certificate to its authority: the key identifier of the issuer, and the serial number as the content of

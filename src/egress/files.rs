@@ -7,7 +7,7 @@
 use crate::acme::bot::Stored;
 use crate::acme::history::{self, Entry};
 use crate::acme::schedule::Validity;
-use crate::acme::{Settings, layout};
+use crate::acme::{KeySource, Settings, layout};
 use crate::crypto::x509::{self, Identity};
 use crate::limits;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -71,8 +71,10 @@ fn own(settings: &Settings) -> Result<Option<(Identity, Stored)>, String> {
     let Some(content) = read(&settings.folder, layout::CERTIFICATE)? else { return Ok(None) };
     let wrong = |reason: &str| format!("{}: {reason}", settings.folder.join(layout::CERTIFICATE).display());
     let facts = layout::decode(&content).ok_or_else(|| wrong("is no file of this server"))?;
-    let identity = usable(&content).map_err(|reason| wrong(&reason))?;
-    let is_as_wanted = covers(&identity, settings) && facts.directory_url == settings.directory_url;
+    let identity = identity(&content, settings).map_err(|reason| wrong(&reason))?;
+    let is_as_wanted = has_wanted_key(&identity, settings)
+        && covers(&identity, settings)
+        && facts.directory_url == settings.directory_url;
     let stored = Stored { validity: validity(&identity), challenge: facts.challenge, is_as_wanted };
     Ok(Some((identity, stored)))
 }
@@ -83,15 +85,30 @@ fn old(settings: &Settings) -> Result<Option<(Identity, Stored)>, String> {
     let (key, chain) = (read(&settings.folder, &files.private_key)?, read(&settings.folder, &files.chain)?);
     let (Some(key), Some(chain)) = (key, chain) else { return Ok(None) };
     let both = Zeroizing::new([key.as_slice(), chain.as_slice()].concat());
-    let identity = usable(&both).map_err(|reason| format!("{}: {reason}", files.chain))?;
+    let identity = identity(&both, settings).map_err(|reason| format!("{}: {reason}", files.chain))?;
     log::info!("the certificate of the server before is used: {}", files.chain);
-    let stored =
-        Stored { validity: validity(&identity), challenge: None, is_as_wanted: covers(&identity, settings) };
+    let is_as_wanted = has_wanted_key(&identity, settings) && covers(&identity, settings);
+    let stored = Stored { validity: validity(&identity), challenge: None, is_as_wanted };
     Ok(Some((identity, stored)))
 }
 
-fn usable(pem: &[u8]) -> Result<Identity, String> {
-    x509::bundle_of_pem(pem).and_then(x509::identity_at_any_time).map_err(|error| error.to_string())
+/// The certificate in a file. A key that is given is not in the file, but comes first: one that is there is from a time
+/// before, and counts only with its own certificate.
+pub fn identity(pem: &[u8], settings: &Settings) -> Result<Identity, String> {
+    let given = match &settings.key {
+        KeySource::Fresh(_) => None,
+        KeySource::Given(key) => Some(key),
+    };
+    let bundle = x509::bundle_of_pem(pem, given);
+    bundle.and_then(x509::identity_at_any_time).map_err(|error| error.to_string())
+}
+
+/// Whether a certificate has the key that is given, if one is.
+fn has_wanted_key(identity: &Identity, settings: &Settings) -> bool {
+    match &settings.key {
+        KeySource::Fresh(_) => true,
+        KeySource::Given(key) => identity.private_key.matches(key.expose()),
+    }
 }
 
 /// Whether a certificate is for every name that is wanted.

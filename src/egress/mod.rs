@@ -13,8 +13,8 @@ use crate::acme::challenge::{Challenge, Kind};
 use crate::acme::failure::{Failure, Kind as FailureKind};
 use crate::acme::history::{Entry, Outcome};
 use crate::acme::renewal_info::Window;
-use crate::acme::{Settings, layout};
-use crate::crypto::x509::{self, Identity};
+use crate::acme::{KeySource, Settings, layout};
+use crate::crypto::x509::Identity;
 use crate::limits;
 use crate::time::Timestamp;
 use order::Begun;
@@ -94,10 +94,14 @@ impl Egress {
         let certificate = order::fetch(&self.settings, begun)?;
         let facts =
             layout::Facts { directory_url: self.settings.directory_url.clone(), challenge: self.proved };
-        let content = layout::encode(&facts, &certificate.private_key_pem, certificate.chain_pem.as_bytes());
-        let bundle = x509::bundle_of_pem(&content);
-        let identity = bundle.and_then(x509::identity_at_any_time).map_err(|error| {
-            Failure::new(FailureKind::Refused, &format!("what was issued cannot be used: {error}"))
+        // A key that is given does not lie about in files.
+        let key_pem: &[u8] = match &self.settings.key {
+            KeySource::Fresh(_) => &certificate.private_key_pem,
+            KeySource::Given(_) => &[],
+        };
+        let content = layout::encode(&facts, key_pem, certificate.chain_pem.as_bytes());
+        let identity = files::identity(&content, &self.settings).map_err(|reason| {
+            Failure::new(FailureKind::Refused, &format!("what was issued cannot be used: {reason}"))
         })?;
         let refused = |reason: &str| Err(Failure::new(FailureKind::Refused, reason));
         if !files::covers(&identity, &self.settings) {

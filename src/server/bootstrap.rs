@@ -17,7 +17,7 @@ use crate::bootstrap::guard::{Guard, Verdict};
 use crate::bootstrap::page;
 use crate::bootstrap::provision::{self, Provision};
 use crate::crypto::x509::Identity;
-use crate::job::{Job, JobId, Provided, Work};
+use crate::job::{Provided, Work};
 use crate::limits;
 use crate::secret::Secret;
 use crate::store::late::LateStore;
@@ -176,7 +176,7 @@ impl Shared {
         hand_over: HandOver,
         body: &mut [u8],
         now: Now,
-    ) -> Option<Job> {
+    ) -> Option<Work> {
         let Some(bootstrap) = &mut self.bootstrap else {
             self.answer_owner(connection, exchange, gone(), now);
             return None;
@@ -231,8 +231,7 @@ impl Shared {
                     info!("opening what was handed over: the database in {}", database.display());
                     let has_tls = pkcs12.is_some() || self.certificate.is_some();
                     self.start_answer = Bootstrap::success(has_tls, clear);
-                    let work = Work::Provide { database, clear, pkcs12, now: now.utc };
-                    return Some(Job { id: JobId::Request(connection.id), work });
+                    return Some(Work::Provide { database, clear, pkcs12, now: now.utc });
                 }
             },
         };

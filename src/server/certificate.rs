@@ -86,6 +86,11 @@ impl Certificate {
         }
     }
 
+    /// The certificate itself, in DER.
+    pub fn leaf(&self) -> &[u8] {
+        &self.leaf
+    }
+
     /// When it expires.
     pub fn not_after(&self) -> Timestamp {
         self.not_after

@@ -201,6 +201,14 @@ impl Shared {
             }
             Route::Options => self.respond(connection, &exchange, 204, TEXT_PLAIN, now),
             Route::Unknown => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
+            Route::AttestationReport(query) => match self.report_data(query.as_deref()) {
+                Ok(report_data) => self.wait_for(connection, exchange, Work::Quote { report_data }),
+                Err(status) => self.respond(connection, &exchange, status, TEXT_PLAIN, now),
+            },
+            Route::EnclavePublicKey => {
+                let status = self.write_enclave_public_key();
+                self.respond(connection, &exchange, status, JSON, now);
+            }
             Route::Proof(path) => {
                 let certificate = self.certificate.as_ref();
                 let status = match certificate.and_then(|certificate| certificate.challenge_file(path)) {
@@ -215,8 +223,8 @@ impl Shared {
             }
             Route::Elsewhere(..) => self.respond(connection, &exchange, 308, TEXT_PLAIN, now),
             Route::Bootstrap(hand_over) => {
-                if let Some(job) = self.hand_over(connection, &exchange, *hand_over, body, now) {
-                    self.wait(connection, exchange, job);
+                if let Some(work) = self.hand_over(connection, &exchange, *hand_over, body, now) {
+                    self.wait_for(connection, exchange, work);
                 }
             }
             Route::Kms(endpoint) => match pipeline::place(endpoint, body) {
@@ -244,15 +252,15 @@ impl Shared {
                         body: Zeroizing::new(body.to_vec()),
                     };
                     let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
-                    self.wait(connection, exchange, Job { id: JobId::Request(connection.id), work });
+                    self.wait_for(connection, exchange, work);
                 }
             },
         }
     }
 
-    /// Lets a lane answer.
-    fn wait(&mut self, connection: &mut Connection, exchange: Exchange, job: Job) {
-        self.outputs.submit(job);
+    /// Hands a request to a lane.
+    fn wait_for(&mut self, connection: &mut Connection, exchange: Exchange, work: Work) {
+        self.outputs.submit(Job { id: JobId::Request(connection.id), work });
         self.outputs.pause(connection.id);
         connection.phase = Phase::Waiting(exchange);
         self.timers.set(connection.id, &mut connection.deadline, None);

@@ -10,6 +10,7 @@
 
 pub mod event;
 
+mod attestation;
 mod bootstrap;
 mod certificate;
 mod connection;
@@ -41,6 +42,7 @@ use timers::Timers;
 use tls::TlsSession;
 use zeroize::Zeroizing;
 
+pub use attestation::Attestation;
 pub use bootstrap::BootstrapParts;
 pub use certificate::{LoadedCertificate, Tls};
 pub use exchange::SPEAKS_HTTPS;
@@ -65,6 +67,8 @@ pub struct Parts {
     pub tls: Tls,
     /// Whether it waits for its owner first.
     pub bootstrap: Option<BootstrapParts>,
+    /// What the platform tells of itself, where it quotes.
+    pub attestation: Option<Attestation>,
     /// When it starts.
     pub now: Now,
 }
@@ -88,6 +92,7 @@ struct Shared {
     bootstrap: Option<Bootstrap>,
     /// What the owner is told once everything is open.
     start_answer: String,
+    attestation: Option<Attestation>,
     timers: Timers,
     date: DateCache,
     outputs: Outputs,
@@ -123,6 +128,7 @@ impl Server {
                 certificate,
                 bootstrap,
                 start_answer: String::new(),
+                attestation: parts.attestation,
                 timers: Timers::default(),
                 date: DateCache::new(parts.now.utc),
                 outputs: Outputs::default(),

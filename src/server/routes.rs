@@ -23,6 +23,10 @@ pub enum Route {
     Kms(Endpoint),
     /// On the bootstrap server.
     Bootstrap(HandOver),
+    /// `GET /tee/attestation_report`, with its query.
+    AttestationReport(Option<String>),
+    /// `GET /tee/sgx_enclave_public_key`.
+    EnclavePublicKey,
     /// On the listener for an authority's proofs: a file that it may look for.
     Proof(String),
     /// On that listener: anything else is at the same place by HTTPS. The host as the client knows it, and path and query.
@@ -61,7 +65,7 @@ pub enum Question {
 
 impl Route {
     /// The route of a request. A known path with another method is as unknown as any other, as clients expect.
-    pub fn of(method: Method, path: &str) -> Route {
+    pub fn of(method: Method, path: &str, query: Option<&str>) -> Route {
         match (method, path) {
             (Method::Post, "/kmip/2_1") => Route::Kms(Endpoint::Kmip),
             (Method::Get | Method::Head, "/version") => Route::Version,
@@ -74,6 +78,11 @@ impl Route {
                 Route::Kms(Endpoint::ListOwned)
             }
             (Method::Get | Method::Head, "/access/obtained") => Route::Kms(Endpoint::ListObtained),
+            // The old server's documentation knows it as /quote too.
+            (Method::Get | Method::Head, "/tee/attestation_report" | "/quote") => {
+                Route::AttestationReport(query.map(str::to_owned))
+            }
+            (Method::Get | Method::Head, "/tee/sgx_enclave_public_key") => Route::EnclavePublicKey,
             (Method::Get | Method::Head, path) => {
                 match path.strip_prefix("/access/list/").map(decode_segment) {
                     Some(Some(uid)) if !uid.is_empty() => Route::Kms(Endpoint::ListAccess(uid.into_owned())),
@@ -148,7 +157,7 @@ impl Exchange {
     pub fn of(head: &Head<'_>, listener: Listener) -> Exchange {
         Exchange {
             route: match listener {
-                Listener::Main => Route::of(head.method, head.path),
+                Listener::Main => Route::of(head.method, head.path, head.query),
                 Listener::Challenge => Route::of_challenge(head),
                 Listener::Bootstrap => Route::of_bootstrap(head.method, head.path),
             },
@@ -172,12 +181,14 @@ mod tests {
     #[test]
     fn paths_and_methods_find_their_route() {
         let kms = Route::Kms;
-        assert_eq!(Route::of(Method::Post, "/kmip/2_1"), kms(Endpoint::Kmip));
-        assert_eq!(Route::of(Method::Get, "/kmip/2_1"), Route::Unknown);
-        assert_eq!(Route::of(Method::Get, "/objects/owned"), kms(Endpoint::ListOwned));
-        assert_eq!(Route::of(Method::Get, "/access/list/a%2Fb"), kms(Endpoint::ListAccess("a/b".into())));
-        assert_eq!(Route::of(Method::Get, "/access/list/"), Route::Unknown);
-        assert_eq!(Route::of(Method::Options, "/anything"), Route::Options);
-        assert_eq!(Route::of(Method::Head, "/version"), Route::Version);
+        let of = |method, path| Route::of(method, path, Some("nonce=x"));
+        assert_eq!(of(Method::Post, "/kmip/2_1"), kms(Endpoint::Kmip));
+        assert_eq!(of(Method::Get, "/kmip/2_1"), Route::Unknown);
+        assert_eq!(of(Method::Get, "/objects/owned"), kms(Endpoint::ListOwned));
+        assert_eq!(of(Method::Get, "/access/list/a%2Fb"), kms(Endpoint::ListAccess("a/b".into())));
+        assert_eq!(of(Method::Get, "/access/list/"), Route::Unknown);
+        assert_eq!(of(Method::Options, "/anything"), Route::Options);
+        assert_eq!(of(Method::Head, "/version"), Route::Version);
+        assert_eq!(of(Method::Get, "/quote"), Route::AttestationReport(Some("nonce=x".into())));
     }
 }

@@ -22,6 +22,7 @@ pub struct Executor {
     bulk: Worker<Job>,
     certificate: Worker<Job>,
     egress: Worker<Job>,
+    platform: Worker<Job>,
     completions: Completions<Completion>,
 }
 
@@ -40,6 +41,7 @@ impl Executor {
             bulk: lane("bulk", 1)?,
             certificate: lane("certificate", 1)?,
             egress: lane("egress", 1)?,
+            platform: lane("platform", 1)?,
             completions,
         })
     }
@@ -55,6 +57,7 @@ impl Executor {
             Lane::Bulk => &self.bulk,
             Lane::Certificate => &self.certificate,
             Lane::Egress => &self.egress,
+            Lane::Platform => &self.platform,
         }
     }
 
@@ -66,9 +69,10 @@ impl Executor {
     /// Lets the workers finish what was submitted and ends them. `false` if a lane took longer than `timeout`: its
     /// thread still runs.
     pub fn shut_down(self, timeout: Duration) -> bool {
-        // A certificate that is still being opened or ordered is of no use any more.
+        // A certificate that is still being opened or ordered is of no use any more, nor is a quote.
         self.certificate.close();
         self.egress.close();
+        self.platform.close();
         self.store.close();
         self.bulk.close();
         let (store, bulk) = (self.store.join(timeout), self.bulk.join(timeout));

@@ -114,11 +114,18 @@ impl Peer {
             entropy: Box::new(Counter(0)),
             tls: certificate.map_or(Tls::Off, Tls::File),
             bootstrap: None,
+            attestation: None,
             now,
         };
         let mut peer = Peer {
             server: Server::new(parts).expect("the parts fit"),
-            resources: Resources { store, entropy: Box::new(Counter(128)), certificate: None, egress: None },
+            resources: Resources {
+                store,
+                entropy: Box::new(Counter(128)),
+                certificate: None,
+                egress: None,
+                quoter: None,
+            },
             now,
             received: Vec::new(),
             paused: false,

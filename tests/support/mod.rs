@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod certificates;
 pub mod pebble;
+pub mod swtpm;
 pub mod tls;
 
 use std::ffi::OsStr;

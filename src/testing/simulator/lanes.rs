@@ -37,6 +37,7 @@ impl Lanes {
                 entropy: Box::new(choices.fork()),
                 certificate: None,
                 egress: None,
+                quoter: None,
             },
             batch_max,
             waiting: VecDeque::new(),
@@ -98,7 +99,8 @@ impl Lanes {
             | Work::Provide { .. }
             | Work::BeginOrder { .. }
             | Work::FinishOrder { .. }
-            | Work::AskRenewalInfo { .. } => 0,
+            | Work::AskRenewalInfo { .. }
+            | Work::Quote { .. } => 0,
         };
         self.all().flat_map(|queue| queue.waiting.iter().map(large)).sum()
     }
@@ -111,7 +113,9 @@ impl Lanes {
         match lane {
             Lane::Store => &mut self.store,
             Lane::Bulk => &mut self.bulk,
-            Lane::Certificate | Lane::Egress => unreachable!("there is no certificate"),
+            Lane::Certificate | Lane::Egress | Lane::Platform => {
+                unreachable!("there is neither certificate nor platform")
+            }
         }
     }
 }

@@ -42,6 +42,7 @@ impl Machine {
             entropy: Box::new(choices.fork()),
             tls: Tls::Off,
             bootstrap: None,
+            attestation: None,
             now,
         };
         Ok(Machine {
