@@ -29,8 +29,13 @@ pub fn prepare(folder: &Path) -> Result<(), String> {
 pub fn write(folder: &Path, name: &str, content: &[u8]) -> Result<(), String> {
     let (path, temporary) = (folder.join(name), folder.join(format!("{name}.new")));
     let replace = || {
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        // One that a crash has left, or somebody else has made, may be anybody's to read.
+        if let Err(error) = fs::remove_file(&temporary)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;
@@ -132,4 +137,26 @@ pub fn remember(folder: &Path, entry: Entry) -> Result<(), String> {
     let mut entries = past_orders(folder);
     entries.push(entry);
     write(folder, layout::HISTORY, history::encode(&entries).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_crash_while_writing_leaves_the_old_file() {
+        let folder = std::env::temp_dir().join(format!("keyway-files-{}", std::process::id()));
+        prepare(&folder).unwrap();
+        write(&folder, "file", b"old").unwrap();
+        // As far as a write got before the power went.
+        fs::write(folder.join("file.new"), b"ne").unwrap();
+        assert_eq!(read(&folder, "file").unwrap().unwrap().as_slice(), b"old");
+        write(&folder, "file", b"newer").unwrap();
+        assert_eq!(read(&folder, "file").unwrap().unwrap().as_slice(), b"newer");
+        assert!(!folder.join("file.new").exists());
+        assert_eq!(fs::metadata(folder.join("file")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(read(&folder, "other").unwrap(), None);
+        fs::remove_dir_all(folder).unwrap();
+    }
 }
