@@ -27,7 +27,7 @@
 //! | 2 | [`kms`], [`acme`], [`bootstrap`] | decisions: no bytes, no clock |
 //! | 3 | [`store`], [`pipeline`], [`egress`], [`tee`], [`job`] | what lasts, a request's stages, what is slow |
 //! | 4 | [`server`] | the core that the shell drives |
-//! | 5 | [`config`], [`shell`] | the world: arguments, sockets, threads, clocks |
+//! | 5 | [`config`], [`shell`], [`start`] | the world: arguments, sockets, threads, clocks; and how all is put together |
 
 pub mod acme;
 pub mod bootstrap;
@@ -42,6 +42,7 @@ pub mod pipeline;
 pub mod secret;
 pub mod server;
 pub mod shell;
+pub mod start;
 pub mod store;
 pub mod tee;
 #[cfg(feature = "testing")]

@@ -1,0 +1,155 @@
+//! The start: from the configuration to the parts, and from these to a running server.
+#![forbid(unsafe_code)]
+
+mod certificate;
+mod owner;
+
+use crate::config::{Config, Platform};
+use crate::egress::Egress;
+use crate::job::Resources;
+use crate::secret;
+use crate::server::{Attestation, EXIT_STORE_FAILED, Parts, Server, Tls};
+use crate::shell::executor::Executor;
+use crate::shell::os::{self, Clock, OsEntropy};
+use crate::shell::reactor::Reactor;
+use crate::shell::signals::Signals;
+use crate::shell::{log, sockets};
+use crate::store::Store;
+use crate::store::late::LateStore;
+use crate::store::redb::RedbStore;
+use crate::tee::{self, Devices, Quoter};
+use std::io::Write;
+use std::sync::Arc;
+
+/// What could not be done while running.
+pub const EXIT_FAILURE: u8 = 1;
+/// An option, the certificate or the address is wrong: nothing was started.
+pub const EXIT_CONFIGURATION: u8 = 2;
+
+/// An exit code, and one line that says why.
+pub struct Exit(pub u8, pub String);
+
+/// Builds the server and runs it to its end; gives its exit code.
+pub fn serve(config: Config) -> Result<u8, Exit> {
+    let failed = |error: std::io::Error| Exit(EXIT_FAILURE, error.to_string());
+    log::init(config.log_level);
+    // Before any thread: signals are blocked and the process is hardened for all of them.
+    let signals = Signals::block().map_err(failed)?;
+    os::harden().map_err(failed)?;
+    os::tune_allocator();
+    let clock = Clock::start();
+    tell(&config);
+    if let Err(short) = os::allow_open_files(config.limits.connections_max) {
+        ::log::warn!("{short}");
+    }
+
+    let not_configured = |reason: String| Exit(EXIT_CONFIGURATION, reason);
+    let certificate_source = config.tls.map(Arc::new);
+    let challenge_port = config.certbot.as_ref().map_or(0, |certbot| certbot.http_port);
+    let bot_settings =
+        config.certbot.map(|certbot| certificate::bot_settings(certbot, &config.platform).map(Arc::new));
+    let bot_settings = bot_settings.transpose().map_err(not_configured)?;
+    let tls = match (&bot_settings, &certificate_source) {
+        (Some(settings), _) => certificate::automatic(settings, &clock),
+        (None, Some(source)) => certificate::from_file(source, &clock).map(Tls::File),
+        (None, None) => Ok(Tls::Off),
+    };
+    let tls = tls.map_err(not_configured)?;
+    let quoter: Option<Arc<dyn Quoter>> = tee::quoter(&Devices::default()).map(Arc::from);
+    let attestation = quoter.as_ref().map(|_| attestation(&config.platform)).transpose();
+    let attestation = attestation.map_err(not_configured)?;
+    let late = Arc::new(LateStore::default());
+    let store: Arc<dyn Store> = match &config.bootstrap {
+        Some(_) => late.clone(),
+        None => {
+            let store = RedbStore::open(&config.database.folder, config.database.clear)
+                .map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
+            Arc::new(store)
+        }
+    };
+    let not_listening = |error: sockets::BindError| not_configured(error.to_string());
+    let port = config.bootstrap.as_ref().map_or(config.port, |bootstrap| bootstrap.port);
+    let listeners = sockets::bind(&config.hostname, port).map_err(not_listening)?;
+
+    let scheme = if matches!(tls, Tls::Off) && config.bootstrap.is_none() { "http" } else { "https" };
+    let mut lines = String::new();
+    let mut addresses = Vec::new();
+    for listener in &listeners {
+        let address = listener.local_addr().map_err(failed)?;
+        lines += &format!("listening on {scheme}://{address}\n");
+        addresses.push(address);
+    }
+    let resources = || Resources {
+        store: Arc::clone(&store),
+        entropy: Box::new(OsEntropy),
+        certificate: certificate_source.clone(),
+        egress: bot_settings.clone().map(Egress::new),
+        quoter: quoter.clone(),
+    };
+    let (main, bootstrap_listeners) = match config.bootstrap {
+        None => (listeners, Vec::new()),
+        Some(_) => (Vec::new(), listeners),
+    };
+    let mut reactor = Reactor::new(main, signals, clock, &config.limits).map_err(failed)?;
+    reactor = reactor.with_challenge_port(challenge_port);
+    let bootstrap = match config.bootstrap {
+        None => None,
+        Some(bootstrap) => {
+            let main = sockets::addresses(&config.hostname, config.port).map_err(not_listening)?;
+            reactor = reactor.with_bootstrap(bootstrap_listeners, main).map_err(failed)?;
+            os::lock_memory();
+            let hostname = &config.hostname;
+            let parts = owner::wait(
+                bootstrap,
+                hostname,
+                &addresses,
+                config.database.folder,
+                late,
+                &clock,
+                &mut lines,
+            );
+            Some(parts.map_err(not_configured)?)
+        }
+    };
+    let executor = Executor::start(reactor.waker(), resources).map_err(failed)?;
+    let server = Server::new(Parts {
+        limits: config.limits,
+        default_username: config.default_username,
+        store,
+        entropy: Box::new(OsEntropy),
+        tls,
+        bootstrap,
+        attestation,
+        now: clock.now(),
+    })
+    .map_err(not_configured)?;
+    print(&lines)?;
+    // It may hold a token.
+    secret::wipe(lines);
+    Ok(reactor.run(server, executor))
+}
+
+/// Logs how the server was set up: the resolved options, secrets masked.
+fn tell(config: &Config) {
+    ::log::info!("keyway {}", env!("CARGO_PKG_VERSION"));
+    for line in &config.description {
+        ::log::info!("{line}");
+    }
+    ::log::info!("the database is in {}", config.database.folder.display());
+    ::log::info!("memory bound: {} MiB", config.limits.memory_bound_bytes() >> 20);
+    for warning in &config.warnings {
+        ::log::warn!("{warning}");
+    }
+}
+
+/// What a platform that quotes can tell of itself.
+fn attestation(platform: &Platform) -> Result<Attestation, String> {
+    let enclave_public_key = platform.enclave_public_key.as_deref().map(tee::sgx::read_public_key);
+    Ok(Attestation { enclave_public_key: enclave_public_key.transpose()? })
+}
+
+/// Writes to standard output.
+pub fn print(text: &str) -> Result<(), Exit> {
+    let written = std::io::stdout().write_all(text.as_bytes());
+    written.map_err(|error| Exit(EXIT_FAILURE, format!("standard output: {error}")))
+}
