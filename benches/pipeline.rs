@@ -45,6 +45,8 @@ impl Peer {
             store: Arc::clone(&store),
             entropy: Box::new(OsEntropy),
             tls: Tls::Off,
+            client_authorities: Vec::new(),
+            force_default_username: false,
             bootstrap: None,
             attestation: None,
             now: clock.now(),

@@ -62,8 +62,12 @@ pub struct Config {
     pub platform: Platform,
     /// Where the keys are.
     pub database: Database,
+    /// Authorities that vouch for clients, in PEM, where clients need certificates.
+    pub authority: Option<PathBuf>,
     /// Who everybody is that has no other identity.
     pub default_username: String,
+    /// Whether everybody is the default user.
+    pub force_default_username: bool,
     /// Caps and deadlines.
     pub limits: Limits,
     /// What is logged.
@@ -159,6 +163,12 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         }
         None => None,
     };
+    let authority =
+        values.get(&options::AUTHORITY_CERT_FILE).map(|given| surroundings.working_folder.join(&given.text));
+    if authority.is_some() && tls.is_none() && certbot.is_none() && bootstrap.is_none() {
+        let reason = "clients show certificates over HTTPS only: add --https-p12-file or --use-certbot";
+        return Err(invalid(&values, &options::AUTHORITY_CERT_FILE, reason));
+    }
     let database = Database {
         folder: database_folder(&values, surroundings)?,
         clear: values.is_set(&options::CLEAR_DATABASE),
@@ -178,7 +188,9 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         bootstrap,
         platform,
         database,
+        authority,
         default_username: username(&values)?,
+        force_default_username: values.is_set(&options::FORCE_DEFAULT_USERNAME),
         limits: limits(&values)?,
         log_level: log_level(&values, surroundings)?,
         warnings,

@@ -71,7 +71,7 @@ pub const CHALLENGE_LINGER: Duration = Duration::from_secs(10);
 /// Bytes of a file of the certificates bot.
 pub const ACME_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Bytes of the operator's own certification authorities.
-pub const CA_ROOT_BYTES_MAX: u64 = 1024 * 1024;
+pub const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
 /// The least bytes a second at which a body must arrive and an answer must be taken, beyond the fixed deadlines.
 const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 

@@ -5,7 +5,7 @@ mod certificate;
 mod owner;
 
 use crate::config::{Config, Platform};
-use crate::egress::Egress;
+use crate::egress::{self, Egress};
 use crate::job::Resources;
 use crate::secret;
 use crate::server::{Attestation, EXIT_STORE_FAILED, Parts, Server, Tls};
@@ -111,6 +111,8 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
             Some(parts.map_err(not_configured)?)
         }
     };
+    let client_authorities = config.authority.as_deref().map(egress::read_authorities).transpose();
+    let client_authorities = client_authorities.map_err(not_configured)?.unwrap_or_default();
     let executor = Executor::start(reactor.waker(), resources).map_err(failed)?;
     let server = Server::new(Parts {
         limits: config.limits,
@@ -118,6 +120,8 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         store,
         entropy: Box::new(OsEntropy),
         tls,
+        client_authorities,
+        force_default_username: config.force_default_username,
         bootstrap,
         attestation,
         now: clock.now(),

@@ -412,3 +412,26 @@ fn the_page_leads_to_a_key_server_in_a_browser() {
     assert!(created.contains("CreateResponse"), "{created}");
     assert!(scratch.path().join("keys/keyway.redb").exists());
 }
+
+#[test]
+fn an_owner_may_be_known_by_a_certificate() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.server("a", "P-256");
+    authority.client("owner");
+    let (p12, root) = (authority.export("a", "p", &[]), authority.file("root.pem"));
+    let server = Waiting::start(scratch.path(), &["--authority-cert-file", &root]);
+    assert_eq!(server.curl(&[], "/").0, 0, "nothing is heard without a certificate");
+    let (cert, key) = (authority.file("owner.fullchain.pem"), authority.file("owner.key"));
+    let owner = ["--cert", &cert, "--key", &key];
+    let post = |more: &[&str], path: &str| server.curl(&[&owner[..], more].concat(), path).0;
+    assert_eq!(post(&["-F", &format!("file=@{p12}")], "/pkcs12"), 200);
+    assert_eq!(post(&["-d", r#"{"password":"p"}"#], "/pkcs12-password"), 200);
+    assert_eq!(post(&["-X", "POST"], "/start"), 200);
+    // The key server asks for certificates too, and knows its users by them.
+    let created = wait_for("the key server", || {
+        let (status, body) = server.curl(&[&owner[..], &["-d", CREATE]].concat(), "/kmip/2_1");
+        (status == 200).then_some(body)
+    });
+    assert!(created.contains("CreateResponse"), "{created}");
+    assert_eq!(server.curl(&[], "/version").0, 0);
+}

@@ -335,6 +335,8 @@ fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
             store: store.clone(),
             entropy: Box::new(OsEntropy),
             tls: if is_tls { Tls::File(LoadedCertificate { identity, digest: [0; 32] }) } else { Tls::Off },
+            client_authorities: Vec::new(),
+            force_default_username: false,
             bootstrap: None,
             attestation: quoter.map(|_| Attestation { enclave_public_key: Some(pem.into()) }),
             now: clock.now(),

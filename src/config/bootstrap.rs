@@ -55,7 +55,7 @@ pub(super) fn find(
         }
     };
     let token = token(values, surroundings)?;
-    if matches!(token, Token::None) {
+    if matches!(token, Token::None) && values.get(&o::AUTHORITY_CERT_FILE).is_none() {
         warnings.push(
             "whoever reaches the bootstrap server first provisions it: give it a token by --bootstrap-token-file, or \
              --bootstrap-token=generate"

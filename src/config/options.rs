@@ -220,6 +220,8 @@ options! {
     CLEAR_DATABASE = flag(Database, "clear-database", &["KMS_CLEAR_DATABASE"],
         "Removes all keys and grants at the start.");
 
+    AUTHORITY_CERT_FILE = option(Identity, "authority-cert-file", "FILE", &["KMS_AUTHORITY_CERT_FILE"], "",
+        "PEM file of authorities: clients must show a certificate by one of them; its common name is the user.");
     DEFAULT_USERNAME = option(Identity, "default-username", "NAME", &["KMS_DEFAULT_USERNAME"], "admin",
         "Who every request comes from that says nothing else.");
     FORCE_DEFAULT_USERNAME = flag(Identity, "force-default-username", &["KMS_FORCE_DEFAULT_USERNAME"],
@@ -251,8 +253,6 @@ options! {
     LOG_LEVEL = option(Logging, "log-level", "LEVEL", &["KMS_LOG_LEVEL"], "info",
         "error, warn, info, debug or trace. Without it, the level in RUST_LOG counts.");
 
-    AUTHORITY_CERT_FILE = option(NotBuilt, "authority-cert-file", "FILE", &["KMS_AUTHORITY_CERT_FILE"], "",
-        "authentication by client certificates");
     DATABASE_URL = option(NotBuilt, "database-url", "URL", &["KMS_DATABASE_URL"], "", REMOTE).secret();
     ENSURE_RA_TLS = flag(NotBuilt, "ensure-ra-tls", &["KMS_ENSURE_RA_TLS"], "a bootstrap server attested by the platform");
     JWK_PRIVATE_KEY = option(NotBuilt, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY"], "",

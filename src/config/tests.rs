@@ -283,7 +283,8 @@ fn documented_command_lines_are_served_or_refused_by_name() {
         ),
         (
             "--authority-cert-file verifier.cert.pem",
-            "--authority-cert-file: authentication by client certificates is not built in this version yet; remove the option",
+            "--authority-cert-file \"verifier.cert.pem\" (command line): clients show certificates over HTTPS only: \
+             add --https-p12-file or --use-certbot",
         ),
         (
             "--jwt-issuer-uri=https://accounts.google.com",

@@ -155,6 +155,13 @@ pub fn issuer_and_serial(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((issuer, serial))
 }
 
+/// The first common name in the subject of a certificate (DER).
+pub fn subject_common_name(certificate: &[u8]) -> Option<String> {
+    let certificate = X509::from_der(certificate).ok()?;
+    let entry = certificate.subject_name().entries_by_nid(Nid::COMMONNAME).next()?;
+    Some(entry.data().to_string().ok()?.to_string())
+}
+
 /// The SHA-256 of a certificate's public key (SubjectPublicKeyInfo), in base64: what clients pin (RFC 7469 section 2.4).
 pub fn public_key_pin(certificate: &[u8]) -> Option<String> {
     let key = X509::from_der(certificate).and_then(|certificate| certificate.public_key()).ok()?;

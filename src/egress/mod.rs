@@ -18,13 +18,9 @@ use crate::crypto::x509::Identity;
 use crate::limits;
 use crate::time::Timestamp;
 use order::Begun;
-use std::path::Path;
 use std::sync::Arc;
 
-/// Whether the operator's file of certification authorities can be used; the error says why not.
-pub fn check_ca_root(path: &Path) -> Result<(), String> {
-    roots::read(path).map(drop)
-}
+pub use roots::read as read_authorities;
 
 /// The lane's own: what the operator wants, and the order that is under way.
 pub struct Egress {

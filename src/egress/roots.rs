@@ -37,12 +37,12 @@ pub fn trust(ca_root: Option<&Path>, duration: Duration) -> Result<Trust, String
     Ok(Trust(()))
 }
 
-/// The certificates in a PEM file.
+/// The certificates (DER) in the operator's PEM file of authorities; the error says what is wrong with it.
 pub fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let in_file = |reason: String| format!("{}: {reason}", path.display());
     let mut pem = Vec::new();
     let file = File::open(path).map_err(|error| in_file(format!("cannot be read: {error}")))?;
-    let read = file.take(limits::CA_ROOT_BYTES_MAX).read_to_end(&mut pem);
+    let read = file.take(limits::AUTHORITIES_BYTES_MAX).read_to_end(&mut pem);
     read.map_err(|error| in_file(format!("cannot be read: {error}")))?;
     match x509::certificates_of_pem(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

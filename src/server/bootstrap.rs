@@ -12,7 +12,8 @@ use super::certificate::{Certificate, Tls};
 use super::connection::Connection;
 use super::event::Listener;
 use super::routes::{Exchange, HandOver};
-use super::{Server, Shared, tls};
+use super::tls::{self, ClientVerifier};
+use super::{Server, Shared};
 use crate::bootstrap::guard::{Guard, Verdict};
 use crate::bootstrap::page;
 use crate::bootstrap::provision::{self, Provision};
@@ -54,6 +55,7 @@ pub struct BootstrapParts {
 /// A server that waits for its owner.
 pub struct Bootstrap {
     config: Arc<ServerConfig>,
+    clients: Option<ClientVerifier>,
     page: String,
     guard: Guard,
     closes_at: Option<Instant>,
@@ -77,9 +79,14 @@ enum Stage {
 
 impl Bootstrap {
     /// Waits for the owner. The error is one line for the operator.
-    pub fn new(parts: BootstrapParts, now: Instant) -> Result<Bootstrap, String> {
+    pub fn new(
+        parts: BootstrapParts,
+        clients: Option<ClientVerifier>,
+        now: Instant,
+    ) -> Result<Bootstrap, String> {
         Ok(Bootstrap {
-            config: tls::server_config(&parts.identity)?,
+            config: tls::server_config(&parts.identity, clients.as_ref())?,
+            clients,
             page: page::html(&parts.pin),
             guard: parts.guard,
             closes_at: parts.window.map(|window| now + window),
@@ -246,7 +253,8 @@ impl Shared {
             let Provided { store, identity } = *provided;
             if let Some(identity) = identity {
                 let summary = identity.summary();
-                self.certificate = Certificate::new(Tls::Given(identity), now.instant)?;
+                self.certificate =
+                    Certificate::new(Tls::Given(identity), bootstrap.clients.clone(), now.instant)?;
                 info!("the certificate is {summary}");
             }
             bootstrap.store.open(store);

@@ -5,7 +5,7 @@
 mod bot;
 mod file;
 
-use super::tls;
+use super::tls::{self, ClientVerifier};
 use crate::acme::bot::Bot;
 use crate::crypto::x509::Identity;
 use crate::time::{Instant, Timestamp};
@@ -45,6 +45,8 @@ pub struct Certificate {
     not_after: Timestamp,
     /// In DER.
     leaf: Vec<u8>,
+    /// Who judges the certificates of clients, where they must have one.
+    clients: Option<ClientVerifier>,
     origin: Origin,
 }
 
@@ -59,7 +61,11 @@ enum Origin {
 
 impl Certificate {
     /// Takes a first certificate in use. The error is one line for the operator.
-    pub fn new(tls: Tls, now: Instant) -> Result<Option<Certificate>, String> {
+    pub fn new(
+        tls: Tls,
+        clients: Option<ClientVerifier>,
+        now: Instant,
+    ) -> Result<Option<Certificate>, String> {
         let (identity, origin) = match tls {
             Tls::Off => return Ok(None),
             Tls::Given(identity) => (identity, Origin::Given),
@@ -68,9 +74,9 @@ impl Certificate {
             }
             Tls::Bot { identity, bot } => (identity, Origin::Bot(Automation::new(*bot, now))),
         };
-        let config = tls::server_config(&identity)?;
+        let config = tls::server_config(&identity, clients.as_ref())?;
         let leaf = identity.chain[0].clone();
-        Ok(Some(Certificate { config, not_after: identity.not_after, leaf, origin }))
+        Ok(Some(Certificate { config, not_after: identity.not_after, leaf, clients, origin }))
     }
 
     /// What new connections use.
@@ -107,7 +113,7 @@ impl Certificate {
 
     /// Puts another one in its place, for new connections.
     fn replace(&mut self, identity: &Identity) -> Result<(), String> {
-        self.config = tls::server_config(identity)?;
+        self.config = tls::server_config(identity, self.clients.as_ref())?;
         self.not_after = identity.not_after;
         self.leaf.clone_from(&identity.chain[0]);
         log::info!("new connections get the certificate {}", identity.summary());

@@ -5,6 +5,7 @@ use super::event::{ConnectionId, Listener};
 use super::routes::Exchange;
 use super::timers::Deadline;
 use super::tls::TlsSession;
+use crate::kms::policy::Principal;
 use crate::time::Instant;
 use crate::wire::http::body;
 use crate::wire::http::scanner::Scanner;
@@ -19,6 +20,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Where it was accepted: what it may ask for.
     pub listener: Listener,
+    /// Who it is that asks, where its certificate says so.
+    pub user: Option<Principal>,
     /// Its encryption, where it has one.
     pub tls: Option<Box<TlsSession>>,
     /// Where it stands.
@@ -88,6 +91,7 @@ impl Connection {
             listener,
             phase: if tls.is_some() { Phase::Handshake } else { Phase::Idle },
             tls,
+            user: None,
             pending: Zeroizing::default(),
             scanner: Scanner::default(),
             deadline: Deadline::default(),

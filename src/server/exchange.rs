@@ -228,7 +228,7 @@ impl Shared {
                 }
             }
             Route::Kms(endpoint) => match pipeline::place(endpoint, body) {
-                Place::Here => match self.answer_here(endpoint, body, now) {
+                Place::Here => match self.answer_here(connection, endpoint, body, now) {
                     Ok(answer) => {
                         self.respond(connection, &exchange, answer.status, answer.content_type, now)
                     }
@@ -248,7 +248,7 @@ impl Shared {
                 place @ (Place::StoreLane | Place::BulkLane) => {
                     let call = Call {
                         endpoint: endpoint.clone(),
-                        asker: self.asker(now),
+                        asker: self.asker(connection, now),
                         body: Zeroizing::new(body.to_vec()),
                     };
                     let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
@@ -266,15 +266,22 @@ impl Shared {
         self.timers.set(connection.id, &mut connection.deadline, None);
     }
 
-    fn answer_here(&mut self, endpoint: &Endpoint, body: &mut [u8], now: Now) -> Result<Answer, StoreError> {
-        let asker = self.asker(now);
+    fn answer_here(
+        &mut self,
+        connection: &Connection,
+        endpoint: &Endpoint,
+        body: &mut [u8],
+        now: Now,
+    ) -> Result<Answer, StoreError> {
+        let asker = self.asker(connection, now);
         self.view()?;
         let view = self.view.as_deref().expect("the line above made it");
         pipeline::read(endpoint, &asker, body, view, &mut *self.entropy, &mut self.body)
     }
 
-    fn asker(&self, now: Now) -> Asker {
-        Asker { principal: self.principal.clone(), now: now.utc }
+    fn asker(&self, connection: &Connection, now: Now) -> Asker {
+        let principal = connection.user.as_ref().unwrap_or(&self.principal).clone();
+        Asker { principal, now: now.utc }
     }
 
     /// A lane has answered.

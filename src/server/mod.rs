@@ -21,9 +21,10 @@ mod routes;
 mod timers;
 mod tls;
 
+use crate::crypto::x509;
 use crate::entropy::Entropy;
 use crate::job::{Completion, Done, JobId};
-use crate::kms::policy::Principal;
+use crate::kms::policy::{EVERYBODY, Principal};
 use crate::kms::view::View;
 use crate::limits::{self, Limits};
 use crate::store::{Store, StoreError};
@@ -65,6 +66,10 @@ pub struct Parts {
     pub entropy: Box<dyn Entropy>,
     /// Where the certificate comes from, if the server speaks TLS.
     pub tls: Tls,
+    /// Authorities (certificates in DER) one of which must vouch for every client; none where clients need no certificate.
+    pub client_authorities: Vec<Vec<u8>>,
+    /// Whether clients are the default user whatever their certificates say.
+    pub force_default_username: bool,
     /// Whether it waits for its owner first.
     pub bootstrap: Option<BootstrapParts>,
     /// What the platform tells of itself, where it quotes.
@@ -83,6 +88,7 @@ pub struct Server {
 struct Shared {
     limits: Limits,
     principal: Principal,
+    force_default_username: bool,
     store: Arc<dyn Store>,
     /// A view of the last commit, kept while nothing is written.
     view: Option<Box<dyn View>>,
@@ -112,16 +118,21 @@ struct Shared {
 impl Server {
     /// A server without connections. The error is one line for the operator.
     pub fn new(parts: Parts) -> Result<Server, String> {
-        let certificate = Certificate::new(parts.tls, parts.now.instant)?;
+        let clients = match parts.client_authorities.as_slice() {
+            [] => None,
+            authorities => Some(tls::client_verifier(authorities)?),
+        };
+        let certificate = Certificate::new(parts.tls, clients.clone(), parts.now.instant)?;
         let bootstrap = match parts.bootstrap {
             None => None,
-            Some(parts_of_it) => Some(Bootstrap::new(parts_of_it, parts.now.instant)?),
+            Some(parts_of_it) => Some(Bootstrap::new(parts_of_it, clients, parts.now.instant)?),
         };
         Ok(Server {
             connections: Vec::new(),
             shared: Shared {
                 limits: parts.limits,
                 principal: Principal(parts.default_username),
+                force_default_username: parts.force_default_username,
                 store: parts.store,
                 view: None,
                 entropy: parts.entropy,
@@ -322,6 +333,25 @@ impl Server {
     }
 }
 
+/// The user that a certificate is for: its first common name, as the old server had it.
+fn user_of(certificate: &[u8]) -> Option<Principal> {
+    let name = x509::subject_common_name(certificate)?;
+    let is_user = (1..=limits::NAME_BYTES_MAX).contains(&name.len())
+        && name != EVERYBODY
+        && !name.contains(char::is_control);
+    is_user.then_some(Principal(name))
+}
+
+/// Whoever has no certificate, or not the right one, is somebody's concern; other failures are everyday noise.
+fn tell_handshake_failure(connection: &Connection, error: &rustls::Error) {
+    match error {
+        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
+            warn!("{}: refused, its client certificate: {error}", connection.peer);
+        }
+        _ => debug!("{}: TLS failed: {error}", connection.peer),
+    }
+}
+
 impl Shared {
     /// Bytes from the peer.
     fn receive(&mut self, connection: &mut Connection, bytes: &mut [u8], now: Now) {
@@ -341,16 +371,30 @@ impl Shared {
         let mut plain = std::mem::take(&mut self.plain_in);
         let received = session.receive(bytes, &mut plain, self.outputs.buffer());
         let (handshaken, is_validator) = (session.is_handshaken(), session.is_validator());
+        let certificate = session.peer_certificate().filter(|_| matches!(connection.phase, Phase::Handshake));
+        let user = certificate.filter(|_| handshaken).map(user_of);
         connection.ended |= session.has_ended();
         self.outputs.send_buffered(connection.id);
         match received {
             Err(error) => {
-                debug!("{}: TLS failed: {error}", connection.peer);
+                tell_handshake_failure(connection, &error);
                 self.close(connection, now);
             }
             Ok(()) => {
                 if handshaken && matches!(connection.phase, Phase::Handshake) {
                     self.become_idle(connection, now);
+                    match user {
+                        Some(Some(_)) if self.force_default_username => {}
+                        Some(Some(user)) => connection.user = Some(user),
+                        Some(None) => {
+                            warn!(
+                                "{}: refused, its certificate has no common name that can be a user",
+                                connection.peer
+                            );
+                            self.close(connection, now);
+                        }
+                        None => {}
+                    }
                     if is_validator {
                         debug!("{}: has validated a proof", connection.peer);
                         self.close(connection, now);

@@ -6,21 +6,48 @@ use crate::crypto::x509::Identity;
 use crate::{limits, secret};
 use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConnectionData,
     ServerSessionMemoryCache, UnbufferedServerConnection,
 };
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
-use rustls::{ConfigBuilder, Error, ServerConfig, WantsVerifier};
+use rustls::{ConfigBuilder, Error, RootCertStore, ServerConfig, WantsVerifier};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// What every connection of this certificate shares. The error is one line for the operator.
-pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, String> {
+/// Who judges the certificates of clients.
+pub type ClientVerifier = Arc<dyn ClientCertVerifier>;
+
+/// Takes clients whose certificates are by one of these authorities (DER), and nobody else.
+pub fn client_verifier(authorities: &[Vec<u8>]) -> Result<ClientVerifier, String> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        let added = roots.add(CertificateDer::from(authority.as_slice()));
+        added.map_err(|error| format!("an authority of clients cannot be used: {error}"))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()));
+    match verifier.build() {
+        Ok(verifier) => Ok(verifier),
+        Err(error) => Err(format!("no authority of clients can be used: {error}")),
+    }
+}
+
+/// What every connection of this certificate shares; with a verifier, clients must show certificates too. The error is one
+/// line for the operator.
+pub fn server_config(
+    identity: &Identity,
+    clients: Option<&ClientVerifier>,
+) -> Result<Arc<ServerConfig>, String> {
     let certified = certified_key(&identity.chain, identity.private_key.expose())?;
-    let mut config =
-        builder()?.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    let builder = builder()?;
+    let builder = match clients {
+        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = ServerSessionMemoryCache::new(limits::TLS_SESSIONS_MAX);
     config.send_tls13_tickets = 1;
@@ -140,6 +167,11 @@ impl TlsSession {
     /// Whether data may be exchanged.
     pub fn is_handshaken(&self) -> bool {
         self.handshaken
+    }
+
+    /// The certificate that the peer has shown (DER), once data may be exchanged; a resumed session keeps it.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.connection.peer_certificates()?.first().map(|certificate| certificate.as_ref())
     }
 
     /// Whether the peer has said that it sends no more (close_notify).
@@ -368,7 +400,7 @@ mod tests {
     use super::*;
     use crate::crypto::self_signed;
     use crate::time::Timestamp;
-    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+    use rustls::{ClientConfig, ClientConnection};
 
     const NAME: &str = "kms.example.org";
 
@@ -391,7 +423,7 @@ mod tests {
     fn only_a_validator_gets_the_proof_however_its_first_message_arrives() {
         let now = Timestamp::from_unix(1_800_000_000);
         let identity = self_signed::identity(&[NAME.to_owned()], now, now).unwrap();
-        let main = server_config(&identity).unwrap();
+        let main = server_config(&identity, None).unwrap();
         let (certificate, private_key) = self_signed::acme_proof(NAME, &[7; 32], now).unwrap();
         let proof = AlpnChallenge { name: NAME.to_owned(), certificate, private_key };
         let challenge = challenge_config(&[proof]).unwrap();

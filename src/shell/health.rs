@@ -5,7 +5,10 @@ use crate::config::HealthTarget;
 use crate::server::SPEAKS_HTTPS;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme,
+    StreamOwned,
+};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -25,15 +28,32 @@ pub fn ask(target: &HealthTarget) -> Result<u8, String> {
     let address =
         (target.host.as_str(), target.port).to_socket_addrs().map_err(|error| failed(&error))?.next();
     let address = address.ok_or_else(|| failed(&"the name has no address"))?;
-    let mut answer = ask_once(address, target.tls).map_err(|error| failed(&error))?;
-    if !target.tls && answer.ends_with(SPEAKS_HTTPS) {
-        answer = ask_once(address, true).map_err(|error| failed(&error))?;
+    let mut answer = ask_once(address, target.tls);
+    if !target.tls && answer.as_ref().is_ok_and(|answer| answer.ends_with(SPEAKS_HTTPS)) {
+        answer = ask_once(address, true);
     }
+    let answer = match answer {
+        // It is there, and asks whoever comes for a certificate, which a check has not.
+        Err(error) if wants_certificate(&error) => return Ok(0),
+        answer => answer.map_err(|error| failed(&error))?,
+    };
     match answer.split_once(' ').map(|(_, rest)| rest.starts_with("200 ")) {
         Some(true) => Ok(0),
         Some(false) => Err(format!("{at} is not well: {}", answer.lines().last().unwrap_or_default())),
         None => Err(failed(&"what answers is no HTTP server")),
     }
+}
+
+/// Whether the server ended the handshake because it was shown no certificate (RFC 8446 section 6.2; of TLS 1.2, RFC 5246
+/// section 7.2.2).
+fn wants_certificate(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    matches!(
+        inner,
+        Some(Error::AlertReceived(
+            AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure
+        ))
+    )
 }
 
 fn ask_once(address: SocketAddr, tls: bool) -> std::io::Result<String> {

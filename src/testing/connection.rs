@@ -113,6 +113,8 @@ impl Peer {
             store: store.clone(),
             entropy: Box::new(Counter(0)),
             tls: certificate.map_or(Tls::Off, Tls::File),
+            client_authorities: Vec::new(),
+            force_default_username: false,
             bootstrap: None,
             attestation: None,
             now,

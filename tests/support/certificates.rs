@@ -10,7 +10,8 @@ pub struct Authority {
 
 const EXTENSIONS: &str = "\
 [ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n\
-[server]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n";
+[server]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n\
+[client]\nextendedKeyUsage=clientAuth\n";
 
 impl Authority {
     /// `root.pem` (self-signed) and `intermediate.pem`, with their keys.
@@ -38,9 +39,23 @@ impl Authority {
 
     /// The same with arguments for its validity.
     pub fn server_valid(&self, name: &str, key: &str, validity: &[&str]) {
+        self.end_entity("server", name, key, validity);
+    }
+
+    /// A certificate for the user `NAME.example`, in files likewise.
+    pub fn client(&self, name: &str) {
+        self.client_valid(name, &["-days", "10"]);
+    }
+
+    /// The same with arguments for its validity.
+    pub fn client_valid(&self, name: &str, validity: &[&str]) {
+        self.end_entity("client", name, "P-256", validity);
+    }
+
+    fn end_entity(&self, extensions: &str, name: &str, key: &str, validity: &[&str]) {
         self.key(name, key);
         self.request(name, &format!("/CN={name}.example"));
-        self.issue(name, "intermediate", &[&["-extensions", "server"], validity].concat());
+        self.issue(name, "intermediate", &[&["-extensions", extensions], validity].concat());
         let chain = [name, "intermediate", "root"]
             .map(|n| fs::read_to_string(self.file(&format!("{n}.pem"))).unwrap());
         fs::write(self.file(&format!("{name}.fullchain.pem")), chain.concat()).unwrap();

@@ -41,6 +41,8 @@ impl Machine {
             store: Arc::clone(&store),
             entropy: Box::new(choices.fork()),
             tls: Tls::Off,
+            client_authorities: Vec::new(),
+            force_default_username: false,
             bootstrap: None,
             attestation: None,
             now,

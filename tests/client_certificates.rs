@@ -1,0 +1,149 @@
+//! Clients that show certificates: who they are, and who is refused.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod support;
+
+use std::process::Command;
+use support::certificates::Authority;
+use support::{CREATE, Scratch, Server, keyway, keyway_fails, on, value_of};
+
+/// A server whose clients must have certificates by `authority`, and what it shows itself.
+fn serve(authority: &Authority, scratch: &Scratch, more: &[&str]) -> Server {
+    authority.server("server", "P-256");
+    let (p12, roots) = (authority.export("server", "p", &[]), authority.file("root.pem"));
+    let mut command =
+        keyway(&["--https-p12-file", &p12, "--https-p12-password", "p", "--authority-cert-file", &roots]);
+    command.args(more);
+    Server::spawn(scratch.path(), command)
+}
+
+/// curl as the client `name` of `authority`, which also trusts it: standard output, and whether it went well.
+fn curl(authority: &Authority, name: &str, server: &Server, path: &str, more: &[&str]) -> (bool, String) {
+    let file = |suffix: &str| authority.file(&format!("{name}{suffix}"));
+    let mut command = Command::new("curl");
+    command.args(["-sS", "--cacert", &authority.file("root.pem")]).args(more).arg(server.url(path));
+    if !name.is_empty() {
+        command.args(["--cert", &file(".fullchain.pem"), "--key", &file(".key")]);
+    }
+    let output = command.output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn the_common_name_is_the_user_in_every_version_of_tls() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    for user in ["alice", "bob"] {
+        authority.client(user);
+    }
+    let server = serve(&authority, &scratch, &[]);
+    for version in ["--tlsv1.3", "--tls-max=1.2"] {
+        let version = version.replace('=', " ");
+        let version: Vec<&str> = version.split(' ').collect();
+        let (_, created) =
+            curl(&authority, "alice", &server, "/kmip/2_1", &[&["-d", CREATE], &version[..]].concat());
+        let uid = value_of("UniqueIdentifier", &created);
+        let get = on("Get", &uid);
+        let ask = |user: &str| {
+            curl(&authority, user, &server, "/kmip/2_1", &[&["-d", &get], &version[..]].concat()).1
+        };
+        assert_eq!(value_of("Key", &ask("alice")).len(), 64);
+        assert_eq!(ask("bob"), format!("Item_Not_Found: {uid}"), "what is not his is not there");
+        let grant =
+            format!(r#"{{"unique_identifier":"{uid}","user_id":"bob.example","operation_type":"get"}}"#);
+        assert!(
+            curl(&authority, "bob", &server, "/access/grant", &["-d", &grant]).1.starts_with("Access denied")
+        );
+        assert!(
+            curl(&authority, "alice", &server, "/access/grant", &["-d", &grant]).1.contains("successfully")
+        );
+        assert_eq!(value_of("Key", &ask("bob")).len(), 64);
+    }
+}
+
+#[test]
+fn a_resumed_session_keeps_its_user() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.client("alice");
+    let server = serve(&authority, &scratch, &[]);
+    let created = curl(&authority, "alice", &server, "/kmip/2_1", &["-d", CREATE]).1;
+    let uid = value_of("UniqueIdentifier", &created);
+    let (at, session) = (format!("127.0.0.1:{}", server.port), authority.file("session"));
+    let (cert, key) = (authority.file("alice.fullchain.pem"), authority.file("alice.key"));
+    let request = authority.file("request");
+    std::fs::write(&request, "GET /access/owned HTTP/1.1\r\nHost: kms\r\nConnection: close\r\n\r\n").unwrap();
+    let openssl = |more: &[&str]| {
+        let line = ["s_client", "-connect", &at, "-tls1_2", "-ign_eof"];
+        let input = std::fs::File::open(&request).unwrap();
+        let output = Command::new("openssl").args(line).args(more).stdin(input).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let first = openssl(&["-cert", &cert, "-cert_chain", &cert, "-key", &key, "-sess_out", &session]);
+    assert!(first.contains("New, TLSv1.2") && first.contains(&uid), "{first}");
+    // Without the certificate: the session is all that it has.
+    let second = openssl(&["-sess_in", &session]);
+    assert!(second.contains("Reused, TLSv1.2") && second.contains(&uid), "{second}");
+}
+
+#[test]
+fn whoever_has_no_certificate_or_another_is_refused_and_the_log_says_why() {
+    let (authority, scratch, strangers) = (Authority::new(), Scratch::new(), Authority::new());
+    strangers.client("mallory");
+    authority.client_valid("late", &["-days", "-1"]);
+    let server = serve(&authority, &scratch, &[]);
+    assert!(!curl(&authority, "", &server, "/version", &[]).0);
+    server.wait_for_log("refused, its client certificate: peer sent no certificates");
+    let pair = |from: &Authority, name: &str| {
+        let (cert, key) = (from.file(&format!("{name}.fullchain.pem")), from.file(&format!("{name}.key")));
+        curl(&authority, "", &server, "/version", &["--cert", &cert, "--key", &key])
+    };
+    assert!(!pair(&strangers, "mallory").0);
+    // The strangers' authority has the same name, but another key.
+    server.wait_for_log("invalid peer certificate: BadSignature");
+    assert!(!pair(&authority, "late").0);
+    server.wait_for_log("invalid peer certificate: Expired");
+    // A check of health has no certificate, and is told that the server is there.
+    let port = server.port.to_string();
+    assert!(keyway(&["health", "--port", &port]).status().unwrap().success());
+}
+
+#[test]
+fn the_default_user_may_be_forced_on_everybody() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.client("alice");
+    authority.client("bob");
+    let server = serve(&authority, &scratch, &["--force-default-username"]);
+    let created = curl(&authority, "alice", &server, "/kmip/2_1", &["-d", CREATE]).1;
+    let uid = value_of("UniqueIdentifier", &created);
+    assert!(curl(&authority, "bob", &server, "/access/owned", &[]).1.contains(&uid));
+    assert!(!curl(&authority, "", &server, "/version", &[]).0, "a certificate is needed all the same");
+}
+
+#[test]
+fn an_authority_that_is_none_is_told_at_the_start() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.server("server", "P-256");
+    let p12 = authority.export("server", "p", &[]);
+    let data = scratch.file("data");
+    for (file, told) in [
+        (authority.file("server.key"), "holds no certificate in PEM"),
+        ("/nonexistent".to_owned(), "cannot be read"),
+    ] {
+        let (code, stderr) = keyway_fails(&[
+            "--port",
+            "0",
+            "--hostname",
+            "127.0.0.1",
+            "--root-data-path",
+            &data,
+            "--https-p12-file",
+            &p12,
+            "--https-p12-password",
+            "p",
+            "--authority-cert-file",
+            &file,
+        ]);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.lines().last().unwrap().starts_with(&format!("keyway: {file}: {told}")), "{stderr}");
+    }
+}
