@@ -208,6 +208,18 @@ fn a_renewal_drops_no_request() {
 }
 
 #[test]
+fn a_validator_needs_no_client_certificate_where_others_do() {
+    let (pebble, scratch) = (Pebble::start(Ports::new(), &[]), Scratch::new());
+    let authority = pebble.authority.file("root.pem");
+    let more = ["--certbot-challenge", "tls-alpn-01", "--authority-cert-file", &authority];
+    let server = serve(&pebble, &scratch, &more);
+    wait_long("a certificate of the authority", || Some(served(&server)).filter(is_by_pebble));
+    let stranger =
+        std::process::Command::new("curl").args(["-sk", &server.url("/version")]).output().unwrap();
+    assert!(!stranger.status.success(), "everybody else needs one");
+}
+
+#[test]
 fn where_one_challenge_fails_the_other_is_tried() {
     let (pebble, scratch) = (Pebble::start(Ports::new(), &[]), Scratch::new());
     // The authority looks for tls-alpn-01 where nobody listens.

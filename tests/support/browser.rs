@@ -1,6 +1,7 @@
 //! A headless Chromium, driven over the WebDriver protocol (W3C) by curl.
 
 use super::{Scratch, free_port, run, wait_for};
+use keyway::wire::json::quoted;
 use std::fs::File;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -113,10 +114,4 @@ impl Drop for Browser {
 fn text_after(answer: &str, words: &str) -> String {
     let (_, rest) = answer.split_once(words).unwrap_or_else(|| panic!("{words} in {answer}"));
     rest.split('"').next().unwrap().to_owned()
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = Vec::new();
-    keyway::wire::json::write_string(text, &mut out);
-    String::from_utf8(out).unwrap()
 }
