@@ -24,7 +24,7 @@ use crate::secret::Secret;
 use crate::store::late::LateStore;
 use crate::time::{Instant, Now};
 use crate::wire::http::head::Head;
-use crate::wire::json::write_string;
+use crate::wire::json::quoted;
 use crate::wire::multipart;
 use log::{error, info, warn};
 use rustls::ServerConfig;
@@ -63,6 +63,8 @@ pub struct Bootstrap {
     store: Arc<LateStore>,
     provision: Provision,
     stage: Stage,
+    /// What the owner is told once everything is open.
+    success: String,
     /// Why the last start came to nothing.
     fault: Option<String>,
 }
@@ -94,6 +96,7 @@ impl Bootstrap {
             store: parts.store,
             provision: Provision::default(),
             stage: Stage::Waiting,
+            success: String::new(),
             fault: None,
         })
     }
@@ -121,21 +124,21 @@ impl Bootstrap {
             Stage::Opening | Stage::TakingOver | Stage::Closed => None,
         }
     }
+}
 
-    /// What the owner is told: whether the key server will speak HTTPS, and what is erased.
-    fn success(has_tls: bool, clear: bool) -> String {
-        let mut text = "Starting the KMS server".to_owned();
-        if !has_tls || clear {
-            text += " with warnings:";
-        }
-        if !has_tls {
-            text += " No PKCS12 file has been supplied";
-        }
-        if clear {
-            text += " The KMS database will be erased.";
-        }
-        text
+/// What the owner is told: whether the key server will speak HTTPS, and what is erased.
+fn success(has_tls: bool, clear: bool) -> String {
+    let mut text = "Starting the KMS server".to_owned();
+    if !has_tls || clear {
+        text += " with warnings:";
     }
+    if !has_tls {
+        text += " No PKCS12 file has been supplied";
+    }
+    if clear {
+        text += " The KMS database will be erased.";
+    }
+    text
 }
 
 /// What a request on the bootstrap server is answered.
@@ -237,7 +240,7 @@ impl Shared {
                     let database = provision.database.clone().unwrap_or_else(|| bootstrap.database.clone());
                     info!("opening what was handed over: the database in {}", database.display());
                     let has_tls = pkcs12.is_some() || self.certificate.is_some();
-                    self.start_answer = Bootstrap::success(has_tls, clear);
+                    bootstrap.success = success(has_tls, clear);
                     return Some(Work::Provide { database, clear, pkcs12, now: now.utc });
                 }
             },
@@ -266,7 +269,7 @@ impl Shared {
                 bootstrap.fault = None;
                 self.view = None;
                 self.outputs.stop_listening(Listener::Bootstrap);
-                (200, Ok(std::mem::take(&mut self.start_answer)))
+                (200, Ok(std::mem::take(&mut bootstrap.success)))
             }
             Err(fault) => {
                 bootstrap.stage = Stage::Waiting;
@@ -348,12 +351,6 @@ impl Server {
             self.with(id, |shared, connection| shared.close(connection, now));
         }
     }
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = Vec::new();
-    write_string(text, &mut out);
-    String::from_utf8(out).expect("JSON of text is UTF-8")
 }
 
 /// Bytes of a body on the bootstrap server: a PKCS#12 file and what carries it.

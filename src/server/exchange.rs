@@ -284,16 +284,23 @@ impl Shared {
         Asker { principal, now: now.utc }
     }
 
-    /// A lane has answered.
-    pub(super) fn answered(&mut self, connection: &mut Connection, done: Done, now: Now) {
-        let exchange = match std::mem::replace(&mut connection.phase, Phase::Idle) {
-            Phase::Waiting(exchange) => exchange,
+    /// The request that a connection waits with, if it does; it is read from again.
+    fn waited_for(&mut self, connection: &mut Connection) -> Option<Exchange> {
+        match std::mem::replace(&mut connection.phase, Phase::Idle) {
+            Phase::Waiting(exchange) => {
+                self.outputs.resume(connection.id);
+                Some(exchange)
+            }
             phase => {
                 connection.phase = phase;
-                return;
+                None
             }
-        };
-        self.outputs.resume(connection.id);
+        }
+    }
+
+    /// A lane has answered.
+    pub(super) fn answered(&mut self, connection: &mut Connection, done: Done, now: Now) {
+        let Some(exchange) = self.waited_for(connection) else { return };
         match done {
             Done::Answered(Reply { answer, body }) => {
                 self.body = body;
@@ -325,14 +332,7 @@ impl Shared {
         answer: bootstrap::Answer,
         now: Now,
     ) {
-        let exchange = match std::mem::replace(&mut connection.phase, Phase::Idle) {
-            Phase::Waiting(exchange) => exchange,
-            phase => {
-                connection.phase = phase;
-                return;
-            }
-        };
-        self.outputs.resume(connection.id);
+        let Some(exchange) = self.waited_for(connection) else { return };
         self.answer_owner(connection, &exchange, answer, now);
         self.send_answers(connection);
         self.resume(connection, now);

@@ -5,7 +5,7 @@ use super::Shared;
 use super::certificate::Certificate;
 use super::routes::Question;
 use crate::time::Now;
-use crate::wire::json::write_string;
+use crate::wire::json::quoted;
 use std::fmt::Write;
 
 impl Shared {
@@ -71,10 +71,4 @@ fn write_renewal(certificate: &Certificate, text: &mut String) {
     if let Some(renewal) = status.renew_at {
         let _ = write!(text, ",\"renewal\":\"{renewal}\"");
     }
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = Vec::new();
-    write_string(text, &mut out);
-    String::from_utf8(out).expect("JSON of text is UTF-8")
 }

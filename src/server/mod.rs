@@ -96,8 +96,6 @@ struct Shared {
     certificate: Option<Certificate>,
     /// Set until the owner has handed everything over.
     bootstrap: Option<Bootstrap>,
-    /// What the owner is told once everything is open.
-    start_answer: String,
     attestation: Option<Attestation>,
     timers: Timers,
     date: DateCache,
@@ -138,7 +136,6 @@ impl Server {
                 entropy: parts.entropy,
                 certificate,
                 bootstrap,
-                start_answer: String::new(),
                 attestation: parts.attestation,
                 timers: Timers::default(),
                 date: DateCache::new(parts.now.utc),

@@ -387,6 +387,13 @@ pub fn strings(text: &mut [u8], count_max: usize) -> Option<Vec<&str>> {
     Some(strings)
 }
 
+/// The text as a JSON string.
+pub fn quoted(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    write_string(text, &mut out);
+    String::from_utf8(out).expect("JSON of text is UTF-8")
+}
+
 /// Appends `text` as a JSON string, in quotes, to `out`.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
