@@ -13,10 +13,15 @@
 //!      |  bulk lane : scans, large bodies
 //!      |  certificate lane : PKCS#12 files, whose passwords take long to try
 //!      |  egress lane : certificates from an authority
+//!      |  platform lane : quotes of the hardware
 //!      +---------- Input::Completed ----------------+-> (back into the pipeline)
 //!  peer <-bytes- sockets <-- Output::Send ----------+<- tls <- http <- ttlv <- kmip <- response
 //!  clock --- `now` is an argument of every call ----+-> poll_timeout() tells when to call back
 //! ```
+//!
+//! One reactor accepts for three purposes ([`server::event::Listener`]), which the core opens and closes: the key
+//! management, the proofs that a certification authority looks for while an order needs them, and the owner's hand-over of
+//! database and certificate before the key management begins.
 //!
 //! The modules are layers; each uses only those above it in this list (`tests/tidy.rs` checks it):
 //!

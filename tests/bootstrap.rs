@@ -435,3 +435,18 @@ fn an_owner_may_be_known_by_a_certificate() {
     assert!(created.contains("CreateResponse"), "{created}");
     assert_eq!(server.curl(&[], "/version").0, 0);
 }
+
+#[test]
+fn a_server_that_is_asked_to_end_does_so_at_any_time() {
+    for start_first in [false, true] {
+        let scratch = Scratch::new();
+        let mut server = Waiting::start(scratch.path(), &[]);
+        if start_first {
+            assert_eq!(server.post("/start", "{}").0, 200);
+        }
+        run("kill", ["-s", "TERM", &server.child.id().to_string()]);
+        let status = wait_for("the end of the server", || server.child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "started: {start_first}");
+        assert!(!server.log().contains("has taken over"));
+    }
+}

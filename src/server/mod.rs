@@ -201,8 +201,9 @@ impl Server {
                 }
             });
         }
-        self.shared.check_bootstrap(now);
-        if self.shared.bootstrap.is_none() {
+        if self.shared.bootstrap.is_some() {
+            self.shared.check_bootstrap(now);
+        } else if self.shared.drain_until.is_none() {
             self.shared.check_certificate_file(now);
             self.shared.check_bot(now);
         }
@@ -223,6 +224,7 @@ impl Server {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let shared = &self.shared;
         let own = match &shared.bootstrap {
+            _ if shared.drain_until.is_some() => None,
             Some(bootstrap) => bootstrap.poll_timeout(),
             None => shared.certificate.as_ref().and_then(Certificate::poll_timeout),
         };
@@ -307,6 +309,8 @@ impl Server {
         }
         info!("shutting down: {} connections are open", self.shared.open);
         self.shared.drain_until = Some(now.instant + self.shared.limits.drain_timeout);
+        // With what was handed over; a key server that is about to listen does not.
+        self.shared.bootstrap = None;
         self.shared.outputs.stop_listening(Listener::Main);
         self.shared.outputs.stop_listening(Listener::Challenge);
         self.shared.outputs.stop_listening(Listener::Bootstrap);

@@ -70,6 +70,10 @@ impl Shared {
         now: Now,
         tell: impl FnOnce(&mut Bot, &mut dyn crate::entropy::Entropy) -> Option<Action>,
     ) {
+        // A server that ends opens no port for proofs.
+        if self.drain_until.is_some() {
+            return;
+        }
         let Some(certificate) = &mut self.certificate else { return };
         let Origin::Bot(automation) = &mut certificate.origin else { return };
         let mut wanted = tell(&mut automation.bot, &mut *self.entropy);
