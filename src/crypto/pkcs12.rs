@@ -4,6 +4,7 @@
 //! parsed here (p12 reads it in DER only), and so are the algorithms that p12 does not know: those of today's files.
 #![forbid(unsafe_code)]
 
+mod ber;
 mod pbe;
 
 use crate::limits;
@@ -110,7 +111,7 @@ fn open_within(file: &[u8], password: &Secret, iterations_max: u64) -> Result<Bu
     if file.len() > limits::PKCS12_BYTES_MAX {
         return Err(Error::TooLarge);
     }
-    let pfx = yasna::parse_ber(file, Pfx::parse)?;
+    let pfx = ber::parse(file, Pfx::parse)?;
     let password = password.expose_str().ok_or(Error::PasswordNotText)?;
     let mut budget = Budget(iterations_max);
     let mac = pfx.mac.ok_or(Error::NoMac)?;
@@ -120,7 +121,7 @@ fn open_within(file: &[u8], password: &Secret, iterations_max: u64) -> Result<Bu
         bags_left: BAGS_MAX,
         bundle: Bundle::default(),
     };
-    for content in yasna::parse_ber(&pfx.content, |r| r.collect_sequence_of(ContentInfo::parse))? {
+    for content in ber::parse(&pfx.content, |r| r.collect_sequence_of(ContentInfo::parse))? {
         safe.take_content(&content)?;
     }
     if safe.bundle.private_keys.is_empty() {
@@ -185,7 +186,7 @@ impl Safe<'_> {
         if depth > limits::PKCS12_DEPTH_MAX {
             return Err(Error::TooManyBags);
         }
-        for bag in yasna::parse_ber(bags, |r| r.collect_sequence_of(SafeBag::parse))? {
+        for bag in ber::parse(bags, |r| r.collect_sequence_of(SafeBag::parse))? {
             self.bags_left = self.bags_left.checked_sub(1).ok_or(Error::TooManyBags)?;
             match bag.bag {
                 SafeBagKind::CertBag(CertBag::X509(certificate)) => {

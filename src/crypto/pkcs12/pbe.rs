@@ -9,7 +9,7 @@
 //! Every derivation is paid for before it begins, from one budget for the whole file.
 #![forbid(unsafe_code)]
 
-use super::{Error, dotted};
+use super::{Error, ber, dotted};
 use openssl::error::ErrorStack;
 use openssl::hash::{Hasher, MessageDigest};
 use openssl::pkcs5::pbkdf2_hmac;
@@ -159,7 +159,7 @@ fn pbes2(
     budget: &mut Budget,
 ) -> Result<Option<Vec<u8>>, Error> {
     let parameters = algorithm.params.as_deref().ok_or(Error::NotPkcs12)?;
-    let (kdf, scheme) = yasna::parse_ber(parameters, |r| {
+    let (kdf, scheme) = ber::parse(parameters, |r| {
         r.read_sequence(|r| Ok((Pbkdf2::parse(r.next())?, Algorithm::parse(r.next())?)))
     })?;
     let cipher = match scheme.oid.as_str() {
@@ -172,7 +172,7 @@ fn pbes2(
     if kdf.key_bytes.is_some_and(|bytes| bytes != cipher.key_len() as u64) {
         return Err(Error::NotPkcs12);
     }
-    let iv = yasna::parse_ber(&scheme.parameters.ok_or(Error::NotPkcs12)?, |r| r.read_bytes())?;
+    let iv = ber::parse(&scheme.parameters.ok_or(Error::NotPkcs12)?, |r| r.read_bytes())?;
     if Some(iv.len()) != cipher.iv_len() {
         return Err(Error::NotPkcs12);
     }
@@ -187,7 +187,7 @@ fn pbmac1(
     budget: &mut Budget,
 ) -> Result<(MessageDigest, Zeroizing<Vec<u8>>), Error> {
     let parameters = algorithm.params.as_deref().ok_or(Error::NotPkcs12)?;
-    let (kdf, scheme) = yasna::parse_ber(parameters, |r| {
+    let (kdf, scheme) = ber::parse(parameters, |r| {
         r.read_sequence(|r| Ok((Pbkdf2::parse(r.next())?, Algorithm::parse(r.next())?)))
     })?;
     let key_bytes = match kdf.key_bytes {

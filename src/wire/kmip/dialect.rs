@@ -240,23 +240,25 @@ fn write_v5(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
 }
 
 fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
+    // Without what 4.9.1 does not know, so that what stands on both sides of it is one array.
+    let known: Vec<_> = items
+        .iter()
+        .filter(|item| !parent.is_some_and(is_attributes) || is_v4_attribute(item.tag))
+        .filter_map(|item| Some((v4_name(parent, item)?, item)))
+        .collect();
     let mut before = None;
-    for run in items.chunk_by(|a, b| a.tag == b.tag) {
-        let tag = run[0].tag;
-        if parent.is_some_and(is_attributes) && !is_v4_attribute(tag) {
-            continue;
-        }
+    for run in known.chunk_by(|(_, a), (_, b)| a.tag == b.tag) {
+        let (name, tag) = (run[0].0, run[0].1.tag);
         let wrapped = match tag {
             Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
             Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
             _ => false,
         };
         before = Some(tag);
-        let Some(name) = v4_name(parent, &run[0]) else { continue };
         if wrapped {
             json::open_structure(name, Dialect::V4, out);
         }
-        for item in run {
+        for (_, item) in run {
             write_item_v4(parent, items, item, out);
         }
         if wrapped {
