@@ -255,15 +255,32 @@ fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
             _ => false,
         };
         before = Some(tag);
-        if wrapped {
-            json::open_structure(name, Dialect::V4, out);
+        let write_run = |out: &mut Vec<u8>| {
+            for (_, item) in run {
+                write_item_v4(parent, items, item, out);
+            }
+        };
+        match wrapped {
+            true => write_structure_v4(name, true, out, write_run),
+            false => write_run(out),
         }
-        for (_, item) in run {
-            write_item_v4(parent, items, item, out);
-        }
-        if wrapped {
-            json::close_structure(out);
-        }
+    }
+}
+
+/// An array that turns out empty is not written: the reader would take it for one element.
+fn write_structure_v4(
+    name: &'static str,
+    is_array: bool,
+    out: &mut Vec<u8>,
+    write_children: impl FnOnce(&mut Vec<u8>),
+) {
+    let before = out.len();
+    json::open_structure(name, Dialect::V4, out);
+    let opened = out.len();
+    write_children(out);
+    match is_array && out.len() == opened {
+        true => out.truncate(before),
+        false => json::close_structure(out),
     }
 }
 
@@ -275,14 +292,13 @@ fn write_item_v4(parent: Option<Tag>, siblings: &[Item<'_>], item: &Item<'_>, ou
             let tag = Tag::REVOCATION_REASON;
             let short =
                 Fields(reason).get(Tag::REVOCATION_MESSAGE).or(reason.first().map(|item| &item.value));
-            if let Some(short @ (Value::Text(_) | Value::Enumeration(_))) = short {
-                json::write_scalar(name, tag, short, Dialect::V4, out);
-            }
+            let unspecified = Value::Enumeration(revocation_reason_code::UNSPECIFIED);
+            let short = short.filter(|short| matches!(short, Value::Text(_) | Value::Enumeration(_)));
+            json::write_scalar(name, tag, short.unwrap_or(&unspecified), Dialect::V4, out);
         }
         (Value::Structure(children), tag) => {
-            json::open_structure(name, Dialect::V4, out);
-            write_v4(Some(tag), children, out);
-            json::close_structure(out);
+            let is_array = is_repeatable(tag);
+            write_structure_v4(name, is_array, out, |out| write_v4(Some(tag), children, out));
         }
         (Value::Bytes(wrapped), Tag::KEY_VALUE) => {
             json::open_structure(name, Dialect::V4, out);
