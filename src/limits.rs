@@ -60,6 +60,9 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 pub const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long an order may take until its challenges are known, beyond one request that is under way.
 pub const ORDER_BEGIN_TIMEOUT: Duration = Duration::from_secs(120);
+/// Connections to the authority in one step of an order. One with a hundred names needs some hundreds, and as many as it
+/// waits half seconds; an authority that refuses every nonce is asked no more often.
+pub const ORDER_CONNECTIONS_MAX: u32 = 2_000;
 /// How long an order may take from its challenges to the certificate, likewise.
 pub const ORDER_FINISH_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a certificate is valid that the server makes for itself until a real one is there.

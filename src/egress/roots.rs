@@ -20,7 +20,8 @@ impl Drop for Trust {
     }
 }
 
-/// Lets this thread ask until the result is dropped, but no longer than so: connections that it begins later fail.
+/// Lets this thread ask until the result is dropped, but no longer than so and no more often than
+/// [`limits::ORDER_CONNECTIONS_MAX`]: connections that it begins later fail.
 /// acme-micro repeats some requests for ever; so an order has an end. An error says what is wrong with the operator's file.
 pub fn trust(ca_root: Option<&Path>, duration: Duration) -> Result<Trust, String> {
     let mut roots = RootCertStore::empty();
@@ -33,7 +34,7 @@ pub fn trust(ca_root: Option<&Path>, duration: Duration) -> Result<Trust, String
             added.map_err(|error| format!("{}: cannot be trusted: {error}", path.display()))?;
         }
     }
-    webpki_roots::trust(roots.roots, duration);
+    webpki_roots::trust(roots.roots, duration, limits::ORDER_CONNECTIONS_MAX);
     Ok(Trust(()))
 }
 
