@@ -181,7 +181,10 @@ fn not_offered(authorization: &Auth, kind: Kind) -> Failure {
 /// acme-micro's errors are texts with causes.
 fn told(error: acme_micro::Error) -> Failure {
     if !webpki_roots::trusts() {
-        return Failure::new(FailureKind::Unreachable, &format!("the authority took too long: {error:#}"));
+        return Failure::new(
+            FailureKind::Unreachable,
+            &format!("the authority took too long, or too many requests: {error:#}"),
+        );
     }
     Failure::of_order(&format!("{error:#}"))
 }
