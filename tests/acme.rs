@@ -56,7 +56,7 @@ fn is_by_pebble(certificate: &X509) -> bool {
 /// Waits until an issued certificate is served, and has curl check it as a client would.
 fn wait_for_certificate(pebble: &Pebble, scratch: &Scratch, server: &Server) -> X509 {
     let certificate =
-        wait_long("a certificate of the authority", || Some(served(server)).filter(is_by_pebble));
+        wait_long(server, "a certificate of the authority", || Some(served(server)).filter(is_by_pebble));
     let root = scratch.file("issuing-root.pem");
     fs::write(&root, pebble.issuing_root()).unwrap();
     let resolve = format!("{NAME}:{}:127.0.0.1", server.port);
@@ -67,13 +67,13 @@ fn wait_for_certificate(pebble: &Pebble, scratch: &Scratch, server: &Server) -> 
 }
 
 /// Polls for longer than a first wait after a failure.
-fn wait_long<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+fn wait_long<T>(server: &Server, what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = poll() {
             return value;
         }
-        assert!(start.elapsed() < Duration::from_secs(180), "waited too long for: {what}");
+        assert!(start.elapsed() < Duration::from_secs(180), "waited too long for: {what}\n{}", server.log());
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -195,7 +195,7 @@ fn a_renewal_drops_no_request() {
             })
         });
         server.signal("HUP");
-        let renewed = wait_long("the new certificate", || {
+        let renewed = wait_long(&server, "the new certificate", || {
             Some(served(&server)).filter(|certificate| serial(certificate) != serial(&first))
         });
         assert!(is_by_pebble(&renewed));
@@ -213,7 +213,7 @@ fn a_validator_needs_no_client_certificate_where_others_do() {
     let authority = pebble.authority.file("root.pem");
     let more = ["--certbot-challenge", "tls-alpn-01", "--authority-cert-file", &authority];
     let server = serve(&pebble, &scratch, &more);
-    wait_long("a certificate of the authority", || Some(served(&server)).filter(is_by_pebble));
+    wait_long(&server, "a certificate of the authority", || Some(served(&server)).filter(is_by_pebble));
     let stranger =
         std::process::Command::new("curl").args(["-sk", &server.url("/version")]).output().unwrap();
     assert!(!stranger.status.success(), "everybody else needs one");
@@ -236,6 +236,7 @@ fn where_one_challenge_fails_the_other_is_tried() {
 fn what_has_failed_is_tried_again_without_being_asked() {
     thread::scope(|scope| {
         scope.spawn(an_authority_that_is_away_is_waited_for);
+        scope.spawn(an_authority_that_takes_no_nonce_is_left);
         scope.spawn(a_name_that_fails_its_validation_is_tried_again);
         scope.spawn(a_port_for_proofs_that_is_taken_is_waited_for);
     });
@@ -252,10 +253,29 @@ fn an_authority_that_is_away_is_waited_for() {
     let told = health(&server);
     assert!(told.ends_with(" 200") && told.contains(r#""failures":1,"last_failure":"#), "{told}");
     pebble.start_authority(&[]);
-    wait_long("the renewed certificate", || {
+    wait_long(&server, "the renewed certificate", || {
         Some(served(&server)).filter(|certificate| serial(certificate) != serial(&first))
     });
     assert!(health(&server).contains(r#""failures":0,"renewal""#));
+}
+
+/// An authority that takes no nonce, for which the library in use asks on for ever: an order has a deadline.
+fn an_authority_that_takes_no_nonce_is_left() {
+    let (mut pebble, scratch) = (Pebble::start(Ports::new(), &[]), Scratch::new());
+    pebble.stop_authority();
+    let url = format!("https://localhost:{}", pebble.ports.directory);
+    let directory = format!(
+        r#"{{"newNonce":"{url}/n","newAccount":"{url}/a","newOrder":"{url}/o","revokeCert":"{url}/r","keyChange":"{url}/k"}}"#
+    );
+    let problem = r#"{"type":"urn:ietf:params:acme:error:badNonce","detail":"no"}"#;
+    fake_authority(&pebble, pebble.ports.directory, move |method, path| match (method, path) {
+        ("GET", "/dir") => Some(("200 OK", directory.clone())),
+        ("HEAD", _) => Some(("200 OK", String::new())),
+        _ => Some(("400 Bad Request", problem.to_owned())),
+    });
+    let server = serve(&pebble, &scratch, &[]);
+    wait_long(&server, "the deadline", || server.log().contains("the authority took too long").then_some(()));
+    assert!(health(&server).ends_with(" 503"), "it answers all the same");
 }
 
 fn a_name_that_fails_its_validation_is_tried_again() {
@@ -279,8 +299,30 @@ fn a_port_for_proofs_that_is_taken_is_waited_for() {
     wait_for_certificate(&pebble, &scratch, &server);
 }
 
-/// Answers GETs over TLS for `localhost` with what `answer` gives for a path, and everything else with nothing.
-fn fake_authority(pebble: &Pebble, port: u16, answer: impl Fn(&str) -> Option<String> + Send + 'static) {
+/// The head of a request, once its body has come too: what is not read at a close resets the connection.
+fn read_request(stream: &mut impl Read) -> Option<String> {
+    let (mut request, mut piece) = (String::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut piece).ok().filter(|count| *count > 0)?;
+        request += std::str::from_utf8(&piece[..count]).ok()?;
+        let Some((head, body)) = request.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?
+        });
+        if body.len() >= length.unwrap_or(0) {
+            return Some(head.to_owned());
+        }
+    }
+}
+
+/// Answers over TLS for `localhost` with the status and body that `answer` gives for a method and a path; with nothing where
+/// it gives none.
+fn fake_authority(
+    pebble: &Pebble,
+    port: u16,
+    answer: impl Fn(&str, &str) -> Option<(&'static str, String)> + Send + 'static,
+) {
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     acceptor.set_private_key_file(pebble.authority.file("pebble.key"), SslFiletype::PEM).unwrap();
     acceptor.set_certificate_chain_file(pebble.authority.file("pebble.fullchain.pem")).unwrap();
@@ -289,15 +331,15 @@ fn fake_authority(pebble: &Pebble, port: u16, answer: impl Fn(&str) -> Option<St
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let Ok(mut tls) = acceptor.accept(stream) else { continue };
-            let mut head = [0; 4096];
-            let count = tls.read(&mut head).unwrap_or(0);
-            let head = String::from_utf8_lossy(&head[..count]).into_owned();
-            if let Some(body) =
-                head.strip_prefix("GET ").and_then(|rest| answer(rest.split(' ').next().unwrap()))
-            {
-                let length = body.len();
-                let answer =
-                    format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+            let Some(head) = read_request(&mut tls) else { continue };
+            let mut words = head.split(' ');
+            let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+            if let Some((status, body)) = answer(method, path) {
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: {}\r\ncontent-type: application/problem+json\r\n\
+                     replay-nonce: AAAA\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                );
                 let _ = tls.write_all(answer.as_bytes());
             }
             let _ = tls.shutdown();
@@ -320,9 +362,12 @@ fn the_authority_is_asked_when_to_renew() {
     let key_id = openssl::base64::encode_block(certificate.authority_key_id().unwrap().as_slice());
     let key_id = key_id.trim_end_matches('=').replace('+', "-").replace('/', "_");
     let window = r#"{"suggestedWindow":{"start":"2027-03-01T00:00:00Z","end":"2027-03-01T23:59:59Z"}}"#;
-    fake_authority(&pebble, pebble.ports.directory, move |path| match path {
-        "/dir" => Some(directory.clone()),
-        path => path.strip_prefix("/ari/")?.starts_with(&format!("{key_id}.")).then(|| window.to_owned()),
+    fake_authority(&pebble, pebble.ports.directory, move |_, path| match path {
+        "/dir" => Some(("200 OK", directory.clone())),
+        path => {
+            let is_asked_for = path.strip_prefix("/ari/")?.starts_with(&format!("{key_id}."));
+            is_asked_for.then(|| ("200 OK", window.to_owned()))
+        }
     });
     let server = serve(&pebble, &scratch, &[]);
     wait_for("the suggested day", || health(&server).contains(r#""renewal":"2027-03-01T"#).then_some(()));

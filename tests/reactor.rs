@@ -1,6 +1,8 @@
 //! The reactor over real sockets, with small cores in place of the server. Nothing sleeps: every wait has a deadline.
 #![allow(clippy::unwrap_used)] // A test ends at the first surprise.
 
+mod support;
+
 use keyway::job::{CertificateSource, Completion, Done, Job, JobId, Resources, Work};
 use keyway::limits::{LANE_JOBS_MAX, Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
 use keyway::secret::Secret;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use support::free_port;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -195,11 +198,6 @@ fn start_with(
     });
     let (address, completions) = parts.recv_timeout(DEADLINE).unwrap();
     Fixture { address, challenge_port, seen, completions, thread: Some(thread) }
-}
-
-/// A port that nobody listens on at the moment.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Fixture {

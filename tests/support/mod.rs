@@ -12,7 +12,7 @@ pub mod tls;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -167,9 +167,20 @@ impl Drop for Server {
     }
 }
 
-/// A port that nobody listens on at the moment.
+/// A port of the loopback address for somebody who must be told one: below those that Linux gives to clients, and not the
+/// one that this process was told before, so that nobody takes it before it is used.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id() * 100 + TOLD.fetch_add(1, Ordering::Relaxed);
+        let port = (FIRST + number % COUNT) as u16;
+        let address = ("127.0.0.1", port);
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Polls until there is a value; fails after [`DEADLINE`].

@@ -6,6 +6,9 @@ use std::fs::{self, File};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
+/// How much of their logs is told when a test fails.
+const LOG_TOLD_BYTES: usize = 4096;
+
 /// Where a pebble asks and listens.
 #[derive(Clone, Copy)]
 pub struct Ports {
@@ -130,7 +133,15 @@ impl Pebble {
 }
 
 impl Drop for Pebble {
+    #[expect(clippy::print_stderr, reason = "a test that fails tells why")]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for log in ["challtestsrv.log", "pebble.log"] {
+                let log = fs::read_to_string(self.authority.file(log)).unwrap_or_default();
+                let end = log.len().saturating_sub(LOG_TOLD_BYTES);
+                eprintln!("{}", String::from_utf8_lossy(&log.as_bytes()[end..]));
+            }
+        }
         self.processes.iter_mut().for_each(end);
     }
 }
