@@ -50,6 +50,8 @@ pub const TLS_SESSIONS_MAX: usize = 1024;
 pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Requests committed in one transaction at most.
 pub const GROUP_COMMIT_MAX: usize = 512;
+/// Requests that are answered side by side where the database is elsewhere, each over a connection of its own.
+pub const READERS: usize = 8;
 /// Jobs that wait in the queue of one lane; more are answered "try later" at once.
 pub const LANE_JOBS_MAX: usize = 2048;
 /// Connections accepted above the cap, to be told so.

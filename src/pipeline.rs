@@ -107,9 +107,10 @@ pub enum Place {
 }
 
 /// Decides where a request is answered: writes wait for the disk; scans, large bodies and identifiers by tags (a string
-/// that begins with `[`, perhaps escaped) may take long.
-pub fn place(endpoint: &Endpoint, body: &[u8]) -> Place {
+/// that begins with `[`, perhaps escaped) may take long, and so does every read of a store that is elsewhere.
+pub fn place(endpoint: &Endpoint, body: &[u8], reads_at_once: bool) -> Place {
     match lane(endpoint, body) {
+        Place::Here if !reads_at_once => Place::BulkLane,
         Place::StoreLane if body.len() > limits::WRITE_BODY_BYTES_MAX => Place::TooLarge,
         place => place,
     }
@@ -177,13 +178,15 @@ pub fn write(
     }
     let mut prepared = Vec::with_capacity(decoded.len());
     for (decoded, asker) in decoded.iter().zip(&askers) {
-        let decoded = decoded.as_ref().map_err(Stop::told);
-        prepared.push(decoded.and_then(|decoded| Command::prepare(decoded, entropy, asker.now)));
+        prepared.push(prepare(decoded, entropy, asker));
     }
-    let mut outcomes = Vec::with_capacity(prepared.len());
-    let mut prepared = prepared.into_iter().zip(&askers);
+    let mut outcomes = Vec::with_capacity(decoded.len());
     store.transact(&mut |transaction| {
-        for (command, asker) in prepared.by_ref() {
+        outcomes.clear();
+        // A store may run this again: what was prepared is used up then.
+        let mut prepared = std::mem::take(&mut prepared).into_iter();
+        for (decoded, asker) in decoded.iter().zip(&askers) {
+            let command = prepared.next().unwrap_or_else(|| prepare(decoded, entropy, asker));
             let executed = command.and_then(|command| command.execute(&*transaction, asker));
             outcomes.push(match executed {
                 Ok((outcome, changes)) => {
@@ -203,6 +206,14 @@ pub fn write(
         answers.push(Reply { answer: answer_or_stop(finished, &mut body)?, body });
     }
     Ok(answers)
+}
+
+fn prepare<'b>(
+    decoded: &'b Result<Decoded<'b>, (u16, String)>,
+    entropy: &mut dyn Entropy,
+    asker: &Asker,
+) -> Result<Command<'b>, Stop> {
+    decoded.as_ref().map_err(Stop::told).and_then(|decoded| Command::prepare(decoded, entropy, asker.now))
 }
 
 /// Why a request goes no further: an answer is due, or the store failed.

@@ -7,6 +7,7 @@ mod owner;
 use crate::config::{Config, Platform};
 use crate::egress::{self, Egress};
 use crate::job::Resources;
+use crate::limits;
 use crate::secret;
 use crate::server::{Attestation, EXIT_STORE_FAILED, Parts, Server, Tls};
 use crate::shell::executor::Executor;
@@ -113,7 +114,8 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     };
     let client_authorities = config.authority.as_deref().map(egress::read_authorities).transpose();
     let client_authorities = client_authorities.map_err(not_configured)?.unwrap_or_default();
-    let executor = Executor::start(reactor.waker(), resources).map_err(failed)?;
+    let readers = if store.reads_at_once() { 1 } else { limits::READERS };
+    let executor = Executor::start(reactor.waker(), readers, resources).map_err(failed)?;
     let server = Server::new(Parts {
         limits: config.limits,
         default_username: config.default_username,

@@ -187,7 +187,7 @@ fn start_with(
             egress: None,
             quoter: None,
         };
-        let executor = Executor::start(reactor.waker(), resources).unwrap();
+        let executor = Executor::start(reactor.waker(), 1, resources).unwrap();
         ready.send((address, executor.completions().clone())).unwrap();
         let answer = move |seen: &Seen| {
             let _ = report.send(seen.clone());

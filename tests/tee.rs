@@ -325,7 +325,7 @@ fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
             egress: None,
             quoter: quoter.clone(),
         };
-        let executor = Executor::start(reactor.waker(), resources).unwrap();
+        let executor = Executor::start(reactor.waker(), 1, resources).unwrap();
         let not_after = Timestamp::from_unix(2_000_000_000);
         let identity = self_signed::identity(&[NAME.to_owned()], clock.now().utc, not_after).unwrap();
         let pem = "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n";

@@ -82,6 +82,8 @@ pub enum StoreError {
     },
     /// The disk, or whatever stands for it, failed.
     Io(String),
+    /// The database does not answer, or has refused this once: later it may.
+    Unavailable(String),
     /// The caller asked for what cannot be: its fault, not the store's, and nothing has changed.
     Refused(&'static str),
 }
@@ -97,7 +99,7 @@ impl StoreError {
             | StoreError::Corrupt(_)
             | StoreError::Newer { .. }
             | StoreError::Io(_) => true,
-            StoreError::Refused(_) => false,
+            StoreError::Unavailable(_) | StoreError::Refused(_) => false,
         }
     }
 }
@@ -127,6 +129,7 @@ impl fmt::Display for StoreError {
             StoreError::Io(reason) => {
                 write!(f, "the disk of the database failed ({reason}): check it, then start again")
             }
+            StoreError::Unavailable(reason) => write!(f, "the database does not answer: {reason}"),
             StoreError::Refused(what) => write!(f, "a change was refused: {what}"),
         }
     }

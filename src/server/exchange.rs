@@ -227,15 +227,12 @@ impl Shared {
                     self.wait_for(connection, exchange, work);
                 }
             }
-            Route::Kms(endpoint) => match pipeline::place(endpoint, body) {
+            Route::Kms(endpoint) => match pipeline::place(endpoint, body, self.store.reads_at_once()) {
                 Place::Here => match self.answer_here(connection, endpoint, body, now) {
                     Ok(answer) => {
                         self.respond(connection, &exchange, answer.status, answer.content_type, now)
                     }
-                    Err(error) => {
-                        self.store_failed(&error);
-                        self.respond_fault(connection, &exchange, now);
-                    }
+                    Err(error) => self.respond_store_error(connection, &exchange, &error, now),
                 },
                 Place::TooLarge => {
                     let text = format!(
@@ -310,10 +307,7 @@ impl Shared {
                 self.body.extend_from_slice(b"The server is busy: try again later");
                 self.respond(connection, &exchange, 503, TEXT_PLAIN, now);
             }
-            Done::StoreFailed(error) => {
-                log::error!("{error}");
-                self.respond_fault(connection, &exchange, now);
-            }
+            Done::StoreFailed(error) => self.respond_store_error(connection, &exchange, &error, now),
             Done::Certificate { .. }
             | Done::CertificateUnchanged
             | Done::OrderBegun(_)
@@ -354,11 +348,22 @@ impl Shared {
         self.respond(connection, exchange, 200, HTML, now);
     }
 
-    /// Our fault: the peer is told nothing but that.
-    fn respond_fault(&mut self, connection: &mut Connection, exchange: &Exchange, now: Now) {
+    /// The store's fault, or ours: the peer is told nothing but that, or to come again.
+    fn respond_store_error(
+        &mut self,
+        connection: &mut Connection,
+        exchange: &Exchange,
+        error: &StoreError,
+        now: Now,
+    ) {
         secret::clear(&mut self.body);
-        self.body.extend_from_slice(b"Internal server error");
-        self.respond(connection, exchange, 500, TEXT_PLAIN, now);
+        let (status, text) = match error {
+            StoreError::Unavailable(_) => (503, "The database does not answer: try again later"),
+            _ => (500, "Internal server error"),
+        };
+        self.store_failed(error);
+        self.body.extend_from_slice(text.as_bytes());
+        self.respond(connection, exchange, status, TEXT_PLAIN, now);
     }
 
     /// Answers with what is in `self.body`.

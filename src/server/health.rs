@@ -11,7 +11,7 @@ use std::fmt::Write;
 impl Shared {
     /// Writes the answer into `self.body` and gives its status. What is not well is told under `reasons`.
     pub(super) fn write_health(&mut self, question: Question, now: Now) -> u16 {
-        let store_reads = question == Question::Live || self.view().is_ok();
+        let store_reads = question == Question::Live || self.store_reads();
         let mut reasons: Vec<&str> = Vec::new();
         if question == Question::Ready {
             if !store_reads {
@@ -39,13 +39,22 @@ impl Shared {
             write_renewal(certificate, &mut text);
             text.push('}');
         }
-        let database = up(store_reads);
+        let (name, database) = (self.store.name(), up(store_reads));
         let _ = write!(
             text,
-            ",\"dependencies\":{{\"database\":{{\"name\":\"redb\",\"status\":\"{database}\"}}}}}}"
+            ",\"dependencies\":{{\"database\":{{\"name\":\"{name}\",\"status\":\"{database}\"}}}}}}"
         );
         self.body.extend_from_slice(text.as_bytes());
         if reasons.is_empty() { 200 } else { 503 }
+    }
+}
+
+impl Shared {
+    fn store_reads(&mut self) -> bool {
+        match self.store.reads_at_once() {
+            true => self.view().is_ok(),
+            false => self.store.trouble().is_none(),
+        }
     }
 }
 

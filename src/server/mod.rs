@@ -556,9 +556,11 @@ impl Shared {
         Ok(self.view.as_deref().expect("it was just set"))
     }
 
-    /// Fail-stop: starting again is the way to recover.
+    /// Fail-stop, where the store is of no use any more: starting again is the way to recover.
     fn store_failed(&mut self, error: &StoreError) {
         log::error!("{error}");
-        self.outputs.exit(EXIT_STORE_FAILED);
+        if error.is_fatal() {
+            self.outputs.exit(EXIT_STORE_FAILED);
+        }
     }
 }

@@ -18,30 +18,36 @@ const NO_POISON: &str = "a worker that panics ends the process";
 
 /// The lanes of the process.
 pub struct Executor {
-    store: Worker<Job>,
-    bulk: Worker<Job>,
-    certificate: Worker<Job>,
-    egress: Worker<Job>,
-    platform: Worker<Job>,
+    store: Workers<Job>,
+    bulk: Workers<Job>,
+    certificate: Workers<Job>,
+    egress: Workers<Job>,
+    platform: Workers<Job>,
     completions: Completions<Completion>,
 }
 
 impl Executor {
-    /// Starts one worker per lane, each with resources of its own. `waker` is the reactor's: it is woken once a batch of
-    /// completions is there.
-    pub fn start(waker: Arc<Waker>, resources: impl Fn() -> Resources) -> io::Result<Executor> {
+    /// Starts one worker per lane, and `readers` of them for the bulk lane, each with resources of its own. `waker` is the
+    /// reactor's: it is woken once a batch of completions is there.
+    pub fn start(
+        waker: Arc<Waker>,
+        readers: usize,
+        resources: impl Fn() -> Resources,
+    ) -> io::Result<Executor> {
         let completions = Completions::new(waker);
-        let lane = |name, batch_max| {
-            let mut resources = resources();
-            let run = move |jobs: Vec<Job>| job::run(jobs, &mut resources);
-            Worker::start(name, LANE_JOBS_MAX, batch_max, run, completions.clone())
+        let lane = |name, workers, batch_max| {
+            let run = || {
+                let mut resources = resources();
+                move |jobs: Vec<Job>| job::run(jobs, &mut resources)
+            };
+            Workers::start(name, workers, LANE_JOBS_MAX, batch_max, run, &completions)
         };
         Ok(Executor {
-            store: lane("store", GROUP_COMMIT_MAX)?,
-            bulk: lane("bulk", 1)?,
-            certificate: lane("certificate", 1)?,
-            egress: lane("egress", 1)?,
-            platform: lane("platform", 1)?,
+            store: lane("store", 1, GROUP_COMMIT_MAX)?,
+            bulk: lane("bulk", readers, 1)?,
+            certificate: lane("certificate", 1, 1)?,
+            egress: lane("egress", 1, 1)?,
+            platform: lane("platform", 1, 1)?,
             completions,
         })
     }
@@ -51,7 +57,7 @@ impl Executor {
         self.worker(job.lane()).submit(job)
     }
 
-    fn worker(&self, lane: Lane) -> &Worker<Job> {
+    fn worker(&self, lane: Lane) -> &Workers<Job> {
         match lane {
             Lane::Store => &self.store,
             Lane::Bulk => &self.bulk,
@@ -111,11 +117,11 @@ impl<C> Completions<C> {
     }
 }
 
-/// One thread and its queue.
-struct Worker<J> {
+/// Threads and the queue that they take from.
+struct Workers<J> {
     queue: Arc<Queue<J>>,
     jobs_max: usize,
-    thread: JoinHandle<()>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Queue<J> {
@@ -125,10 +131,10 @@ struct Queue<J> {
 
 struct State<J> {
     waiting: VecDeque<J>,
-    /// No more jobs come: the worker ends when none waits.
+    /// No more jobs come: the workers end when none waits.
     closed: bool,
-    /// The worker has answered everything.
-    finished: bool,
+    /// The workers that have not answered everything yet.
+    running: usize,
 }
 
 impl<J> Queue<J> {
@@ -145,26 +151,31 @@ impl<J> Queue<J> {
     }
 }
 
-impl<J: Send + 'static> Worker<J> {
-    fn start<C: Send + 'static>(
+impl<J: Send + 'static> Workers<J> {
+    /// Starts so many workers; each runs jobs by a `run` of its own.
+    fn start<C: Send + 'static, R: FnMut(Vec<J>) -> Vec<C> + Send + 'static>(
         name: &str,
+        workers: usize,
         jobs_max: usize,
         batch_max: usize,
-        mut run: impl FnMut(Vec<J>) -> Vec<C> + Send + 'static,
-        completions: Completions<C>,
-    ) -> io::Result<Worker<J>> {
-        let state = State { waiting: VecDeque::new(), closed: false, finished: false };
+        run: impl Fn() -> R,
+        completions: &Completions<C>,
+    ) -> io::Result<Workers<J>> {
+        let state = State { waiting: VecDeque::new(), closed: false, running: workers };
         let queue = Arc::new(Queue { state: Mutex::new(state), changed: Condvar::new() });
-        let worker_queue = Arc::clone(&queue);
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let _abort = AbortOnPanic;
-            while let Some(batch) = worker_queue.take(batch_max) {
-                completions.send(run(batch));
-            }
-            worker_queue.lock().finished = true;
-            worker_queue.changed.notify_all();
-        })?;
-        Ok(Worker { queue, jobs_max, thread })
+        let mut threads = Vec::with_capacity(workers);
+        for _ in 0..workers {
+            let (queue, mut run, completions) = (Arc::clone(&queue), run(), completions.clone());
+            threads.push(thread::Builder::new().name(name.to_owned()).spawn(move || {
+                let _abort = AbortOnPanic;
+                while let Some(batch) = queue.take(batch_max) {
+                    completions.send(run(batch));
+                }
+                queue.lock().running -= 1;
+                queue.changed.notify_all();
+            })?);
+        }
+        Ok(Workers { queue, jobs_max, threads })
     }
 
     fn submit(&self, job: J) -> Result<(), J> {
@@ -184,13 +195,13 @@ impl<J: Send + 'static> Worker<J> {
     }
 
     fn join(self, timeout: Duration) -> bool {
-        let running = |state: &mut State<J>| !state.finished;
-        let waited = self.queue.changed.wait_timeout_while(self.queue.lock(), timeout, running);
+        let are_running = |state: &mut State<J>| state.running > 0;
+        let waited = self.queue.changed.wait_timeout_while(self.queue.lock(), timeout, are_running);
         let (state, _) = waited.expect(NO_POISON);
-        let finished = state.finished;
+        let finished = state.running == 0;
         drop(state);
         // A worker that finished has nothing left to do but return.
-        finished && self.thread.join().is_ok()
+        finished && self.threads.into_iter().all(|thread| thread.join().is_ok())
     }
 }
 
@@ -238,6 +249,12 @@ mod tests {
         }
     }
 
+    /// For a single worker.
+    fn once<R>(run: R) -> impl Fn() -> R {
+        let run = std::cell::Cell::new(Some(run));
+        move || run.take().unwrap()
+    }
+
     #[test]
     fn what_waits_while_a_batch_runs_is_the_next_batch() {
         let mut fixture = Fixture::new();
@@ -248,7 +265,7 @@ mod tests {
             released.recv().unwrap();
             batch
         };
-        let worker = Worker::start("test", 8, 4, run, fixture.completions.clone()).unwrap();
+        let worker = Workers::start("test", 1, 8, 4, once(run), &fixture.completions).unwrap();
         worker.submit(0).unwrap();
         assert_eq!(started_by_worker.recv(), Ok(1));
         for job in 1..=8 {
@@ -268,7 +285,7 @@ mod tests {
     #[test]
     fn a_shutdown_finishes_what_was_submitted() {
         let mut fixture = Fixture::new();
-        let worker = Worker::start("test", 100, 1, |batch| batch, fixture.completions.clone()).unwrap();
+        let worker = Workers::start("test", 3, 100, 1, || |batch| batch, &fixture.completions).unwrap();
         for job in 0..100 {
             worker.submit(job).unwrap();
         }
@@ -285,7 +302,7 @@ mod tests {
             let _ = released.recv();
             batch
         };
-        let worker = Worker::start("test", 1, 1, run, fixture.completions.clone()).unwrap();
+        let worker = Workers::start("test", 1, 1, 1, once(run), &fixture.completions).unwrap();
         worker.submit(0).unwrap();
         worker.close();
         assert!(!worker.join(Duration::from_millis(1)));

@@ -28,6 +28,10 @@ impl LateStore {
 }
 
 impl Store for LateStore {
+    fn name(&self) -> &'static str {
+        self.opened().map_or("none", |store| store.name())
+    }
+
     fn read(&self) -> Result<Box<dyn View>, StoreError> {
         self.opened()?.read()
     }
@@ -37,6 +41,14 @@ impl Store for LateStore {
         work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         self.opened()?.transact(work)
+    }
+
+    fn reads_at_once(&self) -> bool {
+        self.opened().is_ok_and(|store| store.reads_at_once())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.opened().ok()?.trouble()
     }
 }
 

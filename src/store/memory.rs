@@ -29,6 +29,10 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
     fn read(&self) -> Result<Box<dyn View>, StoreError> {
         Ok(Box::new(self.committed().clone()))
     }

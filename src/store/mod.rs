@@ -1,7 +1,8 @@
 //! Where objects last.
 //!
-//! [`redb::RedbStore`] keeps them in one file; [`memory::MemoryStore`] is the same in a few obvious lines, for tests to
-//! compare with. Both answer through the [`View`] that decisions are made over.
+//! An engine keeps rows of bytes ([`rows`]); [`tables`] finds objects in them, for every engine alike. [`redb::RedbStore`]
+//! keeps them in one file; [`memory::MemoryStore`] is a store in a few obvious lines, for tests to compare with. All
+//! answer through the [`View`] that decisions are made over.
 #![forbid(unsafe_code)]
 
 use crate::kms::view::{Changes, View};
@@ -13,18 +14,34 @@ pub mod late;
 pub mod memory;
 pub mod record;
 pub mod redb;
+pub mod rows;
+mod tables;
 
 /// A place for objects. Reads see the last commit; writes are serialised.
 pub trait Store: Send + Sync {
+    /// The name of its engine, for `/health`.
+    fn name(&self) -> &'static str;
+
     /// A view of the last commit. It pins old pages while it lives: drop it when something was written.
     fn read(&self) -> Result<Box<dyn View>, StoreError>;
 
     /// Runs `work` in one write transaction and commits it durably (on disk when this returns) if it answers `Ok` and
-    /// no [`Transaction::apply`] in it failed; else nothing has changed.
+    /// no [`Transaction::apply`] in it failed; else nothing has changed. Where the database asks for it, `work` is run
+    /// again from the beginning, and the last run counts.
     fn transact(
         &self,
         work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
+
+    /// Whether reads take microseconds, so that they need no lane.
+    fn reads_at_once(&self) -> bool {
+        true
+    }
+
+    /// Why the database does not answer, as far as the last question told.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A write transaction: a view that includes its own changes.

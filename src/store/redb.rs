@@ -6,10 +6,11 @@
 //! such errors are fatal, and the next start recovers the last commit.
 #![forbid(unsafe_code)]
 
-mod tables;
+mod rows;
 
-use super::{APPLY_FAILED, Store, StoreError, Transaction};
-use crate::kms::view::View;
+use self::rows::Writing;
+use super::StoreError;
+use super::rows::{Engine, Rows, RowsMut};
 use crate::limits;
 use ::redb::backends::FileBackend;
 use ::redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction};
@@ -17,7 +18,6 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use tables::{Progress, Tables};
 
 /// The file's name in its folder.
 const FILE_NAME: &str = "keyway.redb";
@@ -67,7 +67,7 @@ impl RedbStore {
         let store = RedbStore { database };
         // This commit also tells at once when the disk cannot be written.
         let transaction = store.begin_write()?;
-        tables::prepare(&transaction, clear)?;
+        rows::prepare(&transaction, clear)?;
         transaction.commit()?;
         Ok(store)
     }
@@ -79,27 +79,29 @@ impl RedbStore {
     }
 }
 
-impl Store for RedbStore {
-    fn read(&self) -> Result<Box<dyn View>, StoreError> {
-        Ok(Box::new(Tables::reading(&self.database.begin_read()?)?))
+impl Engine for RedbStore {
+    fn name(&self) -> &'static str {
+        "redb"
+    }
+
+    fn read(&self) -> Result<Box<dyn Rows>, StoreError> {
+        Ok(Box::new(rows::reading(&self.database.begin_read()?)?))
     }
 
     fn transact(
         &self,
-        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
+        work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         // Dropped without a commit, the transaction is undone.
         let transaction = self.begin_write()?;
-        let progress = {
-            let mut tables = Tables::writing(&transaction)?;
-            work(&mut tables)?;
-            tables.progress()
-        };
-        match progress {
-            Progress::Unchanged => Ok(()),
-            Progress::Changed => Ok(transaction.commit()?),
-            Progress::Failed => Err(APPLY_FAILED),
+        let mut writing = Writing { tables: rows::writing(&transaction)?, has_changed: false };
+        work(&mut writing)?;
+        let has_changed = writing.has_changed;
+        drop(writing);
+        if has_changed {
+            transaction.commit()?;
         }
+        Ok(())
     }
 }
 

@@ -1,0 +1,148 @@
+//! The rows in the file: a table of redb for each of ours, from the bytes of keys to values.
+#![forbid(unsafe_code)]
+
+use crate::store::StoreError;
+use crate::store::rows::{Key, Row, Rows, RowsMut, Table, Value, prefix};
+use ::redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use zeroize::Zeroizing;
+
+type Bytes = &'static [u8];
+
+/// The version of the tables. A step to the next one goes into [`prepare`].
+const SCHEMA: u32 = 1;
+/// Where the version is.
+const SCHEMA_NAME: &[u8] = b"schema";
+
+/// Makes the tables where they are not there, refuses those of a later version, and empties them on demand.
+pub(super) fn prepare(transaction: &WriteTransaction, clear: bool) -> Result<(), StoreError> {
+    for table in Table::ALL {
+        if clear && table != Table::Meta {
+            transaction.delete_table(definition(table))?;
+        }
+        transaction.open_table(definition(table))?;
+    }
+    let mut meta = transaction.open_table(definition(Table::Meta))?;
+    let schema = meta.get(SCHEMA_NAME)?.map(|value| value.value().try_into().map(u32::from_be_bytes));
+    match schema {
+        None => drop(meta.insert(SCHEMA_NAME, SCHEMA.to_be_bytes().as_slice())?),
+        Some(Ok(SCHEMA)) => {}
+        Some(Ok(found)) if found > SCHEMA => return Err(StoreError::Newer { found, known: SCHEMA }),
+        Some(_) => return Err(StoreError::Corrupt("its schema has no such version".to_owned())),
+    }
+    Ok(())
+}
+
+fn definition(table: Table) -> TableDefinition<'static, Bytes, Bytes> {
+    TableDefinition::new(table.name())
+}
+
+/// All tables of one transaction, each at the index that is its number.
+pub(super) struct Tables<T>([T; Table::ALL.len()]);
+
+/// For reading the last commit; they outlive the transaction's handle.
+pub(super) fn reading(
+    transaction: &ReadTransaction,
+) -> Result<Tables<ReadOnlyTable<Bytes, Bytes>>, StoreError> {
+    open(|definition| transaction.open_table(definition))
+}
+
+/// For reading and writing.
+pub(super) fn writing(
+    transaction: &WriteTransaction,
+) -> Result<Tables<::redb::Table<'_, Bytes, Bytes>>, StoreError> {
+    open(|definition| transaction.open_table(definition))
+}
+
+fn open<T>(
+    table: impl Fn(TableDefinition<'static, Bytes, Bytes>) -> Result<T, TableError>,
+) -> Result<Tables<T>, StoreError> {
+    let mut tables = Vec::with_capacity(Table::ALL.len());
+    for one in Table::ALL {
+        tables.push(table(definition(one))?);
+    }
+    Ok(Tables(tables.try_into().unwrap_or_else(|_| unreachable!("there are as many as tables"))))
+}
+
+impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
+    /// Shows the rows with this first part, in order, `limit` of them at most.
+    fn each(
+        &self,
+        table: Table,
+        first: &[u8],
+        limit: usize,
+        mut show: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), StoreError> {
+        let prefix = prefix(first);
+        for entry in self.0[table as usize].range(prefix.as_slice()..)?.take(limit) {
+            let (key, value) = entry?;
+            let Some(second) = key.value().strip_prefix(prefix.as_slice()) else { break };
+            show(second, value.value());
+        }
+        Ok(())
+    }
+}
+
+impl<T: ReadableTable<Bytes, Bytes>> Rows for Tables<T> {
+    fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
+        let found = match key.table {
+            Table::Meta | Table::Uids => self.0[key.table as usize].get(key.first)?,
+            Table::Objects => self.0[key.table as usize].get(key.second)?,
+            _ => self.0[key.table as usize].get(key.bytes().as_slice())?,
+        };
+        Ok(found.map(|value| Zeroizing::new(value.value().to_vec())))
+    }
+
+    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        self.each(table, first, limit, |second, value| {
+            rows.push((second.to_vec(), Zeroizing::new(value.to_vec())));
+        })?;
+        Ok(rows)
+    }
+
+    fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
+        let mut count = 0;
+        self.each(table, first, limit, |_, _| count += 1)?;
+        Ok(count)
+    }
+
+    fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0[Table::Objects as usize].last()?.map(|(sequence, _)| sequence.value().to_vec()))
+    }
+}
+
+/// The rows of a write transaction.
+pub(super) struct Writing<'t> {
+    pub(super) tables: Tables<::redb::Table<'t, Bytes, Bytes>>,
+    /// Whether there is anything to commit.
+    pub(super) has_changed: bool,
+}
+
+impl Rows for Writing<'_> {
+    fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
+        self.tables.get(key)
+    }
+    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.tables.list(table, first, limit)
+    }
+    fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
+        self.tables.count(table, first, limit)
+    }
+    fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.tables.last_sequence()
+    }
+}
+
+impl RowsMut for Writing<'_> {
+    fn put(&mut self, key: Key<'_>, value: &[u8]) -> Result<(), StoreError> {
+        self.has_changed = true;
+        self.tables.0[key.table as usize].insert(key.bytes().as_slice(), value)?;
+        Ok(())
+    }
+
+    fn remove(&mut self, key: Key<'_>) -> Result<(), StoreError> {
+        self.has_changed = true;
+        self.tables.0[key.table as usize].remove(key.bytes().as_slice())?;
+        Ok(())
+    }
+}

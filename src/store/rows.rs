@@ -1,0 +1,194 @@
+//! What an engine keeps: rows of bytes in a few tables, in the order of their keys.
+//!
+//! | table | first | second | value |
+//! |---|---|---|---|
+//! | meta | name | | what the engine or the sealing knows of itself |
+//! | uids | unique identifier | | sequence |
+//! | objects | | sequence | record of the object ([`record`](super::record)) |
+//! | tags | tag | sequence | unique identifier |
+//! | owners | owner | sequence | unique identifier |
+//! | grants by object | unique identifier | user | rights, 4 bytes |
+//! | grants by user | user | unique identifier | rights, 4 bytes |
+//!
+//! Integers are big-endian. A sequence, of 8 bytes, is an object's place in the order of insertion: one more than that of
+//! the last object. It keeps lists in order, and makes a new object an append to all tables but `uids`: identifiers are
+//! random, and a page would be written for each.
+#![forbid(unsafe_code)]
+
+use super::StoreError;
+use zeroize::Zeroizing;
+
+/// A table. The numbers are stored by some engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Table {
+    /// What is known of the database itself.
+    Meta = 0,
+    /// From unique identifiers to sequences.
+    Uids = 1,
+    /// The records.
+    Objects = 2,
+    /// Objects by tag.
+    Tags = 3,
+    /// Objects by owner.
+    Owners = 4,
+    /// Who may do what with an object.
+    GrantsByObject = 5,
+    /// With which objects a user may do what.
+    GrantsByUser = 6,
+}
+
+impl Table {
+    /// All of them; each at the index that is its number.
+    pub const ALL: [Table; 7] = [
+        Table::Meta,
+        Table::Uids,
+        Table::Objects,
+        Table::Tags,
+        Table::Owners,
+        Table::GrantsByObject,
+        Table::GrantsByUser,
+    ];
+
+    /// Its name, for engines that have names for tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Uids => "uids",
+            Table::Objects => "objects",
+            Table::Tags => "tags",
+            Table::Owners => "owners",
+            Table::GrantsByObject => "grants_by_object",
+            Table::GrantsByUser => "grants_by_user",
+        }
+    }
+}
+
+/// The key of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key<'k> {
+    /// Where the row is.
+    pub table: Table,
+    /// What rows are listed by.
+    pub first: &'k [u8],
+    /// Which of them it is.
+    pub second: &'k [u8],
+}
+
+impl<'k> Key<'k> {
+    /// A row in a table.
+    pub fn new(table: Table, first: &'k [u8], second: &'k [u8]) -> Key<'k> {
+        Key { table, first, second }
+    }
+
+    /// As bytes: those of the one part where a table has but one; else the length of the first part in 4 bytes, that part,
+    /// and the second, so that no name can run into what follows it.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self.table {
+            Table::Meta | Table::Uids => self.first.to_vec(),
+            Table::Objects => self.second.to_vec(),
+            _ => [&prefix(self.first), self.second].concat(),
+        }
+    }
+}
+
+/// What the keys with this first part begin with, in a table that is listed by it.
+pub fn prefix(first: &[u8]) -> Vec<u8> {
+    // A name of 4 GiB is beyond every limit, in a key as in a question.
+    let length = u32::try_from(first.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes(), first].concat()
+}
+
+/// A value: of an object, it holds the material.
+pub type Value = Zeroizing<Vec<u8>>;
+/// A row of a list: the second part of its key, and its value.
+pub type Row = (Vec<u8>, Value);
+
+/// Rows to read. An engine whose reads see one commit says so; with others, what is read later may be of a later one.
+pub trait Rows {
+    /// The value at a key.
+    fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError>;
+
+    /// The rows with this first part, in the order of their second, `limit` of them at most.
+    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError>;
+
+    /// How many rows [`Rows::list`] would give.
+    fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError>;
+
+    /// The last sequence of the objects.
+    fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// Rows to read and write, in a transaction. Reads see its own changes.
+pub trait RowsMut: Rows {
+    /// Sets the value at a key.
+    fn put(&mut self, key: Key<'_>, value: &[u8]) -> Result<(), StoreError>;
+
+    /// Removes the row at a key, if there is one.
+    fn remove(&mut self, key: Key<'_>) -> Result<(), StoreError>;
+}
+
+impl<R: Rows + ?Sized> Rows for Box<R> {
+    fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
+        (**self).get(key)
+    }
+    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        (**self).list(table, first, limit)
+    }
+    fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
+        (**self).count(table, first, limit)
+    }
+    fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).last_sequence()
+    }
+}
+
+impl<R: Rows + ?Sized> Rows for &mut R {
+    fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
+        (**self).get(key)
+    }
+    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        (**self).list(table, first, limit)
+    }
+    fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
+        (**self).count(table, first, limit)
+    }
+    fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).last_sequence()
+    }
+}
+
+impl<R: RowsMut + ?Sized> RowsMut for &mut R {
+    fn put(&mut self, key: Key<'_>, value: &[u8]) -> Result<(), StoreError> {
+        (**self).put(key, value)
+    }
+    fn remove(&mut self, key: Key<'_>) -> Result<(), StoreError> {
+        (**self).remove(key)
+    }
+}
+
+/// A database of rows. Every engine is a [`Store`](super::Store) of objects by way of [`super::tables`].
+pub trait Engine: Send + Sync {
+    /// Its name, for `/health`.
+    fn name(&self) -> &'static str;
+
+    /// Rows to read.
+    fn read(&self) -> Result<Box<dyn Rows>, StoreError>;
+
+    /// Runs `work` in one write transaction, alone in the whole database, and commits it durably if it answers `Ok`; else
+    /// nothing has changed. Where the database asks for it, `work` is run again from the beginning, and the last run
+    /// counts.
+    fn transact(
+        &self,
+        work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// Whether reads take microseconds, so that they need no lane.
+    fn reads_at_once(&self) -> bool {
+        true
+    }
+
+    /// Why the database does not answer, as far as the last question told.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}

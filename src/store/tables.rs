@@ -1,0 +1,258 @@
+//! How an object, its tags and its grants are found in the rows of an engine ([`rows`](super::rows)).
+#![forbid(unsafe_code)]
+
+use super::rows::{Engine, Key, Row, Rows, RowsMut, Table};
+use super::{APPLY_FAILED, Store, StoreError, Transaction, UID_TAKEN, UID_UNKNOWN, record};
+use crate::kms::object::Object;
+use crate::kms::rights::Rights;
+use crate::kms::view::{Change, Changes, View};
+
+/// How often an object is looked for again that another server has just replaced.
+const LOOKS_MAX: usize = 8;
+/// Rows of each tag that are counted at first, and how many times as many after each round, to find a rare one.
+const COUNT_FIRST: usize = 16;
+const COUNT_GROWTH: usize = 8;
+
+impl<E: Engine> Store for E {
+    fn name(&self) -> &'static str {
+        Engine::name(self)
+    }
+
+    fn read(&self) -> Result<Box<dyn View>, StoreError> {
+        Ok(Box::new(Tables { rows: Engine::read(self)?, has_failed: false }))
+    }
+
+    fn transact(
+        &self,
+        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        Engine::transact(self, &mut |rows| {
+            let mut tables = Tables { rows, has_failed: false };
+            work(&mut tables)?;
+            if tables.has_failed { Err(APPLY_FAILED) } else { Ok(()) }
+        })
+    }
+
+    fn reads_at_once(&self) -> bool {
+        Engine::reads_at_once(self)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        Engine::trouble(self)
+    }
+}
+
+/// The rows of one transaction.
+struct Tables<R> {
+    rows: R,
+    /// Something was changed in part, and must not be committed.
+    has_failed: bool,
+}
+
+type Sequence = [u8; 8];
+
+impl<R: Rows> Tables<R> {
+    fn sequence(&self, uid: &str) -> Result<Option<Sequence>, StoreError> {
+        self.rows.get(uid_key(uid))?.map(|sequence| number(&sequence)).transpose()
+    }
+
+    fn next_sequence(&self) -> Result<Sequence, StoreError> {
+        let last = self.rows.last_sequence()?.map_or(Ok(0), |last| number(&last).map(u64::from_be_bytes))?;
+        Ok(last.checked_add(1).ok_or_else(|| corrupt("its sequence is at its end"))?.to_be_bytes())
+    }
+
+    fn object_at(&self, sequence: Sequence) -> Result<Option<Object>, StoreError> {
+        let stored = self.rows.get(Key::new(Table::Objects, &[], &sequence))?;
+        stored.map(|stored| record::decode(&stored)).transpose()
+    }
+
+    fn placed(&self, uid: &str) -> Result<Option<(Sequence, Object)>, StoreError> {
+        let mut looked_at = None;
+        for _ in 0..LOOKS_MAX {
+            let Some(sequence) = self.sequence(uid)? else { return Ok(None) };
+            match self.object_at(sequence)? {
+                Some(object) if object.uid == uid => return Ok(Some((sequence, object))),
+                // Between two questions, another server may have removed the object, where reads are not of one commit.
+                _ if looked_at == Some(sequence) => break,
+                _ => looked_at = Some(sequence),
+            }
+        }
+        Err(corrupt("an identifier does not lead to its object"))
+    }
+
+    /// A tag that is on few objects; `None` where each is on more than `limit`.
+    fn rare<'a>(&self, tags: &[&'a str], limit: usize) -> Result<Option<&'a str>, StoreError> {
+        let mut bound = COUNT_FIRST.min(limit);
+        loop {
+            for tag in tags {
+                if self.rows.count(Table::Tags, tag.as_bytes(), bound.saturating_add(1))? <= bound {
+                    return Ok(Some(tag));
+                }
+            }
+            if bound == limit {
+                return Ok(None);
+            }
+            bound = bound.saturating_mul(COUNT_GROWTH).min(limit);
+        }
+    }
+
+    /// The rows with this first part; `None` where there are more than `limit`.
+    fn whole_list(&self, table: Table, first: &str, limit: usize) -> Result<Option<Vec<Row>>, StoreError> {
+        let rows = self.rows.list(table, first.as_bytes(), limit.saturating_add(1))?;
+        Ok((rows.len() <= limit).then_some(rows))
+    }
+
+    fn grants(
+        &self,
+        table: Table,
+        first: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        let Some(rows) = self.whole_list(table, first, limit)? else { return Ok(None) };
+        let grant = |(name, bits): Row| Ok((text(&name)?, rights(&bits)?));
+        let mut grants = rows.into_iter().map(grant).collect::<Result<Vec<_>, StoreError>>()?;
+        // Sealed names come in another order.
+        grants.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(Some(grants))
+    }
+}
+
+impl<R: Rows> View for Tables<R> {
+    fn object(&self, uid: &str) -> Result<Option<Object>, StoreError> {
+        Ok(self.placed(uid)?.map(|(_, object)| object))
+    }
+
+    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Option<Vec<String>>, StoreError> {
+        let rare = match tags {
+            [] => return Ok(Some(Vec::new())),
+            [tag] => Some(*tag),
+            tags => self.rare(tags, limit)?,
+        };
+        let Some(rare) = rare else { return Ok(None) };
+        let Some(rows) = self.whole_list(Table::Tags, rare, limit)? else { return Ok(None) };
+        let mut found = Vec::new();
+        'rows: for (sequence, uid) in &rows {
+            for tag in tags.iter().filter(|tag| **tag != rare) {
+                if self.rows.get(Key::new(Table::Tags, tag.as_bytes(), sequence))?.is_none() {
+                    continue 'rows;
+                }
+            }
+            found.push(text(uid)?);
+        }
+        Ok(Some(found))
+    }
+
+    fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError> {
+        let Some(rows) = self.whole_list(Table::Owners, owner, limit)? else { return Ok(None) };
+        rows.iter().map(|(_, uid)| text(uid)).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
+        let granted = self.rows.get(Key::new(Table::GrantsByObject, uid.as_bytes(), user.as_bytes()))?;
+        granted.map_or(Ok(Rights::NONE), |bits| rights(&bits))
+    }
+
+    fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        self.grants(Table::GrantsByObject, uid, limit)
+    }
+
+    fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        self.grants(Table::GrantsByUser, user, limit)
+    }
+}
+
+impl<R: RowsMut> Transaction for Tables<R> {
+    fn apply(&mut self, changes: Changes) -> Result<(), StoreError> {
+        let applied = changes.into_iter().try_for_each(|change| match change {
+            Change::Insert(object) => self.insert(&object),
+            Change::Replace(object) => self.replace(&object),
+            Change::Remove { uid } => self.remove(&uid),
+            Change::Grant { uid, user, rights } => self.grant(&uid, &user, rights),
+        });
+        self.has_failed |= applied.is_err();
+        applied
+    }
+}
+
+impl<R: RowsMut> Tables<R> {
+    fn insert(&mut self, object: &Object) -> Result<(), StoreError> {
+        if self.sequence(&object.uid)?.is_some() {
+            return Err(UID_TAKEN);
+        }
+        let sequence = self.next_sequence()?;
+        self.rows.put(uid_key(&object.uid), &sequence)?;
+        self.rows.put(Key::new(Table::Objects, &[], &sequence), &record::encode(object)?)?;
+        self.index(object, sequence)
+    }
+
+    fn replace(&mut self, object: &Object) -> Result<(), StoreError> {
+        let (sequence, old) = self.placed(&object.uid)?.ok_or(UID_UNKNOWN)?;
+        self.rows.put(Key::new(Table::Objects, &[], &sequence), &record::encode(object)?)?;
+        if old.owner != object.owner || old.tags != object.tags {
+            self.unindex(&old, sequence)?;
+            self.index(object, sequence)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, uid: &str) -> Result<(), StoreError> {
+        let (sequence, old) = self.placed(uid)?.ok_or(UID_UNKNOWN)?;
+        self.unindex(&old, sequence)?;
+        self.rows.remove(Key::new(Table::Objects, &[], &sequence))?;
+        for (user, _) in self.grants(Table::GrantsByObject, uid, usize::MAX)?.unwrap_or_default() {
+            self.grant(uid, &user, Rights::NONE)?;
+        }
+        self.rows.remove(uid_key(uid))
+    }
+
+    fn grant(&mut self, uid: &str, user: &str, rights: Rights) -> Result<(), StoreError> {
+        self.sequence(uid)?.ok_or(UID_UNKNOWN)?;
+        let (object, grantee, bits) = (uid.as_bytes(), user.as_bytes(), rights.0.to_be_bytes());
+        for key in
+            [Key::new(Table::GrantsByObject, object, grantee), Key::new(Table::GrantsByUser, grantee, object)]
+        {
+            match rights.is_empty() {
+                true => self.rows.remove(key)?,
+                false => self.rows.put(key, &bits)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn index(&mut self, object: &Object, sequence: Sequence) -> Result<(), StoreError> {
+        for key in lists(object, &sequence) {
+            self.rows.put(key, object.uid.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn unindex(&mut self, object: &Object, sequence: Sequence) -> Result<(), StoreError> {
+        lists(object, &sequence).try_for_each(|key| self.rows.remove(key))
+    }
+}
+
+fn uid_key(uid: &str) -> Key<'_> {
+    Key::new(Table::Uids, uid.as_bytes(), &[])
+}
+
+/// The places of an object in the lists that it is in.
+fn lists<'k>(object: &'k Object, sequence: &'k Sequence) -> impl Iterator<Item = Key<'k>> {
+    let tagged = object.tags.iter().map(|tag| Key::new(Table::Tags, tag.as_bytes(), sequence));
+    tagged.chain([Key::new(Table::Owners, object.owner.as_bytes(), sequence)])
+}
+
+fn text(bytes: &[u8]) -> Result<String, StoreError> {
+    Ok(std::str::from_utf8(bytes).map_err(|_| corrupt("a name is not UTF-8"))?.to_owned())
+}
+
+fn rights(bits: &[u8]) -> Result<Rights, StoreError> {
+    Ok(Rights(u32::from_be_bytes(number(bits)?)))
+}
+
+fn number<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| corrupt("a number has not its length"))
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt(what.to_owned())
+}
