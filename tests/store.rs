@@ -1,6 +1,7 @@
 //! The embedded store against the reference model, on good disks and on bad ones.
 #![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
 
+use keyway::entropy::Entropy;
 use keyway::kms::object::Object;
 use keyway::kms::rights::Rights;
 use keyway::kms::state::STATES;
@@ -8,6 +9,8 @@ use keyway::kms::view::{Change, View};
 use keyway::secret::Secret;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
+use keyway::store::rows::Engine;
+use keyway::store::sealed::{self, MasterSecret};
 use keyway::store::{Store, StoreError};
 use keyway::testing::choices;
 use keyway::testing::disk::Disk;
@@ -15,6 +18,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere.
 const NAMES: [&str; 8] = ["", "a", "ab", "a\0b", "b\0", "_kk", "_\u{e9}", "*"];
@@ -129,23 +133,53 @@ fn dump_store(store: &dyn Store) -> String {
     dump(&*store.read().unwrap())
 }
 
+fn redb() -> RedbStore {
+    RedbStore::with_backend(Disk::new().mount()).unwrap()
+}
+
+fn master() -> MasterSecret {
+    MasterSecret::Key(Secret::new(vec![7; 32]))
+}
+
+fn sealed(engine: impl Engine + 'static) -> Arc<dyn Store> {
+    sealed::open(engine, Some(&master()), &mut Draws).unwrap()
+}
+
+/// Bytes that are no secret.
+struct Draws;
+
+impl Entropy for Draws {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0x5A);
+    }
+}
+
 #[test]
 fn random_transactions_leave_what_the_model_says() {
+    compare_with_the_model(|| Arc::new(redb()));
+}
+
+#[test]
+fn random_transactions_leave_in_a_sealed_store_what_the_model_says() {
+    compare_with_the_model(|| sealed(redb()));
+}
+
+fn compare_with_the_model(new: impl Fn() -> Arc<dyn Store>) {
     let (mut committed, mut refused) = (0, 0);
     for run in 0..6 {
-        let (model, store) = (MemoryStore::new(), RedbStore::with_backend(Disk::new().mount()).unwrap());
+        let (model, store) = (MemoryStore::new(), new());
         for step in 0..80 {
             let before = store.read().unwrap();
             let was = dump(&*before);
-            match transact(run << 32 | step, &[&model, &store]) {
+            match transact(run << 32 | step, &[&model, &*store]) {
                 Ok(()) => committed += 1,
                 Err(error) => {
                     assert!(!error.is_fatal(), "{error}");
-                    assert_eq!(dump_store(&store), was, "a failed transaction changes nothing");
+                    assert_eq!(dump_store(&*store), was, "a failed transaction changes nothing");
                     refused += 1;
                 }
             }
-            assert_eq!(dump_store(&store), dump_store(&model), "run {run}, step {step}");
+            assert_eq!(dump_store(&*store), dump_store(&model), "run {run}, step {step}");
             assert_eq!(dump(&*before), was, "a view stands still");
         }
     }
@@ -357,4 +391,79 @@ fn the_operator_is_told_what_to_do() {
     assert!(matches!(alien, StoreError::Corrupt(_)), "{alien}");
     assert!(alien.to_string().ends_with("restore it from a backup; the damaged file was kept"), "{alien}");
     assert_eq!(fs::read(&file).unwrap(), b"this was never a database");
+}
+
+/// An object of which every byte that somebody put in can be searched for.
+fn marked() -> Object {
+    Object {
+        uid: "marked-identifier".into(),
+        owner: "marked-owner".into(),
+        object_type: 2,
+        state: STATES[1],
+        key_format: 7,
+        algorithm: 3,
+        length_bits: 256,
+        usage_mask: 12,
+        material: Secret::copy_of(b"marked-material"),
+        attributes: b"marked-attribute".to_vec(),
+        tags: vec!["marked-tag".into(), "marked-second-tag".into()],
+    }
+}
+
+#[test]
+fn a_sealed_file_shows_nothing_of_what_was_put_in() {
+    let disk = Disk::new();
+    let fill = |store: &dyn Store| {
+        store
+            .transact(&mut |transaction| {
+                let rights = Rights::GET;
+                let grant = Change::Grant { uid: marked().uid, user: "marked-user".into(), rights };
+                transaction.apply(vec![Change::Insert(marked()), grant])
+            })
+            .unwrap();
+    };
+    fill(&*sealed(RedbStore::with_backend(disk.mount()).unwrap()));
+    let shows = |disk: &Disk, text: &[u8]| disk.durable().windows(text.len()).any(|part| part == text);
+    assert!(!shows(&disk, b"marked"));
+    let open = Disk::new();
+    fill(&RedbStore::with_backend(open.mount()).unwrap());
+    for text in ["marked-identifier", "marked-owner", "marked-material", "marked-attribute", "marked-tag"] {
+        assert!(shows(&open, text.as_bytes()), "{text} would be found");
+    }
+    assert!(shows(&open, b"marked-user"));
+
+    let store = sealed(RedbStore::with_backend(disk.mount()).unwrap());
+    let view = store.read().unwrap();
+    assert!(view.object("marked-identifier").unwrap().unwrap().material.matches(b"marked-material"));
+    assert_eq!(view.tagged(&["marked-tag", "marked-second-tag"], 9).unwrap().unwrap(), ["marked-identifier"]);
+    assert_eq!(view.grants_to("marked-user", 9).unwrap().unwrap()[0].0, "marked-identifier");
+}
+
+#[test]
+fn a_sealed_store_opens_with_its_secret_and_no_other() {
+    let disk = Disk::new();
+    let engine = || RedbStore::with_backend(disk.mount()).unwrap();
+    let open = |master: Option<&MasterSecret>| sealed::open(engine(), master, &mut Draws).map(drop);
+    let told = |result: Result<(), StoreError>| result.unwrap_err().to_string();
+    let other = || MasterSecret::Password { password: Secret::copy_of(b"other"), label: String::new() };
+    drop(sealed(engine()));
+    open(Some(&master())).unwrap();
+    assert_eq!(
+        told(open(None)),
+        "the database cannot be opened: it is sealed: give its master secret (--master-password-file)"
+    );
+    let wrong = "the database cannot be opened: the master secret is not the one that it was sealed with";
+    assert_eq!(told(open(Some(&other()))), wrong);
+
+    sealed::rewrap(&engine(), &master(), &other(), &mut Draws).unwrap();
+    assert_eq!(told(open(Some(&master()))), wrong);
+    open(Some(&other())).unwrap();
+    assert_eq!(told(sealed::rewrap(&engine(), &master(), &other(), &mut Draws)), wrong);
+
+    let plain = Disk::new();
+    let engine = || RedbStore::with_backend(plain.mount()).unwrap();
+    Store::transact(&engine(), &mut |transaction| transaction.apply(vec![Change::Insert(marked())])).unwrap();
+    let refused = sealed::open(engine(), Some(&master()), &mut Draws).map(drop);
+    assert!(told(refused).contains("it holds objects that are not sealed"));
+    assert!(told(sealed::rewrap(&engine(), &master(), &other(), &mut Draws)).contains("it is not sealed"));
 }

@@ -80,6 +80,8 @@ pub enum StoreError {
         /// The last version that this program knows.
         known: u32,
     },
+    /// It is sealed and the secret is not the right one, or the one does not fit the other.
+    Locked(&'static str),
     /// The disk, or whatever stands for it, failed.
     Io(String),
     /// The database does not answer, or has refused this once: later it may.
@@ -98,6 +100,7 @@ impl StoreError {
             | StoreError::DiskFull
             | StoreError::Corrupt(_)
             | StoreError::Newer { .. }
+            | StoreError::Locked(_)
             | StoreError::Io(_) => true,
             StoreError::Unavailable(_) | StoreError::Refused(_) => false,
         }
@@ -126,6 +129,7 @@ impl fmt::Display for StoreError {
                 f,
                 "the database has version {found}, and this program knows versions up to {known}: run a later program"
             ),
+            StoreError::Locked(reason) => write!(f, "the database cannot be opened: {reason}"),
             StoreError::Io(reason) => {
                 write!(f, "the disk of the database failed ({reason}): check it, then start again")
             }

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod record;
 pub mod redb;
 pub mod rows;
+pub mod sealed;
 mod tables;
 
 /// A place for objects. Reads see the last commit; writes are serialised.

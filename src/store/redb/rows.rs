@@ -3,7 +3,9 @@
 
 use crate::store::StoreError;
 use crate::store::rows::{Key, Row, Rows, RowsMut, Table, Value, prefix};
-use ::redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use ::redb::{
+    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction,
+};
 use zeroize::Zeroizing;
 
 type Bytes = &'static [u8];
@@ -15,21 +17,27 @@ const SCHEMA_NAME: &[u8] = b"schema";
 
 /// Makes the tables where they are not there, refuses those of a later version, and empties them on demand.
 pub(super) fn prepare(transaction: &WriteTransaction, clear: bool) -> Result<(), StoreError> {
+    let schema =
+        transaction.open_table(definition(Table::Meta))?.get(SCHEMA_NAME)?.map(version).transpose()?;
+    match schema {
+        None | Some(SCHEMA) => {}
+        Some(found) if found > SCHEMA => return Err(StoreError::Newer { found, known: SCHEMA }),
+        Some(_) => return Err(StoreError::Corrupt("its schema has no such version".to_owned())),
+    }
     for table in Table::ALL {
-        if clear && table != Table::Meta {
+        if clear {
             transaction.delete_table(definition(table))?;
         }
         transaction.open_table(definition(table))?;
     }
     let mut meta = transaction.open_table(definition(Table::Meta))?;
-    let schema = meta.get(SCHEMA_NAME)?.map(|value| value.value().try_into().map(u32::from_be_bytes));
-    match schema {
-        None => drop(meta.insert(SCHEMA_NAME, SCHEMA.to_be_bytes().as_slice())?),
-        Some(Ok(SCHEMA)) => {}
-        Some(Ok(found)) if found > SCHEMA => return Err(StoreError::Newer { found, known: SCHEMA }),
-        Some(_) => return Err(StoreError::Corrupt("its schema has no such version".to_owned())),
-    }
+    meta.insert(SCHEMA_NAME, SCHEMA.to_be_bytes().as_slice())?;
     Ok(())
+}
+
+fn version(value: AccessGuard<'_, Bytes>) -> Result<u32, StoreError> {
+    let bytes = value.value().try_into();
+    bytes.map(u32::from_be_bytes).map_err(|_| StoreError::Corrupt("its schema has no version".to_owned()))
 }
 
 fn definition(table: Table) -> TableDefinition<'static, Bytes, Bytes> {

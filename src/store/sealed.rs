@@ -1,0 +1,123 @@
+//! A database that holds nothing but ciphertext: a decorator over any engine.
+//!
+//! Of names (unique identifiers, tags, owners, users) a row's key has terms, by which it is found without being read
+//! ([`keys`]); its value is encrypted, and genuine only in its own place: in its table, under its key. What stays to be
+//! seen is how many objects, tags and grants there are, which of them belong together, in which order objects came, and
+//! how long records are.
+//!
+//! Rows that were swapped, changed or cut are found when they are read. A row that was put back as it was before, or left
+//! out together with all that leads to it, is not: who can write to the database can roll it back.
+#![forbid(unsafe_code)]
+
+mod data_key;
+mod keys;
+
+use super::rows::{Engine, Key, Row, Rows, RowsMut, Table, Value};
+use super::{Store, StoreError};
+use crate::entropy::Entropy;
+use keys::Keys;
+use std::sync::Arc;
+
+pub use data_key::{MasterSecret, rewrap};
+
+/// Opens the objects of an engine: as they are, or sealed where there is a master secret, or refuses where the one does not
+/// fit the other.
+pub fn open(
+    engine: impl Engine + 'static,
+    master: Option<&MasterSecret>,
+    entropy: &mut dyn Entropy,
+) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match data_key::open(&engine, master, entropy)? {
+        None => Arc::new(engine),
+        Some(data_key) => Arc::new(Sealed { engine, keys: Keys::of(&data_key) }),
+    })
+}
+
+/// An engine whose rows are sealed.
+struct Sealed<E> {
+    engine: E,
+    keys: Keys,
+}
+
+impl<E: Engine> Engine for Sealed<E> {
+    fn name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn read(&self) -> Result<Box<dyn Rows>, StoreError> {
+        Ok(Box::new(SealedRows { rows: self.engine.read()?, keys: self.keys.clone() }))
+    }
+
+    fn transact(
+        &self,
+        work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.engine.transact(&mut |rows| work(&mut SealedRows { rows, keys: self.keys.clone() }))
+    }
+
+    fn reads_at_once(&self) -> bool {
+        self.engine.reads_at_once()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.engine.trouble()
+    }
+}
+
+struct SealedRows<R> {
+    rows: R,
+    keys: Keys,
+}
+
+impl<R> SealedRows<R> {
+    /// Does something with the key of the sealed row.
+    fn sealed<T>(&self, key: Key<'_>, act: impl FnOnce(&R, Key<'_>) -> T) -> T {
+        let (first, second) = (self.keys.first(key), self.keys.second(key));
+        act(&self.rows, Key::new(key.table, first.as_ref(), second.as_ref()))
+    }
+}
+
+impl<R: Rows> Rows for SealedRows<R> {
+    fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
+        self.sealed(key, |rows, place| {
+            let Some(sealed) = rows.get(place)? else { return Ok(None) };
+            let (second, value) = self.keys.open(place, &sealed)?;
+            match second.is_none_or(|second| second == key.second) {
+                true => Ok(Some(value)),
+                false => Err(keys::not_genuine(place.table)),
+            }
+        })
+    }
+
+    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        let first = self.keys.first(Key::new(table, first, &[]));
+        let rows = self.rows.list(table, first.as_ref(), limit)?;
+        let open = |(place, sealed): Row| {
+            let (second, value) = self.keys.open(Key::new(table, first.as_ref(), &place), &sealed)?;
+            Ok((second.unwrap_or(place), value))
+        };
+        rows.into_iter().map(open).collect()
+    }
+
+    fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
+        self.rows.count(table, self.keys.first(Key::new(table, first, &[])).as_ref(), limit)
+    }
+
+    fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.rows.last_sequence()
+    }
+}
+
+impl<R: RowsMut> RowsMut for SealedRows<R> {
+    fn put(&mut self, key: Key<'_>, value: &[u8]) -> Result<(), StoreError> {
+        let (first, second) = (self.keys.first(key), self.keys.second(key));
+        let place = Key::new(key.table, first.as_ref(), second.as_ref());
+        let sealed = self.keys.seal(place, key.second, value)?;
+        self.rows.put(place, &sealed)
+    }
+
+    fn remove(&mut self, key: Key<'_>) -> Result<(), StoreError> {
+        let (first, second) = (self.keys.first(key), self.keys.second(key));
+        self.rows.remove(Key::new(key.table, first.as_ref(), second.as_ref()))
+    }
+}
