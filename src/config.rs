@@ -3,15 +3,18 @@
 
 mod bootstrap;
 mod certbot;
+mod database;
 mod help;
 pub mod options;
-mod password;
 mod platform;
+mod secrets;
 mod sources;
 
 use crate::job::CertificateSource;
 use crate::kms::policy::EVERYBODY;
 use crate::limits::{Limits, NAME_BYTES_MAX};
+use crate::secret::Secret;
+use crate::wire::hex;
 use options::Spec;
 use sources::{Asked, Values};
 use std::ffi::OsString;
@@ -22,6 +25,7 @@ use std::time::Duration;
 
 pub use bootstrap::{Bootstrap, Token};
 pub use certbot::Certbot;
+pub use database::{Database, Master};
 pub use platform::Platform;
 pub use sources::Surroundings;
 
@@ -76,15 +80,6 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Every option and its value, secrets masked, a line each.
     pub description: Vec<String>,
-}
-
-/// The embedded database.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Database {
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Whether all is removed first.
-    pub clear: bool,
 }
 
 /// One line for the operator: the option, what is wrong with it, and what to do.
@@ -145,23 +140,26 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
     let bootstrap = bootstrap::find(&values, surroundings, &mut warnings)?;
     let certbot = certbot::find(&values, surroundings, &mut warnings)?;
     let platform = platform::find(&values, surroundings, &mut warnings)?;
-    let (password, password_source) = password::find(&mut values, surroundings, &mut warnings)?;
+    let (option, file) = (&options::HTTPS_P12_PASSWORD, &options::HTTPS_P12_PASSWORD_FILE);
+    let password = secrets::find(option, file, &mut values, surroundings, &mut warnings)?;
     let tls = match values.get(&options::HTTPS_P12_FILE) {
         Some(_) if certbot.is_some() => {
             warnings
                 .push("--https-p12-file has no effect with --use-certbot: certificates are ordered".into());
             None
         }
-        Some(file) => {
-            Some(CertificateSource { file: surroundings.working_folder.join(&file.text), password })
-        }
-        None if password_source != "default" => {
-            warnings.push(format!(
-                "a password ({password_source}) without --https-p12-file: the server speaks plain HTTP"
-            ));
+        Some(file) => Some(CertificateSource {
+            file: surroundings.working_folder.join(&file.text),
+            password: password.map_or(Secret::new(Vec::new()), |(password, _)| password),
+        }),
+        None => {
+            if let Some((_, source)) = password {
+                warnings.push(format!(
+                    "a password ({source}) without --https-p12-file: the server speaks plain HTTP"
+                ));
+            }
             None
         }
-        None => None,
     };
     let authority =
         values.get(&options::AUTHORITY_CERT_FILE).map(|given| surroundings.working_folder.join(&given.text));
@@ -169,17 +167,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         let reason = "clients show certificates over HTTPS only: add --https-p12-file or --use-certbot";
         return Err(invalid(&values, &options::AUTHORITY_CERT_FILE, reason));
     }
-    let database = Database {
-        folder: database_folder(&values, surroundings)?,
-        clear: values.is_set(&options::CLEAR_DATABASE),
-    };
-    let old = database.folder.join("kms.db");
-    if old.exists() {
-        warnings.push(format!(
-            "{} is a database of the old server: its keys are not read, this server keeps its own in keyway.redb",
-            old.display()
-        ));
-    }
+    let database = database::find(&mut values, surroundings, &mut warnings)?;
     Ok(Config {
         hostname: values.text(&options::HOSTNAME).to_owned(),
         port: number(&values, &options::PORT, 0, u16::MAX)?,
@@ -214,19 +202,6 @@ fn describe(values: &Values) -> Vec<String> {
         format!("--{} {value} ({source})", spec.name)
     };
     options::ALL.iter().copied().filter(|spec| spec.is_built()).map(|spec| line(&spec)).collect()
-}
-
-fn database_folder(values: &Values, surroundings: &Surroundings<'_>) -> Result<PathBuf, ConfigError> {
-    let spec = &options::DATABASE_TYPE;
-    let kind = values.text(spec);
-    if kind != "sqlite" {
-        let reason = match kind {
-            "sqlite-enc" | "postgresql" | "mysql" | "redis-findex" => "is not built in this version yet",
-            _ => "is no type of database",
-        };
-        return Err(invalid(values, spec, &format!("{kind:?} {reason}; use sqlite, the embedded database")));
-    }
-    data_folder(values, &options::SQLITE_PATH, surroundings)
 }
 
 /// A folder for data is relative to the root data path, and that to the home folder, as ever.
@@ -311,6 +286,15 @@ fn log_level(values: &Values, surroundings: &Surroundings<'_>) -> Result<log::Le
     }
     let level = values.text(spec).parse();
     level.map_err(|_| invalid(values, spec, "must be error, warn, info, debug or trace"))
+}
+
+/// The salt of a key from the platform.
+fn salt(values: &Values, spec: &Spec) -> Result<Option<Vec<u8>>, ConfigError> {
+    let Some(given) = values.get(spec) else { return Ok(None) };
+    let mut text = given.text.clone().into_bytes();
+    let salt = hex::decode_in_place(&mut text).map(|salt| salt.to_vec());
+    let wrong = || invalid(values, spec, "must be hexadecimal digits, two for each byte");
+    salt.ok_or_else(wrong).map(Some)
 }
 
 /// A whole number within bounds.

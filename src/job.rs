@@ -10,12 +10,12 @@ use crate::entropy::Entropy;
 use crate::limits;
 use crate::pipeline::{self, Call, Reply};
 use crate::secret::Secret;
-use crate::store::redb::RedbStore;
+use crate::store::database::Database;
 use crate::store::{Store, StoreError};
 use crate::tee::{Quoter, REPORT_DATA_BYTES};
 use crate::time::Timestamp;
 use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -89,8 +89,8 @@ pub enum Work {
     },
     /// Opening what the owner has handed over.
     Provide {
-        /// The folder of the embedded database.
-        database: PathBuf,
+        /// Where the keys are to be.
+        database: Arc<Database>,
         /// Whether all is removed from it first.
         clear: bool,
         /// A PKCS#12 file and its password.
@@ -203,7 +203,7 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
                 completions.push(Completion { id, done: load_certificate(known, now, resources) });
             }
             Work::Provide { database, clear, pkcs12, now } => {
-                let provided = provide(&database, clear, pkcs12, now).map(Box::new);
+                let provided = provide(&database, clear, pkcs12, now, resources).map(Box::new);
                 completions.push(Completion { id, done: Done::Provided(provided) });
             }
             Work::BeginOrder { kind, now } => {
@@ -281,10 +281,11 @@ fn egress(resources: &mut Resources) -> Result<&mut Egress, Failure> {
 
 /// The certificate first: a wrong password shall not clear a database.
 fn provide(
-    database: &Path,
+    database: &Database,
     clear: bool,
     pkcs12: Option<(Secret, Secret)>,
     now: Timestamp,
+    resources: &mut Resources,
 ) -> Result<Provided, String> {
     let identity = match pkcs12 {
         None => None,
@@ -294,8 +295,9 @@ fn provide(
             Some(x509::identity(bundle, now).map_err(|error| format!("PKCS#12: {error}"))?)
         }
     };
-    let store = RedbStore::open(database, clear).map_err(|error| format!("database: {error}"))?;
-    Ok(Provided { store: Arc::new(store), identity })
+    let store =
+        database.open(clear, &mut *resources.entropy).map_err(|error| format!("database: {error}"))?;
+    Ok(Provided { store, identity })
 }
 
 fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resources) -> Done {

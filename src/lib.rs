@@ -29,8 +29,8 @@
 //! |---|---|---|
 //! | 0 | [`time`], [`entropy`], [`secret`], [`limits`] | vocabulary: no I/O |
 //! | 1 | [`wire`], [`crypto`] | codecs and primitives: total functions over bytes |
-//! | 2 | [`kms`], [`acme`], [`bootstrap`] | decisions: no bytes, no clock |
-//! | 3 | [`store`], [`pipeline`], [`egress`], [`tee`], [`job`] | what lasts, a request's stages, what is slow |
+//! | 2 | [`kms`], [`acme`] | decisions: no bytes, no clock |
+//! | 3 | [`store`], [`bootstrap`], [`pipeline`], [`egress`], [`tee`], [`job`] | what lasts, what its owner hands over, a request's stages, what is slow |
 //! | 4 | [`server`] | the core that the shell drives |
 //! | 5 | [`config`], [`shell`], [`start`] | the world: arguments, sockets, threads, clocks; and how all is put together |
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod database;
 mod owner;
 
 use crate::config::{Config, Platform};
@@ -17,7 +18,6 @@ use crate::shell::signals::Signals;
 use crate::shell::{log, sockets};
 use crate::store::Store;
 use crate::store::late::LateStore;
-use crate::store::redb::RedbStore;
 use crate::tee::{self, Devices, Quoter};
 use std::io::Write;
 use std::sync::Arc;
@@ -59,13 +59,14 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     let quoter: Option<Arc<dyn Quoter>> = tee::quoter(&Devices::default()).map(Arc::from);
     let attestation = quoter.as_ref().map(|_| attestation(&config.platform)).transpose();
     let attestation = attestation.map_err(not_configured)?;
+    let database = database::of(config.database.place, config.database.master, &config.platform);
+    let database = database.map(Arc::new).map_err(not_configured)?;
     let late = Arc::new(LateStore::default());
     let store: Arc<dyn Store> = match &config.bootstrap {
         Some(_) => late.clone(),
         None => {
-            let store = RedbStore::open(&config.database.folder, config.database.clear)
-                .map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
-            Arc::new(store)
+            let opened = database.open(config.database.clear, &mut OsEntropy);
+            opened.map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?
         }
     };
     let not_listening = |error: sockets::BindError| not_configured(error.to_string());
@@ -100,15 +101,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
             reactor = reactor.with_bootstrap(bootstrap_listeners, main).map_err(failed)?;
             os::lock_memory();
             let hostname = &config.hostname;
-            let parts = owner::wait(
-                bootstrap,
-                hostname,
-                &addresses,
-                config.database.folder,
-                late,
-                &clock,
-                &mut lines,
-            );
+            let parts = owner::wait(bootstrap, hostname, &addresses, database, late, &clock, &mut lines);
             Some(parts.map_err(not_configured)?)
         }
     };
@@ -141,7 +134,7 @@ fn tell(config: &Config) {
     for line in &config.description {
         ::log::info!("{line}");
     }
-    ::log::info!("the database is in {}", config.database.folder.display());
+    ::log::info!("the database is in {}", config.database.place);
     ::log::info!("memory bound: {} MiB", config.limits.memory_bound_bytes() >> 20);
     for warning in &config.warnings {
         ::log::warn!("{warning}");

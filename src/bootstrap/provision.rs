@@ -3,8 +3,11 @@
 
 use crate::limits;
 use crate::secret::{self, Secret};
+use crate::store::database::{Database, Place};
+use crate::store::sealed::MasterSecret;
 use crate::wire::json::{Error, Lexer};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Bytes of a path or a password in a hand-over.
@@ -16,8 +19,8 @@ pub type Fault = String;
 /// What was received.
 #[derive(Default)]
 pub struct Provision {
-    /// The folder of the embedded database.
-    pub database: Option<PathBuf>,
+    /// Where the keys are to be.
+    pub database: Option<Arc<Database>>,
     /// The PKCS#12 file.
     pub pkcs12: Option<Secret>,
     /// Its password.
@@ -25,14 +28,24 @@ pub struct Provision {
 }
 
 impl Provision {
-    /// Takes the parameters of the embedded database: `{"path": "/folder"}`.
-    pub fn take_database(&mut self, body: &mut [u8]) -> Result<&'static str, Fault> {
-        let path = member(body, "path")?;
-        let path = path.expose_str().unwrap_or_default();
+    /// Takes the parameters of the embedded database: `{"path": "/folder"}`, and perhaps `"master_password": "text"`. Without
+    /// the latter, it is sealed as the command line says.
+    pub fn take_database(
+        &mut self,
+        body: &mut [u8],
+        master: Option<Arc<MasterSecret>>,
+    ) -> Result<&'static str, Fault> {
+        let [path, password] = members(body, ["path"], ["master_password"])?;
+        let path = path.as_ref().and_then(Secret::expose_str).unwrap_or_default();
         if !Path::new(path).is_absolute() || path.contains('\0') {
             return Err("path must be absolute: begin it with a slash".into());
         }
-        self.database = Some(PathBuf::from(path));
+        if password.as_ref().is_some_and(|password| password.expose().is_empty()) {
+            return Err("master_password is empty: leave it out for a database that is not sealed".into());
+        }
+        let place = Place::Embedded(PathBuf::from(path));
+        let given = password.map(|password| MasterSecret::password(password, String::new()));
+        self.database = Some(Arc::new(Database { place, master: given.map(Arc::new).or(master) }));
         Ok("Successfully received Sqlite configuration")
     }
 
@@ -57,7 +70,8 @@ impl Provision {
 
     /// Takes the password of the PKCS#12 file: `{"password": "text"}`.
     pub fn take_password(&mut self, body: &mut [u8]) -> Result<&'static str, Fault> {
-        self.password = Some(member(body, "password")?);
+        let [password] = members(body, ["password"], [])?;
+        self.password = password;
         Ok("PKCS#12 password received")
     }
 }
@@ -82,32 +96,41 @@ pub fn clear_database(body: &mut [u8]) -> Result<bool, Fault> {
     read(&mut Lexer::new(body)).map_err(|error| format!("Json deserialize error: {error}"))
 }
 
-/// The text of one member of a JSON object; the body is overwritten.
-fn member(body: &mut [u8], wanted: &str) -> Result<Secret, Fault> {
+/// The texts of members of a JSON object, first those that must be there; the body is overwritten.
+fn members<const M: usize, const N: usize, const ALL: usize>(
+    body: &mut [u8],
+    needed: [&str; M],
+    others: [&str; N],
+) -> Result<[Option<Secret>; ALL], Fault> {
+    const { assert!(M + N == ALL) };
     let mut copy = Zeroizing::new(body.to_vec());
     body.fill(0);
-    let read = |lexer: &mut Lexer<'_>| -> Result<Secret, Error> {
-        let mut found = None;
+    let names = || needed.iter().chain(&others);
+    let mut found = [const { None }; ALL];
+    let mut read = |lexer: &mut Lexer<'_>| -> Result<(), Error> {
         lexer.open_object()?;
         while let Some(name) = lexer.member()? {
-            if name == wanted {
-                found = Some(Secret::copy_of(lexer.string()?.as_bytes()));
-            } else {
-                lexer.skip()?;
+            match names().position(|wanted| *wanted == name) {
+                Some(at) => found[at] = Some(Secret::copy_of(lexer.string()?.as_bytes())),
+                None => lexer.skip()?,
             }
         }
-        let found = found.ok_or_else(|| lexer.data(format!("missing field `{wanted}`")))?;
-        lexer.end()?;
-        Ok(found)
-    };
-    let found = read(&mut Lexer::new(&mut copy)).map_err(|error| format!("Json deserialize error: {error}"));
-    secret::clear(&mut copy);
-    match found {
-        Ok(text) if text.expose().len() > TEXT_BYTES_MAX => {
-            Err(format!("{wanted} has at most {TEXT_BYTES_MAX} bytes"))
+        if let Some(missing) =
+            needed.iter().zip(&found).find_map(|(name, text)| text.is_none().then_some(name))
+        {
+            return Err(lexer.data(format!("missing field `{missing}`")));
         }
-        found => found,
+        lexer.end()
+    };
+    let read = read(&mut Lexer::new(&mut copy));
+    secret::clear(&mut copy);
+    read.map_err(|error| format!("Json deserialize error: {error}"))?;
+    for (name, text) in names().zip(&found) {
+        if text.as_ref().is_some_and(|text| text.expose().len() > TEXT_BYTES_MAX) {
+            return Err(format!("{name} has at most {TEXT_BYTES_MAX} bytes"));
+        }
     }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -119,9 +142,18 @@ mod tests {
         let mut provision = Provision::default();
         for path in ["/first", "/cosmian-kms/sqlite-data"] {
             let mut body = format!(r#"{{"path": "{path}"}}"#).into_bytes();
-            assert_eq!(provision.take_database(&mut body), Ok("Successfully received Sqlite configuration"));
+            assert_eq!(
+                provision.take_database(&mut body, None),
+                Ok("Successfully received Sqlite configuration")
+            );
         }
-        assert_eq!(provision.database.as_deref(), Some(Path::new("/cosmian-kms/sqlite-data")));
+        let database = provision.database.take().unwrap();
+        assert!(
+            database.place == Place::Embedded("/cosmian-kms/sqlite-data".into()) && database.master.is_none()
+        );
+        let mut body = br#"{"path": "/sealed", "master_password": "Horse"}"#.to_vec();
+        provision.take_database(&mut body, None).unwrap();
+        assert!(provision.database.as_ref().unwrap().master.is_some() && body.iter().all(|byte| *byte == 0));
         let mut body = *br#"{"password": "PKCS12\u0070assword"}"#;
         assert_eq!(provision.take_password(&mut body), Ok("PKCS#12 password received"));
         assert!(provision.password.as_ref().unwrap().matches(b"PKCS12password"));
@@ -133,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_and_changes_nothing() {
         let mut provision = Provision::default();
-        let mut take = |body: &str| provision.take_database(&mut body.as_bytes().to_vec()).unwrap_err();
+        let mut take = |body: &str| provision.take_database(&mut body.as_bytes().to_vec(), None).unwrap_err();
         assert_eq!(
             take(r#"{"nope": 1}"#),
             "Json deserialize error: missing field `path` at line 1 column 11"
@@ -141,6 +173,10 @@ mod tests {
         assert_eq!(take(r#"{"path": "relative"}"#), "path must be absolute: begin it with a slash");
         assert!(take("").starts_with("Json deserialize error: "));
         assert!(take(&format!(r#"{{"path": "/{}"}}"#, "x".repeat(5000))).contains("at most"));
+        assert_eq!(
+            take(r#"{"path": "/a", "master_password": ""}"#),
+            "master_password is empty: leave it out for a database that is not sealed"
+        );
         assert!(provision.database.is_none());
         assert!(provision.take_pkcs12(&[]).unwrap_err().contains("application/octet-stream"));
         assert_eq!(provision.take_pkcs12(&[b"text"]), Err("the file is no PKCS#12 file".into()));

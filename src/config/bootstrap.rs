@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::options as o;
-use super::password::read_secret;
+use super::secrets::read_secret;
 use super::sources::{Surroundings, Values};
 use super::{ConfigError, Warnings, invalid, number};
 use crate::bootstrap::subject::Subject;

@@ -3,10 +3,9 @@
 
 use super::options::{self as o, Spec};
 use super::sources::{Surroundings, Values};
-use super::{ConfigError, Warnings, data_folder, invalid, number};
+use super::{ConfigError, Warnings, data_folder, invalid, number, salt};
 use crate::acme::challenge::Kind;
 use crate::acme::{ChallengeChoice, KeySource, KeyType, LETS_ENCRYPT, LETS_ENCRYPT_STAGING, Settings, names};
-use crate::wire::hex;
 
 /// Bytes of an e-mail address (RFC 5321 section 4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
@@ -27,7 +26,7 @@ pub(super) fn find(
     surroundings: &Surroundings<'_>,
     warnings: &mut Warnings,
 ) -> Result<Option<Certbot>, ConfigError> {
-    let key_salt = key_salt(values)?;
+    let key_salt = salt(values, &o::CERTBOT_USE_TEE_KEY)?;
     refuse_what_cannot_be(values)?;
     if !values.is_set(&o::USE_CERTBOT) {
         for spec in
@@ -68,15 +67,6 @@ pub(super) fn find(
         ca_root: values.get(&o::CERTBOT_CA_ROOT).map(|given| surroundings.working_folder.join(&given.text)),
     };
     Ok(Some(Certbot { settings, http_port: number(values, &o::CERTBOT_HTTP_PORT, 1, u16::MAX)?, key_salt }))
-}
-
-/// The salt of a key from the platform.
-fn key_salt(values: &Values) -> Result<Option<Vec<u8>>, ConfigError> {
-    let Some(given) = values.get(&o::CERTBOT_USE_TEE_KEY) else { return Ok(None) };
-    let mut text = given.text.clone().into_bytes();
-    let salt = hex::decode_in_place(&mut text).map(|salt| salt.to_vec());
-    let wrong = || invalid(values, &o::CERTBOT_USE_TEE_KEY, "must be hexadecimal digits, two for each byte");
-    salt.ok_or_else(wrong).map(Some)
 }
 
 /// What the options name, but this server cannot do.

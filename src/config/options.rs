@@ -214,9 +214,15 @@ options! {
         "PEM file with the key that the enclave is signed with, for GET /tee/sgx_enclave_public_key.");
 
     DATABASE_TYPE = option(Database, "database-type", "TYPE", &["KMS_DATABASE_TYPE"], "sqlite",
-        "sqlite: the embedded database. It is the only type in this version.");
+        "sqlite or redb: the embedded database, keyway.redb. No other type is built in this version.");
     SQLITE_PATH = option(Database, "sqlite-path", "FOLDER", &["KMS_SQLITE_PATH"], "./sqlite-data",
         "Folder of the embedded database; relative to the root data path.");
+    MASTER_PASSWORD = option(Database, "master-password", "TEXT", &["KMS_MASTER_PASSWORD"], "",
+        "The database is sealed with it: it holds nothing but ciphertext. Prefer a file.").secret();
+    MASTER_PASSWORD_FILE = option(Database, "master-password-file", "FILE", &["KMS_MASTER_PASSWORD_FILE"], "",
+        "File with that password. Without either: master-password in $CREDENTIALS_DIRECTORY, if there.");
+    MASTER_USE_TEE_KEY = option(Database, "master-use-tee-key", "HEX", &["KMS_MASTER_USE_TEE_KEY"], "",
+        "The database is sealed with a key that is derived from the platform (see --tee) with this salt.");
     CLEAR_DATABASE = flag(Database, "clear-database", &["KMS_CLEAR_DATABASE"],
         "Removes all keys and grants at the start.");
 

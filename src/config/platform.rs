@@ -23,8 +23,13 @@ pub(super) fn find(
     warnings: &mut Warnings,
 ) -> Result<Platform, ConfigError> {
     for spec in [&o::TEE, &o::TEE_TPM_PCRS] {
-        if values.is_set(spec) && !values.is_set(&o::CERTBOT_USE_TEE_KEY) {
-            warnings.push(format!("--{} has no effect without --certbot-use-tee-key", spec.name));
+        let is_used =
+            [&o::CERTBOT_USE_TEE_KEY, &o::MASTER_USE_TEE_KEY].iter().any(|use_of| values.is_set(use_of));
+        if values.is_set(spec) && !is_used {
+            warnings.push(format!(
+                "--{} has no effect without --certbot-use-tee-key or --master-use-tee-key",
+                spec.name
+            ));
         }
     }
     let pcrs = match values.get(&o::TEE_TPM_PCRS) {

@@ -4,6 +4,7 @@
 use super::*;
 use crate::acme::challenge::Kind;
 use crate::acme::{ChallengeChoice, KeySource, KeyType};
+use crate::store::database::Place;
 use crate::tee::tpm::{Address, Pcrs};
 use crate::tee::{Choice, Wanted};
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ impl Drop for Folder {
 fn without_options_the_defaults_of_the_old_server_hold() {
     let config = World::new().serve("");
     assert_eq!((config.hostname.as_str(), config.port), ("0.0.0.0", 9998));
-    assert_eq!(config.database.folder, Path::new("/root/cosmian-kms/sqlite-data"));
+    assert_eq!(config.database.place, Place::Embedded("/root/cosmian-kms/sqlite-data".into()));
     assert!(!config.database.clear && config.tls.is_none() && config.warnings.is_empty());
     assert_eq!(config.default_username, "admin");
     assert_eq!(config.limits, Limits::default(), "the table of options says what the limits are");
@@ -116,15 +117,34 @@ fn flags_are_set_by_themselves_and_by_variables_that_say_so() {
 }
 
 #[test]
+fn a_database_is_sealed_by_one_secret() {
+    let master = |line: &str| World::new().serve(line).database.master;
+    assert!(matches!(master("--database-type redb"), Master::None));
+    assert!(matches!(master("--master-use-tee-key a1b2"), Master::Platform(salt) if salt == [0xA1, 0xB2]));
+    let config = World::new().serve("--master-password horse");
+    assert!(matches!(&config.database.master, Master::Password(password) if password.matches(b"horse")));
+    assert!(config.warnings[0].contains("use --master-password-file"), "{:?}", config.warnings);
+    assert!(config.description.iter().any(|line| line == "--master-password *** (command line)"));
+    let variable = World::new().with("KMS_MASTER_PASSWORD", "horse").serve("");
+    assert!(matches!(variable.database.master, Master::Password(_)) && variable.warnings.is_empty());
+    let file = World::new().refusal("--master-password-file no-such-file");
+    assert!(file.starts_with("--master-password-file: /nonexistent/no-such-file: cannot be read"), "{file}");
+    assert_eq!(
+        World::new().refusal("--master-password a --master-use-tee-key 00"),
+        "--master-use-tee-key \"00\" (command line): and a master password are both given: a database is sealed with one of them"
+    );
+}
+
+#[test]
 fn paths_begin_where_they_always_did() {
-    let folder = |line: &str| World::new().serve(line).database.folder;
-    assert_eq!(folder("--root-data-path data"), Path::new("/root/data/sqlite-data"));
-    assert_eq!(folder("--root-data-path /data"), Path::new("/data/sqlite-data"));
-    assert_eq!(folder("--root-data-path /data --sqlite-path keys"), Path::new("/data/keys"));
-    assert_eq!(folder("--sqlite-path /keys"), Path::new("/keys"));
+    let folder = |line: &str| World::new().serve(line).database.place.to_string();
+    assert_eq!(folder("--root-data-path data"), "/root/data/sqlite-data");
+    assert_eq!(folder("--root-data-path /data"), "/data/sqlite-data");
+    assert_eq!(folder("--root-data-path /data --sqlite-path keys"), "/data/keys");
+    assert_eq!(folder("--sqlite-path /keys"), "/keys");
     let mut world = World::new();
     world.variables.clear();
-    assert_eq!(world.serve("--root-data-path /data").database.folder, Path::new("/data/sqlite-data"));
+    assert_eq!(world.serve("--root-data-path /data").database.place.to_string(), "/data/sqlite-data");
     assert_eq!(
         world.refusal(""),
         "--root-data-path: ./cosmian-kms begins in the home folder, but HOME is not set; give an absolute path"
@@ -486,7 +506,7 @@ fn keys_come_from_the_platform_that_is_named() {
         named.platform.enclave_public_key.as_deref(),
         Some(Path::new("/root/cosmian-kms/tee/key.pem"))
     );
-    assert_eq!(named.warnings, ["--tee has no effect without --certbot-use-tee-key"]);
+    assert_eq!(named.warnings, ["--tee has no effect without --certbot-use-tee-key or --master-use-tee-key"]);
     for bad in ["", "TPM", "file:", "file", "tpm:", "tpm:host", "tpm::1", "tpm:host:0", "sgx:x"] {
         let told = World::new().refusal(&format!("--tee={bad}"));
         assert!(told.contains("must be auto, sev-snp, sgx, tpm, "), "{bad}: {told}");

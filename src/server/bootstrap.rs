@@ -21,6 +21,7 @@ use crate::crypto::x509::Identity;
 use crate::job::{Provided, Work};
 use crate::limits;
 use crate::secret::Secret;
+use crate::store::database::Database;
 use crate::store::late::LateStore;
 use crate::time::{Instant, Now};
 use crate::wire::http::head::Head;
@@ -29,7 +30,6 @@ use crate::wire::multipart;
 use log::{error, info, warn};
 use rustls::ServerConfig;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ pub struct BootstrapParts {
     pub guard: Guard,
     /// How long the owner has time, if not for ever.
     pub window: Option<Duration>,
-    /// The folder of the database, if the owner does not name another.
-    pub database: PathBuf,
+    /// Where the keys are, if the owner does not say otherwise.
+    pub database: Arc<Database>,
     /// Where the database goes once it is open: the store that everything else uses already.
     pub store: Arc<LateStore>,
 }
@@ -59,7 +59,7 @@ pub struct Bootstrap {
     page: String,
     guard: Guard,
     closes_at: Option<Instant>,
-    database: PathBuf,
+    database: Arc<Database>,
     store: Arc<LateStore>,
     provision: Provision,
     stage: Stage,
@@ -211,7 +211,9 @@ impl Shared {
                 self.respond_json(connection, exchange, 503, now);
                 return None;
             }
-            HandOver::Database => told(provision.take_database(body).map(str::to_owned)),
+            HandOver::Database => {
+                told(provision.take_database(body, bootstrap.database.master.clone()).map(str::to_owned))
+            }
             HandOver::OtherDatabase(kind) => told(Err(format!(
                 "{kind} is not built in this version yet: hand over the embedded database by /sqlite"
             ))),
@@ -238,7 +240,7 @@ impl Shared {
                     let password = || provision.password.as_ref().map_or(Secret::new(Vec::new()), copy);
                     let pkcs12 = provision.pkcs12.as_ref().map(|file| (copy(file), password()));
                     let database = provision.database.clone().unwrap_or_else(|| bootstrap.database.clone());
-                    info!("opening what was handed over: the database in {}", database.display());
+                    info!("opening what was handed over: the database in {}", database.place);
                     let has_tls = pkcs12.is_some() || self.certificate.is_some();
                     bootstrap.success = success(has_tls, clear);
                     return Some(Work::Provide { database, clear, pkcs12, now: now.utc });

@@ -10,9 +10,9 @@ use crate::entropy::random;
 use crate::secret::Secret;
 use crate::server::BootstrapParts;
 use crate::shell::os::{self, Clock, OsEntropy};
+use crate::store::database::Database;
 use crate::store::late::LateStore;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A fresh certificate, whose pins are added to what is printed, and perhaps a fresh token.
@@ -20,7 +20,7 @@ pub fn wait(
     bootstrap: Bootstrap,
     hostname: &str,
     listening: &[SocketAddr],
-    database: PathBuf,
+    database: Arc<Database>,
     store: Arc<LateStore>,
     clock: &Clock,
     lines: &mut String,

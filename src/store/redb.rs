@@ -39,7 +39,7 @@ impl RedbStore {
     /// The file is made the owner's alone whenever it is not; a folder that others may read is only warned of, since it
     /// may be a mounted volume with rules of its own.
     pub fn open(folder: &Path, clear: bool) -> Result<RedbStore, StoreError> {
-        create_folder(folder)?;
+        prepare_folder(folder)?;
         // Nobody else may be making the file while this looks whether its making was cut short.
         let guard = File::open(folder).map_err(inaccessible(folder))?;
         if let Err(TryLockError::WouldBlock) = guard.try_lock() {
@@ -106,7 +106,7 @@ impl Engine for RedbStore {
 }
 
 /// Makes the folder and its parents, for the owner only.
-fn create_folder(folder: &Path) -> Result<(), StoreError> {
+pub fn prepare_folder(folder: &Path) -> Result<(), StoreError> {
     let missing = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).count();
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(inaccessible(folder))?;
     let absolute = folder.canonicalize().map_err(inaccessible(folder))?;

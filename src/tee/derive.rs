@@ -27,6 +27,17 @@ pub fn tls_key(source: &dyn Source, salt: &[u8]) -> Result<Secret, String> {
     Ok(p256_key(&source.secret(salt)?, salt, source.info()))
 }
 
+/// The 32 bytes that a database is sealed with on this platform for this salt: HKDF, with `-database` after `info`.
+pub fn database_key(source: &dyn Source, salt: &[u8]) -> Result<Secret, String> {
+    let secret = source.secret(salt)?;
+    let extracted = Salt::new(HKDF_SHA256, salt).extract(secret.expose());
+    let info = [source.info(), b"-database"];
+    let mut key = Zeroizing::new([0; 32]);
+    let expanded = extracted.expand(&info, HKDF_SHA256).expect("32 bytes are not too many for HKDF");
+    expanded.fill(&mut *key).expect("the buffer is as long as what was asked for");
+    Ok(Secret::copy_of(&*key))
+}
+
 /// The key on P-256, in PKCS #8, for this secret, salt and info.
 pub fn p256_key(secret: &Secret, salt: &[u8], info: &[u8]) -> Secret {
     let extracted = Salt::new(HKDF_SHA256, salt).extract(secret.expose());

@@ -51,6 +51,13 @@ pub enum MasterSecret {
     Key(Secret),
 }
 
+impl MasterSecret {
+    /// A password and its label.
+    pub fn password(password: Secret, label: String) -> MasterSecret {
+        MasterSecret::Password { password, label }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Cost {
     memory_kib: u32,

@@ -1,0 +1,68 @@
+//! Secrets, each from one of the places where it may be: an option, a file that another option names, or the credentials
+//! that systemd hands to a service.
+#![forbid(unsafe_code)]
+
+use super::options::Spec;
+use super::sources::{Source, Surroundings, Values};
+use super::{ConfigError, Warnings};
+use crate::secret::Secret;
+use std::io::Read;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Bytes of a file with a secret.
+const FILE_BYTES_MAX: u64 = 4096;
+
+/// A secret and, for the operator, where it came from. `option` is the one that holds it and `file` the one that names a file;
+/// the option's name is that of the credential too (systemd.exec(5), `LoadCredential=`).
+pub fn find(
+    option: &Spec,
+    file: &Spec,
+    values: &mut Values,
+    surroundings: &Surroundings<'_>,
+    warnings: &mut Warnings,
+) -> Result<Option<(Secret, String)>, ConfigError> {
+    let read = |path: &Path, told: &str| {
+        let secret = read_secret(path);
+        let secret = secret.map_err(|reason| ConfigError(format!("{told}{}: {reason}", path.display())))?;
+        Ok(Some((secret, path.display().to_string())))
+    };
+    match (values.take(option), values.get(file)) {
+        (Some(_), Some(_)) => Err(ConfigError(format!(
+            "--{} and --{} are both given: give one of them",
+            option.name, file.name
+        ))),
+        (Some(given), None) => {
+            if given.source == Source::CommandLine && option.is_secret {
+                warnings.push(format!(
+                    "--{} stands on the command line, where others on this machine can read it: use --{}",
+                    option.name, file.name
+                ));
+            }
+            Ok(Some((Secret::new(given.text.into_bytes()), given.source.to_string())))
+        }
+        (None, Some(given)) => {
+            read(&surroundings.working_folder.join(&given.text), &format!("--{}: ", file.name))
+        }
+        (None, None) => match (surroundings.variable)("CREDENTIALS_DIRECTORY") {
+            Some(folder) if !folder.is_empty() && Path::new(&folder).join(option.name).exists() => {
+                read(&Path::new(&folder).join(option.name), "")
+            }
+            _ => Ok(None),
+        },
+    }
+}
+
+/// The content of a file with a secret, without the end of its line.
+pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
+    // All the room at once: growing would leave copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize + 1));
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if content.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("is longer than {FILE_BYTES_MAX} bytes, too long for a password"));
+    }
+    let line = content.strip_suffix(b"\n").unwrap_or(&content);
+    Ok(Secret::copy_of(line.strip_suffix(b"\r").unwrap_or(line)))
+}
