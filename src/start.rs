@@ -56,8 +56,8 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         (None, None) => Ok(Tls::Off),
     };
     let tls = tls.map_err(not_configured)?;
-    let quoter: Option<Arc<dyn Quoter>> = tee::quoter(&Devices::default()).map(Arc::from);
-    let attestation = quoter.as_ref().map(|_| attestation(&config.platform)).transpose();
+    let quoter: Result<Arc<dyn Quoter>, String> = tee::quoter(&Devices::default()).map(Arc::from);
+    let attestation = quoter.as_ref().ok().map(|_| attestation(&config.platform)).transpose();
     let attestation = attestation.map_err(not_configured)?;
     let database = database::of(config.database.place, config.database.master, &config.platform);
     let database = database.map(Arc::new).map_err(not_configured)?;
@@ -86,7 +86,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         entropy: Box::new(OsEntropy),
         certificate: certificate_source.clone(),
         egress: bot_settings.clone().map(Egress::new),
-        quoter: quoter.clone(),
+        quoter: quoter.as_ref().ok().cloned(),
     };
     let (main, bootstrap_listeners) = match config.bootstrap {
         None => (listeners, Vec::new()),
@@ -100,8 +100,10 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
             let main = sockets::addresses(&config.hostname, config.port).map_err(not_listening)?;
             reactor = reactor.with_bootstrap(bootstrap_listeners, main).map_err(failed)?;
             os::lock_memory();
-            let hostname = &config.hostname;
-            let parts = owner::wait(bootstrap, hostname, &addresses, database, late, &clock, &mut lines);
+            let quoter = quoter.as_deref().map_err(String::as_str);
+            let identity = owner::identity(&bootstrap, &config.hostname, &addresses, quoter, &clock);
+            let identity = identity.map_err(not_configured)?;
+            let parts = owner::wait(bootstrap, identity, database, late, &mut lines);
             Some(parts.map_err(not_configured)?)
         }
     };

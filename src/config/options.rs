@@ -203,6 +203,8 @@ options! {
         "generate: the server makes a token and prints it once, on standard output.").secret();
     BOOTSTRAP_WINDOW = option(Bootstrap, "bootstrap-window", "S", &["KMS_BOOTSTRAP_WINDOW"], "",
         "Seconds after which a server that nobody has provisioned listens no more. Without it: never.");
+    ENSURE_RA_TLS = flag(Bootstrap, "ensure-ra-tls", &["KMS_ENSURE_RA_TLS"],
+        "The server does not start unless SEV-SNP or SGX (Gramine) vouches for that certificate (RA-TLS).");
     TEE = option(Platform, "tee", "PLATFORM", &["KMS_TEE"], "auto",
         "sev-snp, sgx (Gramine), tpm, or auto: the first of them. Or file:PATH, tpm:PATH, tpm:HOST:PORT.");
     TEE_TPM_PCRS = option(Platform, "tee-tpm-pcrs", "LIST", &["KMS_TEE_TPM_PCRS"], "",
@@ -260,7 +262,6 @@ options! {
         "error, warn, info, debug or trace. Without it, the level in RUST_LOG counts.");
 
     DATABASE_URL = option(NotBuilt, "database-url", "URL", &["KMS_DATABASE_URL"], "", REMOTE).secret();
-    ENSURE_RA_TLS = flag(NotBuilt, "ensure-ra-tls", &["KMS_ENSURE_RA_TLS"], "a bootstrap server attested by the platform");
     JWK_PRIVATE_KEY = option(NotBuilt, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY"], "",
         "encryption of requests (JWE)").secret();
     JWKS_URI = option(NotBuilt, "jwks-uri", "URL", &["KMS_JWKS_URI"], "", TOKENS);
