@@ -10,6 +10,7 @@ use keyway::kms::policy::Principal;
 use keyway::limits::Limits;
 use keyway::pipeline::{self, Asker, Call, Endpoint};
 use keyway::secret::Secret;
+use keyway::server::clients::ClientIdentity;
 use keyway::server::event::{ConnectionId, Input, Listener, Output};
 use keyway::server::{Parts, Server, Tls};
 use keyway::shell::os::{Clock, OsEntropy};
@@ -48,6 +49,7 @@ impl Peer {
             entropy: Box::new(OsEntropy),
             tls: Tls::Off,
             client_authorities: Vec::new(),
+            client_identity: ClientIdentity::CommonName,
             force_default_username: false,
             bootstrap: None,
             attestation: None,

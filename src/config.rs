@@ -14,6 +14,7 @@ use crate::job::CertificateSource;
 use crate::kms::policy::EVERYBODY;
 use crate::limits::{Limits, NAME_BYTES_MAX};
 use crate::secret::Secret;
+use crate::server::clients::ClientIdentity;
 use crate::wire::hex;
 use options::Spec;
 use sources::{Asked, Values};
@@ -68,6 +69,8 @@ pub struct Config {
     pub database: Database,
     /// Authorities that vouch for clients, in PEM, where clients need certificates.
     pub authority: Option<PathBuf>,
+    /// What of a client's certificate is the user.
+    pub client_identity: ClientIdentity,
     /// Who everybody is that has no other identity.
     pub default_username: String,
     /// Whether everybody is the default user.
@@ -177,6 +180,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         platform,
         database,
         authority,
+        client_identity: client_identity(&values)?,
         default_username: username(&values)?,
         force_default_username: values.is_set(&options::FORCE_DEFAULT_USERNAME),
         limits: limits(&values)?,
@@ -233,6 +237,14 @@ fn data_folder(
 /// The path without the `.` between its parts.
 fn plain(path: PathBuf) -> PathBuf {
     path.components().collect()
+}
+
+fn client_identity(values: &Values) -> Result<ClientIdentity, ConfigError> {
+    let spec = &options::CLIENT_CERT_IDENTITY;
+    let named = ClientIdentity::ALL.iter().find(|(name, _)| *name == values.text(spec));
+    named
+        .map(|(_, identity)| *identity)
+        .ok_or_else(|| invalid(values, spec, "must be cn, san-email, san-uri or fingerprint"))
 }
 
 fn username(values: &Values) -> Result<String, ConfigError> {

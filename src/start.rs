@@ -118,6 +118,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         entropy: Box::new(OsEntropy),
         tls,
         client_authorities,
+        client_identity: config.client_identity,
         force_default_username: config.force_default_username,
         bootstrap,
         attestation,

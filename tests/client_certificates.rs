@@ -4,18 +4,23 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
 use support::certificates::Authority;
-use support::{CREATE, Scratch, Server, keyway, keyway_fails, on, value_of};
+use support::{CREATE, Scratch, Server, keyway, keyway_fails, on, run, value_of};
 
 /// A server whose clients must have certificates by `authority`, and what it shows itself.
 fn serve(authority: &Authority, scratch: &Scratch, more: &[&str]) -> Server {
+    serve_in(scratch.path(), authority, more)
+}
+
+fn serve_in(folder: &Path, authority: &Authority, more: &[&str]) -> Server {
     authority.server("server", "P-256");
     let (p12, roots) = (authority.export("server", "p", &[]), authority.file("root.pem"));
     let mut command =
         keyway(&["--https-p12-file", &p12, "--https-p12-password", "p", "--authority-cert-file", &roots]);
     command.args(more);
-    Server::spawn(scratch.path(), command)
+    Server::spawn(folder, command)
 }
 
 /// curl as the client `name` of `authority`, which also trusts it: standard output, and whether it went well.
@@ -105,6 +110,41 @@ fn whoever_has_no_certificate_or_another_is_refused_and_the_log_says_why() {
     // A check of health has no certificate, and is told that the server is there.
     let port = server.port.to_string();
     assert!(keyway(&["health", "--port", &port]).status().unwrap().success());
+}
+
+#[test]
+fn the_user_is_what_the_operator_says_of_the_certificate() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.named_client("carol");
+    authority.client("dave");
+    let fingerprint =
+        run("openssl", ["x509", "-in", &authority.file("carol.pem"), "-noout", "-sha256", "-fingerprint"]);
+    let fingerprint = fingerprint.trim().rsplit('=').next().unwrap().replace(':', "").to_lowercase();
+    for (kind, user) in [
+        ("cn", "carol.example"),
+        ("san-email", "carol@example.org"),
+        ("san-uri", "spiffe://example.org/carol"),
+        ("fingerprint", &fingerprint),
+    ] {
+        let folder = scratch.path().join(kind);
+        std::fs::create_dir(&folder).unwrap();
+        let server = serve_in(&folder, &authority, &["--client-cert-identity", kind]);
+        let created = curl(&authority, "carol", &server, "/kmip/2_1", &["-d", CREATE]).1;
+        let uid = value_of("UniqueIdentifier", &created);
+        // Who owns it may not be granted it: so the owner's name is told.
+        let grant = format!(r#"{{"unique_identifier":"{uid}","user_id":"{user}","operation_type":"get"}}"#);
+        let told = curl(&authority, "carol", &server, "/access/grant", &["-d", &grant]).1;
+        assert!(told.contains("You can't grant yourself"), "{kind}: {told}");
+        let other = grant.replace(user, "somebody-else");
+        assert!(
+            curl(&authority, "carol", &server, "/access/grant", &["-d", &other]).1.contains("successfully")
+        );
+        let nameless = !curl(&authority, "dave", &server, "/version", &[]).0;
+        assert_eq!(nameless, kind.starts_with("san"), "{kind}");
+        if nameless {
+            server.wait_for_log("among its alternative names that can be a user");
+        }
+    }
 }
 
 #[test]

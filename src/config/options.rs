@@ -229,7 +229,9 @@ options! {
         "Removes all keys and grants at the start.");
 
     AUTHORITY_CERT_FILE = option(Identity, "authority-cert-file", "FILE", &["KMS_AUTHORITY_CERT_FILE"], "",
-        "PEM file of authorities: clients must show a certificate by one of them; its common name is the user.");
+        "PEM file of authorities: clients must show a certificate by one of them.");
+    CLIENT_CERT_IDENTITY = option(Identity, "client-cert-identity", "KIND", &["KMS_CLIENT_CERT_IDENTITY"], "cn",
+        "What of that certificate is the user: cn, san-email, san-uri, or fingerprint (SHA-256).");
     DEFAULT_USERNAME = option(Identity, "default-username", "NAME", &["KMS_DEFAULT_USERNAME"], "admin",
         "Who every request comes from that says nothing else.");
     FORCE_DEFAULT_USERNAME = flag(Identity, "force-default-username", &["KMS_FORCE_DEFAULT_USERNAME"],

@@ -13,6 +13,7 @@ pub mod event;
 mod attestation;
 mod bootstrap;
 mod certificate;
+pub mod clients;
 mod connection;
 mod exchange;
 mod health;
@@ -21,10 +22,9 @@ mod routes;
 mod timers;
 mod tls;
 
-use crate::crypto::x509;
 use crate::entropy::Entropy;
 use crate::job::{Completion, Done, JobId};
-use crate::kms::policy::{EVERYBODY, Principal};
+use crate::kms::policy::Principal;
 use crate::kms::view::View;
 use crate::limits::{self, Limits};
 use crate::store::{Store, StoreError};
@@ -33,6 +33,7 @@ use crate::wire::http::response::DateCache;
 use crate::wire::http::scanner::Scanner;
 use bootstrap::Bootstrap;
 use certificate::Certificate;
+use clients::ClientIdentity;
 use connection::{Connection, Phase};
 use event::{ConnectionId, Input, Listener, Output};
 use log::{debug, info, warn};
@@ -68,6 +69,8 @@ pub struct Parts {
     pub tls: Tls,
     /// Authorities (certificates in DER) one of which must vouch for every client; none where clients need no certificate.
     pub client_authorities: Vec<Vec<u8>>,
+    /// What of a client's certificate is the user.
+    pub client_identity: ClientIdentity,
     /// Whether clients are the default user whatever their certificates say.
     pub force_default_username: bool,
     /// Whether it waits for its owner first.
@@ -88,6 +91,7 @@ pub struct Server {
 struct Shared {
     limits: Limits,
     principal: Principal,
+    client_identity: ClientIdentity,
     force_default_username: bool,
     store: Arc<dyn Store>,
     /// A view of the last commit, kept while nothing is written.
@@ -130,6 +134,7 @@ impl Server {
             shared: Shared {
                 limits: parts.limits,
                 principal: Principal(parts.default_username),
+                client_identity: parts.client_identity,
                 force_default_username: parts.force_default_username,
                 store: parts.store,
                 view: None,
@@ -334,15 +339,6 @@ impl Server {
     }
 }
 
-/// The user that a certificate is for: its first common name, as the old server had it.
-fn user_of(certificate: &[u8]) -> Option<Principal> {
-    let name = x509::subject_common_name(certificate)?;
-    let is_user = (1..=limits::NAME_BYTES_MAX).contains(&name.len())
-        && name != EVERYBODY
-        && !name.contains(char::is_control);
-    is_user.then_some(Principal(name))
-}
-
 /// Whoever has no certificate, or not the right one, is somebody's concern; other failures are everyday noise.
 fn tell_handshake_failure(connection: &Connection, error: &rustls::Error) {
     match error {
@@ -373,7 +369,8 @@ impl Shared {
         let received = session.receive(bytes, &mut plain, self.outputs.buffer());
         let (handshaken, is_validator) = (session.is_handshaken(), session.is_validator());
         let certificate = session.peer_certificate().filter(|_| matches!(connection.phase, Phase::Handshake));
-        let user = certificate.filter(|_| handshaken).map(user_of);
+        let user =
+            certificate.filter(|_| handshaken).map(|certificate| self.client_identity.user_of(certificate));
         connection.ended |= session.has_ended();
         self.outputs.send_buffered(connection.id);
         match received {
@@ -389,8 +386,9 @@ impl Shared {
                         Some(Some(user)) => connection.user = Some(user),
                         Some(None) => {
                             warn!(
-                                "{}: refused, its certificate has no common name that can be a user",
-                                connection.peer
+                                "{}: refused, its certificate has no {} that can be a user",
+                                connection.peer,
+                                self.client_identity.noun()
                             );
                             self.close(connection, now);
                         }

@@ -11,7 +11,8 @@ pub struct Authority {
 const EXTENSIONS: &str = "\
 [ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n\
 [server]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n\
-[client]\nextendedKeyUsage=clientAuth\n";
+[client]\nextendedKeyUsage=clientAuth\n\
+[named]\nextendedKeyUsage=clientAuth\nsubjectAltName=DNS:a.example,email:carol@example.org,URI:spiffe://example.org/carol\n";
 
 impl Authority {
     /// `root.pem` (self-signed) and `intermediate.pem`, with their keys.
@@ -50,6 +51,11 @@ impl Authority {
     /// The same with arguments for its validity.
     pub fn client_valid(&self, name: &str, validity: &[&str]) {
         self.end_entity("client", name, "P-256", validity);
+    }
+
+    /// The same with an e-mail address and a URI, both of carol's, among its alternative names.
+    pub fn named_client(&self, name: &str) {
+        self.end_entity("named", name, "P-256", &["-days", "10"]);
     }
 
     fn end_entity(&self, extensions: &str, name: &str, key: &str, validity: &[&str]) {

@@ -4,6 +4,7 @@
 use super::lanes::{LANES, Lanes};
 use super::model::OWNER;
 use crate::limits::Limits;
+use crate::server::clients::ClientIdentity;
 use crate::server::{Parts, Server, Tls};
 use crate::store::redb::RedbStore;
 use crate::store::sealed::{self, MasterSecret};
@@ -44,6 +45,7 @@ impl Machine {
             entropy: Box::new(choices.fork()),
             tls: Tls::Off,
             client_authorities: Vec::new(),
+            client_identity: ClientIdentity::CommonName,
             force_default_username: false,
             bootstrap: None,
             attestation: None,
