@@ -49,6 +49,7 @@ impl Peer {
             entropy: Box::new(OsEntropy),
             tls: Tls::Off,
             client_authorities: Vec::new(),
+            client_revocations: None,
             client_identity: ClientIdentity::CommonName,
             force_default_username: false,
             bootstrap: None,
@@ -61,8 +62,14 @@ impl Peer {
             clock.now(),
             Input::Accepted { connection: Peer::CONNECTION, peer, listener: Listener::Main },
         );
-        let resources =
-            Resources { store, entropy: Box::new(OsEntropy), certificate: None, egress: None, quoter: None };
+        let resources = Resources {
+            store,
+            entropy: Box::new(OsEntropy),
+            certificate: None,
+            revocations: None,
+            egress: None,
+            quoter: None,
+        };
         Peer { server, resources, clock, received: Vec::new(), bytes: Vec::new() }
     }
 

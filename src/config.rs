@@ -69,6 +69,8 @@ pub struct Config {
     pub database: Database,
     /// Authorities that vouch for clients, in PEM, where clients need certificates.
     pub authority: Option<PathBuf>,
+    /// What those authorities have revoked, if lists of theirs are to be asked.
+    pub revocations: Option<PathBuf>,
     /// What of a client's certificate is the user.
     pub client_identity: ClientIdentity,
     /// Who everybody is that has no other identity.
@@ -170,6 +172,12 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         let reason = "clients show certificates over HTTPS only: add --https-p12-file or --use-certbot";
         return Err(invalid(&values, &options::AUTHORITY_CERT_FILE, reason));
     }
+    let revocations =
+        values.get(&options::AUTHORITY_CRL_FILE).map(|given| surroundings.working_folder.join(&given.text));
+    if revocations.is_some() && authority.is_none() {
+        let reason = "lists what the authorities of --authority-cert-file have revoked: add that option";
+        return Err(invalid(&values, &options::AUTHORITY_CRL_FILE, reason));
+    }
     let database = database::find(&mut values, surroundings, &mut warnings)?;
     Ok(Config {
         hostname: values.text(&options::HOSTNAME).to_owned(),
@@ -180,6 +188,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         platform,
         database,
         authority,
+        revocations,
         client_identity: client_identity(&values)?,
         default_username: username(&values)?,
         force_default_username: values.is_set(&options::FORCE_DEFAULT_USERNAME),

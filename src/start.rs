@@ -10,6 +10,7 @@ use crate::egress::{self, Egress};
 use crate::job::Resources;
 use crate::limits;
 use crate::secret;
+use crate::server::clients::Revocations;
 use crate::server::{Attestation, EXIT_STORE_FAILED, Parts, Server, Tls};
 use crate::shell::executor::Executor;
 use crate::shell::os::{self, Clock, OsEntropy};
@@ -85,6 +86,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         store: Arc::clone(&store),
         entropy: Box::new(OsEntropy),
         certificate: certificate_source.clone(),
+        revocations: config.revocations.clone(),
         egress: bot_settings.clone().map(Egress::new),
         quoter: quoter.as_ref().ok().cloned(),
     };
@@ -109,6 +111,9 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     };
     let client_authorities = config.authority.as_deref().map(egress::read_authorities).transpose();
     let client_authorities = client_authorities.map_err(not_configured)?.unwrap_or_default();
+    let revocations = config.revocations.as_deref().map(egress::read_revocations).transpose();
+    let revocations =
+        revocations.map_err(|reason| not_configured(format!("--authority-crl-file: {reason}")))?;
     let readers = if store.reads_at_once() { 1 } else { limits::READERS };
     let executor = Executor::start(reactor.waker(), readers, resources).map_err(failed)?;
     let server = Server::new(Parts {
@@ -118,6 +123,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         entropy: Box::new(OsEntropy),
         tls,
         client_authorities,
+        client_revocations: revocations.map(|(digest, lists)| Revocations { digest, lists }),
         client_identity: config.client_identity,
         force_default_username: config.force_default_username,
         bootstrap,

@@ -323,6 +323,7 @@ fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
             store: store.clone(),
             entropy: Box::new(OsEntropy),
             certificate: None,
+            revocations: None,
             egress: None,
             quoter: quoter.clone(),
         };
@@ -337,6 +338,7 @@ fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
             entropy: Box::new(OsEntropy),
             tls: if is_tls { Tls::File(LoadedCertificate { identity, digest: [0; 32] }) } else { Tls::Off },
             client_authorities: Vec::new(),
+            client_revocations: None,
             client_identity: ClientIdentity::CommonName,
             force_default_username: false,
             bootstrap: None,

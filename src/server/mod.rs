@@ -21,6 +21,7 @@ mod output;
 mod routes;
 mod timers;
 mod tls;
+mod watch;
 
 use crate::entropy::Entropy;
 use crate::job::{Completion, Done, JobId};
@@ -33,7 +34,7 @@ use crate::wire::http::response::DateCache;
 use crate::wire::http::scanner::Scanner;
 use bootstrap::Bootstrap;
 use certificate::Certificate;
-use clients::ClientIdentity;
+use clients::{ClientIdentity, Clients, Revocations};
 use connection::{Connection, Phase};
 use event::{ConnectionId, Input, Listener, Output};
 use log::{debug, info, warn};
@@ -69,6 +70,8 @@ pub struct Parts {
     pub tls: Tls,
     /// Authorities (certificates in DER) one of which must vouch for every client; none where clients need no certificate.
     pub client_authorities: Vec<Vec<u8>>,
+    /// What those authorities have revoked.
+    pub client_revocations: Option<Revocations>,
     /// What of a client's certificate is the user.
     pub client_identity: ClientIdentity,
     /// Whether clients are the default user whatever their certificates say.
@@ -97,6 +100,8 @@ struct Shared {
     /// A view of the last commit, kept while nothing is written.
     view: Option<Box<dyn View>>,
     entropy: Box<dyn Entropy>,
+    /// Set where clients must show certificates.
+    clients: Option<Clients>,
     certificate: Option<Certificate>,
     /// Set until the owner has handed everything over.
     bootstrap: Option<Bootstrap>,
@@ -120,14 +125,16 @@ struct Shared {
 impl Server {
     /// A server without connections. The error is one line for the operator.
     pub fn new(parts: Parts) -> Result<Server, String> {
-        let clients = match parts.client_authorities.as_slice() {
-            [] => None,
-            authorities => Some(tls::client_verifier(authorities)?),
+        let now = parts.now.instant;
+        let clients = match parts.client_authorities {
+            authorities if authorities.is_empty() => None,
+            authorities => Some(Clients::new(authorities, parts.client_revocations, now)?),
         };
-        let certificate = Certificate::new(parts.tls, clients.clone(), parts.now.instant)?;
+        let verifier = clients.as_ref().map(Clients::verifier);
+        let certificate = Certificate::new(parts.tls, verifier.clone(), now)?;
         let bootstrap = match parts.bootstrap {
             None => None,
-            Some(parts_of_it) => Some(Bootstrap::new(parts_of_it, clients, parts.now.instant)?),
+            Some(parts_of_it) => Some(Bootstrap::new(parts_of_it, verifier, now)?),
         };
         Ok(Server {
             connections: Vec::new(),
@@ -139,6 +146,7 @@ impl Server {
                 store: parts.store,
                 view: None,
                 entropy: parts.entropy,
+                clients,
                 certificate,
                 bootstrap,
                 attestation: parts.attestation,
@@ -210,6 +218,7 @@ impl Server {
             self.shared.check_bootstrap(now);
         } else if self.shared.drain_until.is_none() {
             self.shared.check_certificate_file(now);
+            self.shared.check_revocations(now);
             self.shared.check_bot(now);
         }
         if self.shared.drain_until.is_some_and(|until| until <= now.instant) {
@@ -231,7 +240,11 @@ impl Server {
         let own = match &shared.bootstrap {
             _ if shared.drain_until.is_some() => None,
             Some(bootstrap) => bootstrap.poll_timeout(),
-            None => shared.certificate.as_ref().and_then(Certificate::poll_timeout),
+            None => {
+                let certificate = shared.certificate.as_ref().and_then(Certificate::poll_timeout);
+                let revocations = shared.clients.as_ref().and_then(Clients::poll_timeout);
+                [certificate, revocations].into_iter().flatten().min()
+            }
         };
         [shared.timers.next(), own, shared.drain_until].into_iter().flatten().min()
     }
@@ -298,6 +311,11 @@ impl Server {
         match (id, done) {
             (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error),
             (JobId::Certificate, done) => self.shared.certificate_answered(done, now),
+            (JobId::Revocations, done) => {
+                if self.shared.revocations_answered(done, now) {
+                    self.end_judged_connections(now);
+                }
+            }
             (JobId::Request(connection), Done::Provided(result)) => {
                 let answer = self.shared.provided(result, now);
                 self.with(connection, |shared, connection| shared.start_answered(connection, answer, now));
@@ -305,6 +323,24 @@ impl Server {
             (JobId::Request(connection), done) => {
                 self.with(connection, |shared, connection| shared.answered(connection, done, now));
             }
+        }
+    }
+
+    /// Ends the connections whose clients have shown a certificate: between requests at once, else after the answer.
+    fn end_judged_connections(&mut self, now: Now) {
+        let judged = self.connections.iter_mut().flatten().filter(|connection| connection.has_certificate());
+        let ids: Vec<ConnectionId> = judged
+            .map(|connection| {
+                connection.is_leaving = true;
+                connection.id
+            })
+            .collect();
+        for id in ids {
+            self.with(id, |shared, connection| {
+                if matches!(connection.phase, Phase::Idle) && connection.pending.is_empty() {
+                    shared.close(connection, now);
+                }
+            });
         }
     }
 
@@ -521,6 +557,7 @@ impl Shared {
 
     /// The operator asks for a new certificate.
     fn renew(&mut self, now: Now) {
+        self.reload_revocations();
         match &self.certificate {
             None => info!("asked for a new certificate, but this server speaks plain HTTP"),
             Some(certificate) if certificate.bot().is_some() => self.renew_certificate(now),
@@ -540,7 +577,11 @@ impl Shared {
                 self.certificate_file_unchanged(now);
                 self.order_not_taken(now);
             }
-            Done::Answered(_) | Done::StoreFailed(_) | Done::Provided(_) => {
+            Done::Answered(_)
+            | Done::StoreFailed(_)
+            | Done::Provided(_)
+            | Done::Revocations { .. }
+            | Done::RevocationsUnchanged => {
                 unreachable!("no request waits under this name")
             }
         }

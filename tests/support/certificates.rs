@@ -67,6 +67,35 @@ impl Authority {
         fs::write(self.file(&format!("{name}.fullchain.pem")), chain.concat()).unwrap();
     }
 
+    /// Revokes these certificates: the lists of the root and of the intermediate, in one PEM file, which is made anew and is
+    /// valid for so many seconds.
+    pub fn revoke(&self, names: &[&str], seconds: u32) -> String {
+        let (config, index, number) = (self.file("ca.conf"), self.file("index"), self.file("crlnumber"));
+        fs::write(&number, "01\n").unwrap();
+        let lists = ["root", "intermediate"].map(|issuer| {
+            let mut lines = String::new();
+            for name in names.iter().filter(|_| issuer == "intermediate") {
+                let (from, serial) = (self.file(&format!("{name}.pem")), ["-noout", "-serial"]);
+                let serial = run("openssl", [&["x509", "-in", &from], &serial[..]].concat());
+                let serial = serial.trim().strip_prefix("serial=").unwrap().to_owned();
+                lines += &format!("R\t350101000000Z\t250101000000Z\t{serial}\tunknown\t/CN={name}.example\n");
+            }
+            fs::write(&index, lines).unwrap();
+            fs::write(&config, format!(
+                "[ca]\ndefault_ca=c\n[c]\ndatabase={index}\ndefault_md=sha256\ncrlnumber={number}\ncrl_extensions=e\n\
+                 [e]\nauthorityKeyIdentifier=keyid:always\n"
+            ))
+                .unwrap();
+            let (certificate, key) =
+                (self.file(&format!("{issuer}.pem")), self.file(&format!("{issuer}.key")));
+            let line = ["ca", "-config", &config, "-gencrl", "-cert", &certificate, "-keyfile", &key];
+            run("openssl", [&line[..], &["-crlsec", &seconds.to_string()]].concat())
+        });
+        let file = self.file("lists.pem");
+        fs::write(&file, lists.concat()).unwrap();
+        file
+    }
+
     /// `NAME.p12` by the line that the documentation gives, with more arguments.
     pub fn export(&self, name: &str, password: &str, more: &[&str]) -> String {
         let out = self.file(&format!("{name}.p12"));

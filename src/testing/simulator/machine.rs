@@ -45,6 +45,7 @@ impl Machine {
             entropy: Box::new(choices.fork()),
             tls: Tls::Off,
             client_authorities: Vec::new(),
+            client_revocations: None,
             client_identity: ClientIdentity::CommonName,
             force_default_username: false,
             bootstrap: None,
