@@ -98,6 +98,18 @@ pub fn prefix(first: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), first].concat()
 }
 
+/// The two parts of the bytes of a key, where they are those of one.
+pub fn parts(table: Table, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match table {
+        Table::Meta | Table::Uids => Some((bytes, &[])),
+        Table::Objects => Some((&[], bytes)),
+        _ => {
+            let (length, rest) = bytes.split_first_chunk()?;
+            rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)
+        }
+    }
+}
+
 /// A value: of an object, it holds the material.
 pub type Value = Zeroizing<Vec<u8>>;
 /// A row of a list: the second part of its key, and its value.
@@ -116,6 +128,13 @@ pub trait Rows {
 
     /// The last sequence of the objects.
     fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// Rows to read, of one commit, that can also be gone through from the first to the last.
+pub trait AllRows: Rows {
+    /// The rows of a table in the order of their keys: each with the bytes of its whole key ([`Key::bytes`]), and its value.
+    fn all(&self, table: Table)
+    -> Result<Box<dyn Iterator<Item = Result<Row, StoreError>> + '_>, StoreError>;
 }
 
 /// Rows to read and write, in a transaction. Reads see its own changes.

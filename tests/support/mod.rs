@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod mounts;
 pub mod pebble;
 pub mod swtpm;
 pub mod tls;
