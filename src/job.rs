@@ -10,7 +10,7 @@ use crate::entropy::Entropy;
 use crate::limits;
 use crate::pipeline::{self, Call, Reply};
 use crate::secret::Secret;
-use crate::store::redb::RedbStore;
+use crate::store::redb::{RedbStore, Snapshots};
 use crate::store::{Store, StoreError};
 use crate::tee::{Quoter, REPORT_DATA_BYTES};
 use crate::time::Timestamp;
@@ -161,6 +161,8 @@ pub enum Done {
 pub struct Provided {
     /// The keys.
     pub store: Arc<dyn Store>,
+    /// What backups are made from, for the shell.
+    pub snapshots: Option<Snapshots>,
     /// Key, certificate and chain, where there was a PKCS#12 file.
     pub identity: Option<x509::Identity>,
 }
@@ -295,7 +297,8 @@ fn provide(
         }
     };
     let store = RedbStore::open(database, clear).map_err(|error| format!("database: {error}"))?;
-    Ok(Provided { store: Arc::new(store), identity })
+    let snapshots = Some(store.snapshots(database));
+    Ok(Provided { store: Arc::new(store), snapshots, identity })
 }
 
 fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resources) -> Done {

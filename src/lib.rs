@@ -21,7 +21,8 @@
 //!
 //! One reactor accepts for three purposes ([`server::event::Listener`]), which the core opens and closes: the key
 //! management, the proofs that a certification authority looks for while an order needs them, and the owner's hand-over of
-//! database and certificate before the key management begins.
+//! database and certificate before the key management begins. Beside these, it accepts who makes a backup of the embedded
+//! database (`shell::backups`), of whom the core knows nothing.
 //!
 //! The modules are layers; each uses only those above it in this list (`tests/tidy.rs` checks it):
 //!

@@ -60,11 +60,13 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     let attestation = quoter.as_ref().map(|_| attestation(&config.platform)).transpose();
     let attestation = attestation.map_err(not_configured)?;
     let late = Arc::new(LateStore::default());
+    let mut snapshots = None;
     let store: Arc<dyn Store> = match &config.bootstrap {
         Some(_) => late.clone(),
         None => {
             let store = RedbStore::open(&config.database.folder, config.database.clear)
                 .map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
+            snapshots = Some(store.snapshots(&config.database.folder));
             Arc::new(store)
         }
     };
@@ -93,6 +95,9 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     };
     let mut reactor = Reactor::new(main, signals, clock, &config.limits).map_err(failed)?;
     reactor = reactor.with_challenge_port(challenge_port);
+    if let Some(snapshots) = snapshots {
+        reactor = reactor.with_backups(snapshots);
+    }
     let bootstrap = match config.bootstrap {
         None => None,
         Some(bootstrap) => {

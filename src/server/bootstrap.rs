@@ -253,7 +253,7 @@ impl Shared {
     pub(super) fn provided(&mut self, result: Result<Box<Provided>, String>, now: Now) -> Answer {
         let Some(bootstrap) = &mut self.bootstrap else { return gone() };
         let taken = result.and_then(|provided| {
-            let Provided { store, identity } = *provided;
+            let Provided { store, identity, .. } = *provided;
             if let Some(identity) = identity {
                 let summary = identity.summary();
                 self.certificate =
