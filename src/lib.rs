@@ -33,7 +33,7 @@
 //! | 2 | [`kms`], [`acme`], [`bootstrap`] | decisions: no bytes, no clock |
 //! | 3 | [`store`], [`pipeline`], [`egress`], [`tee`], [`job`] | what lasts, a request's stages, what is slow |
 //! | 4 | [`server`] | the core that the shell drives |
-//! | 5 | [`config`], [`shell`], [`start`] | the world: arguments, sockets, threads, clocks; and how all is put together |
+//! | 5 | [`config`], [`shell`], [`start`], [`upkeep`] | the world: arguments, sockets, threads, clocks; how all is put together; backups |
 
 pub mod acme;
 pub mod bootstrap;
@@ -54,4 +54,5 @@ pub mod tee;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+pub mod upkeep;
 pub mod wire;
