@@ -70,12 +70,17 @@ fn checked(store: &RedbStore, file: &Path, tell: &mut dyn FnMut(&str)) -> Result
 
 /// Opens and verifies a database that is only read; an error is one sentence for the operator.
 fn open(file: &Path) -> Result<RedbStore, String> {
+    RedbStore::open_unchanged(readable(file)?).map_err(|error| explain(file, &error))
+}
+
+/// The file, open for reading.
+fn readable(file: &Path) -> Result<File, String> {
     let unreadable = |reason: &dyn std::fmt::Display| format!("{} cannot be read: {reason}", file.display());
     let opened = File::open(file).map_err(|error| unreadable(&error))?;
     if !opened.metadata().map_err(|error| unreadable(&error))?.is_file() {
         return Err(unreadable(&"it is no file"));
     }
-    RedbStore::open_unchanged(opened).map_err(|error| explain(file, &error))
+    Ok(opened)
 }
 
 /// What went wrong with which file, and what to do.

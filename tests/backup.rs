@@ -6,11 +6,14 @@ mod support;
 
 use keyway::kms::rights::Rights;
 use keyway::kms::view::Change;
+use keyway::shell::backups::connect;
+use keyway::shell::backups::frames::{Receiver, Sender};
 use keyway::store::Store;
 use keyway::store::redb::RedbStore;
 use keyway::store::rows::{Engine, Key, Table};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Mutex;
@@ -468,6 +471,51 @@ fn a_full_disk_is_told_and_nothing_is_left_there() {
     assert_eq!(code, 1);
     assert!(err.lines().last().unwrap().contains("/keyway.redb is full: free some space"), "{err}");
     assert_eq!(left(), "");
+}
+
+/// Whoever connects and takes nothing costs the others nothing.
+#[test]
+fn a_backup_that_stands_still_holds_nobody_up() {
+    let (place, keys) = Place::with_keys(600);
+    let server = place.start();
+    let idle = connect(place.database().parent().unwrap()).unwrap().unwrap();
+    let mut client = Client::connect(server.port);
+    for _ in 0..50 {
+        create(&mut client);
+        assert_eq!(read(&mut client, &keys[9].0), keys[9].1);
+    }
+    assert_eq!(server.terminate().code(), Some(0));
+    let cut = Receiver::begin(idle).unwrap().collect::<Result<Vec<_>, _>>();
+    assert!(cut.is_err(), "not taken for a whole one");
+}
+
+#[test]
+fn a_backup_that_the_server_cuts_short_leaves_nothing() {
+    let place = Place::new();
+    let folder = place.database().parent().unwrap().to_owned();
+    fs::create_dir_all(&folder).unwrap();
+    let socket = UnixListener::bind(folder.join("keyway.sock")).unwrap();
+    let fails = |send: &(dyn Fn(UnixStream) + Sync)| {
+        let told = thread::scope(|scope| {
+            scope.spawn(|| send(socket.accept().unwrap().0));
+            place.fails(&["backup", &place.scratch.file("backup")])
+        });
+        assert!(told.starts_with("keyway: the server has sent no whole backup ("), "{told}");
+        assert!(told.ends_with("): its log may say why"), "{told}");
+        assert_eq!(names(place.scratch.path()), ["data"], "nothing is left");
+    };
+    fails(&drop);
+    fails(&|stream| Sender::begin(stream, 2).unwrap().row(Table::Uids, b"a", b"b").unwrap());
+
+    // A server that is just starting has the file, and no socket yet.
+    drop(socket);
+    let store = RedbStore::open(&folder, false).unwrap();
+    let told = place.fails(&["backup", &place.scratch.file("backup")]);
+    assert!(
+        told.contains("is open in a process that makes no backups now: a server that is starting"),
+        "{told}"
+    );
+    drop(store);
 }
 
 #[test]

@@ -1,12 +1,10 @@
 //! Whether the rows of a database fit together ([`rows`](super::rows) says how they should).
 #![forbid(unsafe_code)]
 
-use super::rows::{AllRows, Key, Table, parts};
+use super::rows::{AllRows, Key, SCHEMA_NAME, Table, parts};
 use super::{StoreError, record};
 use crate::kms::object::Object;
 
-/// The name of the one row of `meta` that a database has which is not sealed.
-const SCHEMA_NAME: &[u8] = b"schema";
 /// Bytes of a sequence, and of rights.
 const SEQUENCE_BYTES: usize = 8;
 const RIGHTS_BYTES: usize = 4;
@@ -43,6 +41,7 @@ struct Check<'c> {
 }
 
 impl Check<'_> {
+    /// A database that is not sealed knows nothing of itself but the version of its tables.
     fn is_sealed(&self) -> Result<bool, StoreError> {
         for row in self.rows.all(Table::Meta)? {
             if row?.0 != SCHEMA_NAME {

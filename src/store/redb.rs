@@ -14,7 +14,7 @@ mod snapshot;
 use self::overlay::Overlay;
 use self::rows::{Cleared, Writing};
 use super::StoreError;
-use super::rows::{Engine, Key, Rows, RowsMut, Table};
+use super::rows::{Engine, Key, Rows, RowsMut, SCHEMA_NAME, Table};
 use crate::limits;
 use ::redb::backends::FileBackend;
 use ::redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction};
@@ -42,7 +42,8 @@ pub struct RedbStore {
 
 impl RedbStore {
     /// Opens `keyway.redb` in `folder`, making both where they are not there (for the owner only). `clear` removes all
-    /// objects and grants, in one transaction, and logs how many. One process at a time: a second one gets [`StoreError::AlreadyOpen`].
+    /// objects and grants, in one transaction, and logs how many. One process at a time: a second one gets
+    /// [`StoreError::AlreadyOpen`].
     ///
     /// The file is made the owner's alone whenever it is not; a folder that others may read is only warned of, since it
     /// may be a mounted volume with rules of its own.
@@ -70,7 +71,7 @@ impl RedbStore {
             return Err(StoreError::Corrupt("the file is empty".to_owned()));
         }
         let store = RedbStore::verify(Overlay::new(file)?)?;
-        let schema = Engine::read(&store)?.get(Key::new(Table::Meta, rows::SCHEMA_NAME, &[]))?;
+        let schema = Engine::read(&store)?.get(Key::new(Table::Meta, SCHEMA_NAME, &[]))?;
         rows::check_schema(&schema.unwrap_or_default())?;
         Ok(store)
     }

@@ -63,6 +63,9 @@ impl Table {
     }
 }
 
+/// The row of [`Table::Meta`] with the version of the tables, where an engine keeps one there.
+pub const SCHEMA_NAME: &[u8] = b"schema";
+
 /// The key of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<'k> {
@@ -209,5 +212,27 @@ pub trait Engine: Send + Sync {
     /// Why the database does not answer, as far as the last question told.
     fn trouble(&self) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_key_have_its_parts() {
+        for table in Table::ALL {
+            for (first, second) in [("", ""), ("a", ""), ("a", "b"), ("", "\0\0\0\x01x")] {
+                let bytes = Key::new(table, first.as_bytes(), second.as_bytes()).bytes();
+                let (first_found, second_found) = parts(table, &bytes).unwrap();
+                assert_eq!(Key::new(table, first_found, second_found).bytes(), bytes);
+                if table >= Table::Tags {
+                    assert_eq!((first_found, second_found), (first.as_bytes(), second.as_bytes()));
+                }
+            }
+        }
+        for wrong in [&b""[..], b"\0\0\0", b"\0\0\0\x02a"] {
+            assert_eq!(parts(Table::Tags, wrong), None);
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! `keyway backup`: a copy of the database as it is at one moment, row by row.
 #![forbid(unsafe_code)]
 
-use super::{CopyError, Copying, Counts, explain, open};
+use super::{CopyError, Copying, Counts, explain, readable};
 use crate::limits::BACKUP_WAIT_TIMEOUT;
 use crate::shell::backups::{self, frames::Receiver};
+use crate::store::StoreError;
 use crate::store::redb::new_file::{self, Filling};
-use crate::store::redb::{FILE_NAME, Snapshot};
+use crate::store::redb::{FILE_NAME, RedbStore, Snapshot};
 use crate::store::rows::{AllRows, Table};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -26,7 +27,14 @@ pub(super) fn make(folder: &Path, file: &Path) -> Result<String, String> {
         Some(server) => new_file::make(file, |filling| receive(server, filling, &mut counts), |_| Ok(())),
         None => {
             let database = folder.join(FILE_NAME);
-            let store = open(&database)?;
+            let store = RedbStore::open_unchanged(readable(&database)?).map_err(|error| match error {
+                StoreError::AlreadyOpen => format!(
+                    "{} is open in a process that makes no backups now: \
+                     a server that is starting, or one whose log says why",
+                    database.display()
+                ),
+                error => explain(&database, &error),
+            })?;
             let snapshot = store.snapshot().map_err(|error| explain(&database, &error))?;
             new_file::make(file, |filling| copy(&snapshot, &database, filling, &mut counts), |_| Ok(()))
         }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::store::StoreError;
-use crate::store::rows::{Key, Row, Rows, RowsMut, Table, Value, prefix};
+use crate::store::rows::{Key, Row, Rows, RowsMut, SCHEMA_NAME, Table, Value, prefix};
 use ::redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
     WriteTransaction,
@@ -13,8 +13,6 @@ type Bytes = &'static [u8];
 
 /// The version of the tables. A step to the next one goes into [`prepare`].
 const SCHEMA: u32 = 1;
-/// Where the version is.
-pub(super) const SCHEMA_NAME: &[u8] = b"schema";
 
 /// What was removed on demand.
 pub(super) struct Cleared {
