@@ -143,6 +143,9 @@ fn the_documented_commands_lead_to_a_key_over_https_on_the_same_port() {
     let uid = value_of("UniqueIdentifier", &ask(CREATE));
     assert_eq!(value_of("Key", &ask(&on("Get", &uid))).len(), 64);
     assert!(Path::new(&folder).join("keyway.redb").exists());
+    let backup = scratch.file("backup");
+    let made = keyway(&["backup", "--sqlite-path", &folder, &backup]).output().unwrap();
+    assert_eq!(String::from_utf8(made.stdout).unwrap(), format!("{backup}: 1 objects and 0 grants\n"));
     assert_eq!(server.curl(&[], "/").0, 404, "the page is gone");
     let log = server.log();
     assert!(log.contains("the key server has taken over, by HTTPS"), "{log}");

@@ -9,6 +9,7 @@ use crate::kms::view::{Changes, View};
 
 pub use crate::kms::view::StoreError;
 
+pub mod check;
 pub mod database;
 pub mod late;
 #[cfg(any(test, feature = "testing"))]

@@ -6,11 +6,15 @@
 //! such errors are fatal, and the next start recovers the last commit.
 #![forbid(unsafe_code)]
 
+pub mod new_file;
+mod overlay;
 mod rows;
+mod snapshot;
 
-use self::rows::Writing;
+use self::overlay::Overlay;
+use self::rows::{Cleared, Writing};
 use super::StoreError;
-use super::rows::{Engine, Rows, RowsMut};
+use super::rows::{Engine, Key, Rows, RowsMut, SCHEMA_NAME, Table};
 use crate::limits;
 use ::redb::backends::FileBackend;
 use ::redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction};
@@ -18,9 +22,12 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
+
+pub use snapshot::{Snapshot, Snapshots};
 
 /// The file's name in its folder.
-const FILE_NAME: &str = "keyway.redb";
+pub const FILE_NAME: &str = "keyway.redb";
 /// The part of a file that redb writes first when it makes one, without the nine bytes that mark it as complete.
 const HEADER_BYTES: usize = 512;
 const MARK_BYTES: usize = 9;
@@ -29,22 +36,21 @@ const UNFINISHED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Objects in a file of redb.
 pub struct RedbStore {
-    database: Database,
+    /// Shared with [`Snapshots`], which do not keep it.
+    database: Arc<Database>,
 }
 
 impl RedbStore {
     /// Opens `keyway.redb` in `folder`, making both where they are not there (for the owner only). `clear` removes all
-    /// objects and grants, in one transaction. One process at a time: a second one gets [`StoreError::AlreadyOpen`].
+    /// objects and grants, in one transaction, and logs how many. One process at a time: a second one gets
+    /// [`StoreError::AlreadyOpen`].
     ///
     /// The file is made the owner's alone whenever it is not; a folder that others may read is only warned of, since it
     /// may be a mounted volume with rules of its own.
     pub fn open(folder: &Path, clear: bool) -> Result<RedbStore, StoreError> {
         prepare_folder(folder)?;
         // Nobody else may be making the file while this looks whether its making was cut short.
-        let guard = File::open(folder).map_err(inaccessible(folder))?;
-        if let Err(TryLockError::WouldBlock) = guard.try_lock() {
-            return Err(StoreError::AlreadyOpen);
-        }
+        let _guard = Guard::take(folder)?;
         let path = folder.join(FILE_NAME);
         let file = open_file(&path).map_err(inaccessible(&path))?;
         // The file's name must last as well as its content.
@@ -58,18 +64,37 @@ impl RedbStore {
         RedbStore::start(backend, false)
     }
 
+    /// Opens the database in `file`, which is only read, and verifies it, as every opening does. What is changed in it is
+    /// forgotten when it is closed. [`StoreError::AlreadyOpen`] where a server writes it.
+    pub fn open_unchanged(file: File) -> Result<RedbStore, StoreError> {
+        if file.metadata()?.len() == 0 {
+            return Err(StoreError::Corrupt("the file is empty".to_owned()));
+        }
+        let store = RedbStore::verify(Overlay::new(file)?)?;
+        let schema = Engine::read(&store)?.get(Key::new(Table::Meta, SCHEMA_NAME, &[]))?;
+        rows::check_schema(&schema.unwrap_or_default())?;
+        Ok(store)
+    }
+
     fn start(backend: impl StorageBackend, clear: bool) -> Result<RedbStore, StoreError> {
         discard_unfinished(&backend)?;
+        let store = RedbStore::verify(backend)?;
+        // This commit also tells at once when the disk cannot be written.
+        let transaction = store.begin_write()?;
+        let cleared = rows::prepare(&transaction, clear)?;
+        transaction.commit()?;
+        if let Some(Cleared { objects, grants }) = cleared {
+            log::warn!("the database was cleared: {objects} objects and {grants} grants were erased");
+        }
+        Ok(store)
+    }
+
+    fn verify(backend: impl StorageBackend) -> Result<RedbStore, StoreError> {
         let database = Builder::new()
             .set_cache_size(limits::STORE_CACHE_BYTES)
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)?;
-        let store = RedbStore { database };
-        // This commit also tells at once when the disk cannot be written.
-        let transaction = store.begin_write()?;
-        rows::prepare(&transaction, clear)?;
-        transaction.commit()?;
-        Ok(store)
+        Ok(RedbStore { database: Arc::new(database) })
     }
 
     fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
@@ -102,6 +127,23 @@ impl Engine for RedbStore {
             transaction.commit()?;
         }
         Ok(())
+    }
+}
+
+/// Keeps others from opening or replacing the database in a folder while it lives. A server takes it for its start only:
+/// then the file itself is locked.
+pub struct Guard {
+    _folder: File,
+}
+
+impl Guard {
+    /// [`StoreError::AlreadyOpen`] where somebody else has it.
+    pub fn take(folder: &Path) -> Result<Guard, StoreError> {
+        let guard = File::open(folder).map_err(inaccessible(folder))?;
+        match guard.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyOpen),
+            _ => Ok(Guard { _folder: guard }),
+        }
     }
 }
 
