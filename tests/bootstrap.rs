@@ -551,6 +551,9 @@ fn a_server_that_is_asked_to_end_does_so_at_any_time() {
         run("kill", ["-s", "TERM", &server.child.id().to_string()]);
         let status = wait_for("the end of the server", || server.child.try_wait().unwrap());
         assert_eq!(status.code(), Some(0), "started: {start_first}");
-        assert!(!server.log().contains("has taken over"));
+        let log = server.log();
+        // On a busy machine, the key server may have taken over before it was asked to end.
+        let (_, afterwards) = log.split_once("shutting down").unwrap();
+        assert!(!afterwards.contains("has taken over"), "{log}");
     }
 }
