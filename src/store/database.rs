@@ -1,7 +1,7 @@
 //! Which database holds the objects, and what opens it.
 #![forbid(unsafe_code)]
 
-use super::redb::{RedbStore, Snapshots};
+use super::redb::{FILE_NAME, RedbStore, Snapshots};
 use super::sealed::{self, MasterSecret};
 use super::{Store, StoreError};
 use crate::entropy::Entropy;
@@ -44,6 +44,25 @@ impl Database {
         }
     }
 }
+
+impl Database {
+    /// Seals it with another master secret: wraps its data key anew.
+    pub fn rekey(&self, new: &MasterSecret, entropy: &mut dyn Entropy) -> Result<(), StoreError> {
+        let old = self.master.as_deref().ok_or(NO_MASTER)?;
+        match &self.place {
+            Place::Embedded(folder) => {
+                // None is to be made by this.
+                let path = folder.join(FILE_NAME);
+                if let Err(error) = std::fs::metadata(&path) {
+                    return Err(StoreError::Inaccessible { path, reason: error.to_string() });
+                }
+                sealed::rewrap(&RedbStore::open(folder, false)?, old, new, entropy)
+            }
+        }
+    }
+}
+
+const NO_MASTER: StoreError = StoreError::Locked("what it is sealed with now is not given");
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
