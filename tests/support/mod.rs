@@ -5,7 +5,9 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod databases;
 pub mod pebble;
+pub mod stores;
 pub mod swtpm;
 pub mod tls;
 

@@ -1,0 +1,163 @@
+//! The store against the reference model: random transactions, and all that can be asked about what they leave.
+
+use keyway::kms::object::Object;
+use keyway::kms::rights::Rights;
+use keyway::kms::state::STATES;
+use keyway::kms::view::{Change, View};
+use keyway::secret::Secret;
+use keyway::store::memory::MemoryStore;
+use keyway::store::{Store, StoreError};
+use keyway::testing::choices;
+use std::fmt::Write as _;
+
+/// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere.
+const NAMES: [&str; 8] = ["", "a", "ab", "a\0b", "b\0", "_kk", "_\u{e9}", "*"];
+
+/// What is to be done, as a seed has it.
+pub struct Choices(choices::Choices);
+
+impl Choices {
+    pub fn new(seed: u64) -> Choices {
+        Choices(choices::Choices::new(seed))
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0.below(bound)
+    }
+
+    fn name(&mut self) -> String {
+        NAMES[self.below(NAMES.len())].to_owned()
+    }
+
+    pub fn object(&mut self) -> Object {
+        let mut tags: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
+        tags.retain(|_| self.below(3) == 0);
+        Object {
+            uid: self.name(),
+            owner: self.name(),
+            object_type: self.below(9) as u32,
+            state: STATES[self.below(6)],
+            key_format: self.below(9) as u32,
+            algorithm: self.below(9) as u32,
+            length_bits: self.below(4096) as u32,
+            usage_mask: self.below(1 << 20) as u32,
+            material: Secret::new(vec![self.below(256) as u8; self.below(100)]),
+            // Some are longer than a page of the database.
+            attributes: vec![self.below(256) as u8; self.below(3000) * self.below(4)],
+            tags,
+        }
+    }
+
+    fn change(&mut self) -> Change {
+        match self.below(8) {
+            0..3 => Change::Insert(self.object()),
+            3..5 => Change::Replace(self.object()),
+            5 => Change::Remove { uid: self.name() },
+            _ => {
+                let rights = Rights((self.below(4) * 5) as u32);
+                Change::Grant { uid: self.name(), user: self.name(), rights }
+            }
+        }
+    }
+}
+
+/// Applies a random transaction, the same to each store; the answer of the last one.
+pub fn transact(seed: u64, stores: &[&dyn Store]) -> Result<(), StoreError> {
+    let mut answer = Ok(());
+    for store in stores {
+        answer = store.transact(&mut |transaction| {
+            let mut choices = Choices::new(seed);
+            for _ in 0..=choices.below(4) {
+                let changes: Vec<Change> = (0..=choices.below(2)).map(|_| choices.change()).collect();
+                // Most changes that cannot be are left out, so that transactions succeed; some are not.
+                if choices.below(20) == 0 || are_possible(&changes, transaction)? {
+                    transaction.apply(changes)?;
+                }
+            }
+            if choices.below(10) == 0 { Err(StoreError::Refused("the work says no")) } else { Ok(()) }
+        });
+    }
+    answer
+}
+
+fn are_possible(changes: &[Change], view: &dyn View) -> Result<bool, StoreError> {
+    for change in changes {
+        let (uid, wanted) = match change {
+            Change::Insert(object) => (&object.uid, false),
+            Change::Replace(object) => (&object.uid, true),
+            Change::Remove { uid } | Change::Grant { uid, .. } => (uid, true),
+        };
+        if view.object(uid)?.is_some() != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// All answers of a view, as text.
+fn dump(view: &dyn View) -> String {
+    let mut out = String::new();
+    for (i, a) in NAMES.into_iter().enumerate() {
+        if let Some(o) = view.object(a).unwrap() {
+            let numbers = [o.object_type, o.key_format, o.algorithm, o.length_bits, o.usage_mask];
+            let bytes = (o.material.expose(), o.attributes.len(), o.attributes.first());
+            writeln!(out, "{:?} {:?} {:?} {numbers:?} {bytes:?} {:?}", o.uid, o.owner, o.state, o.tags)
+                .unwrap();
+        }
+        for limit in [0, 1, 100] {
+            writeln!(out, "{:?} {:?}", view.owned_by(a, limit).unwrap(), view.grants_to(a, limit).unwrap())
+                .unwrap();
+            for b in NAMES {
+                let tagged = view.tagged(&[a, b, NAMES[i * 3 % 8]][..1 + limit % 3], limit).unwrap();
+                writeln!(out, "{tagged:?} {:?}", view.tagged(&[a, b], limit).unwrap()).unwrap();
+            }
+        }
+        writeln!(out, "{:?}", view.grants_on(a, i).unwrap()).unwrap();
+        writeln!(out, "{:?}", NAMES.map(|b| view.granted(a, b).unwrap())).unwrap();
+    }
+    assert!(view.tagged(&[], 100).unwrap().unwrap().is_empty(), "no tag, no object");
+    out
+}
+
+pub fn dump_store(store: &dyn Store) -> String {
+    dump(&*store.read().unwrap())
+}
+
+/// Runs so many random transactions on an empty store and on a model of it, and compares all answers after each; where
+/// views are of one commit, that is compared, too. How many were committed, and how many refused.
+pub fn assert_as_the_model_says(run: u64, steps: u64, store: &dyn Store, views_stand: bool) -> (u32, u32) {
+    let model = MemoryStore::new();
+    let (mut committed, mut refused) = (0, 0);
+    let mut was = dump_store(store);
+    for step in 0..steps {
+        let before = store.read().unwrap();
+        match transact(run << 32 | step, &[&model, store]) {
+            Ok(()) => committed += 1,
+            Err(error) => {
+                assert!(matches!(error, StoreError::Refused(_)), "{error}");
+                assert_eq!(dump_store(store), was, "a failed transaction changes nothing");
+                refused += 1;
+            }
+        }
+        let is = dump_store(store);
+        assert_eq!(is, dump_store(&model), "run {run}, step {step}");
+        assert!(!views_stand || dump(&*before) == was, "a view stands still");
+        was = is;
+    }
+    (committed, refused)
+}
+
+/// A transaction on an empty store that sees its own changes, and fails with any of them.
+pub fn assert_changes_are_seen_and_undone(store: &dyn Store) {
+    let swallowed = store.transact(&mut |transaction| {
+        let mut choices = Choices::new(1);
+        let object = Object { uid: "u".into(), owner: "alice".into(), ..choices.object() };
+        transaction.apply(vec![Change::Insert(object)])?;
+        assert_eq!(transaction.owned_by("alice", 9)?.unwrap(), ["u"]);
+        let gone = Change::Remove { uid: "v".into() };
+        assert!(matches!(transaction.apply(vec![gone]), Err(StoreError::Refused(_))));
+        Ok(())
+    });
+    assert!(matches!(swallowed, Err(StoreError::Refused(_))));
+    assert!(store.read().unwrap().object("u").unwrap().is_none());
+}
