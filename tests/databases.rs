@@ -13,7 +13,7 @@ use keyway::kms::view::Change;
 use keyway::limits;
 use keyway::secret::Secret;
 use keyway::store::memory::MemoryStore;
-use keyway::store::remote::{self, ClientCertificate, MySqlEngine};
+use keyway::store::remote::{self, ClientCertificate, MySqlEngine, PostgresEngine, RedisEngine};
 use keyway::store::rows::{Engine, Key, Table};
 use keyway::store::{Store, StoreError};
 use std::fs;
@@ -30,11 +30,27 @@ fn mariadb_is_a_store() {
     check(Kind::MariaDb);
 }
 
+#[test]
+fn postgresql_is_a_store() {
+    check(Kind::Postgres);
+}
+
+#[test]
+fn redis_is_a_store() {
+    check(Kind::Redis);
+}
+
 /// An engine of this server.
 fn open(database: &Database, clear: bool) -> Result<Arc<dyn Server>, StoreError> {
-    let url = Secret::copy_of(database.url().as_bytes());
-    Ok(match database.kind() {
+    open_url(database.kind(), &database.url(), clear)
+}
+
+fn open_url(kind: Kind, url: &str, clear: bool) -> Result<Arc<dyn Server>, StoreError> {
+    let url = Secret::copy_of(url.as_bytes());
+    Ok(match kind {
         Kind::MariaDb => Arc::new(MySqlEngine::open(&url, None, clear)?),
+        Kind::Postgres => Arc::new(PostgresEngine::open(&url, None, clear)?),
+        Kind::Redis => Arc::new(RedisEngine::open(&url, None, clear)?),
     })
 }
 
@@ -59,13 +75,14 @@ fn check(kind: Kind) {
     for run in 0..3 {
         let store = open(&database, true).unwrap();
         assert_eq!(dump_store(&*store), dump_store(&MemoryStore::new()), "cleared");
-        assert_as_the_model_says(run, 40, &*store, false);
+        assert_as_the_model_says(run, 40, 5, &*store);
     }
     rows_are_bytes(&*first);
     large_objects_and_lists_are_kept(&*first);
     servers_lose_no_update_of_each_other(&database);
     a_restart_loses_nothing(&mut database);
     what_stands_still_is_not_waited_for(&database);
+    servers_are_asked_who_they_are(&database);
     if kind == Kind::MariaDb {
         a_client_certificate_lets_in(&database);
     }
@@ -290,15 +307,28 @@ fn a_client_certificate_lets_in(database: &Database) {
         let error = open(options, false).err().unwrap();
         assert!(error.to_string().contains("Access denied"), "{options}: {error}");
     }
-    // Without a certificate of our own, whom the server is remains to be asked.
-    let url = |options: &str| Secret::new(format!("{}{options}", database.url()).into_bytes());
-    let trusting = format!("?ssl-mode=verify_identity&ssl-ca={root}");
-    MySqlEngine::open(&url(&trusting), None, false).unwrap();
-    let error = MySqlEngine::open(&url("?ssl-mode=verify_identity"), None, false).err().unwrap();
+}
+
+fn servers_are_asked_who_they_are(database: &Database) {
+    let root = database.authority.file("root.pem");
+    let open = |options: &str, host: &str| {
+        let url = database.url_of_tls().replace("127.0.0.1", host);
+        open_url(database.kind(), &format!("{url}{options}"), false)
+    };
+    let (trusting, of_public) = match database.kind() {
+        Kind::MariaDb => (format!("?ssl-mode=verify_identity&ssl-ca={root}"), "?ssl-mode=verify_identity"),
+        Kind::Postgres => (format!("?sslmode=verify-full&sslrootcert={root}"), "?sslmode=verify-full"),
+        Kind::Redis => (format!("?ssl-ca={root}"), ""),
+    };
+    open(&trusting, "127.0.0.1").unwrap();
+    let error = open(of_public, "127.0.0.1").err().unwrap();
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
-    let elsewhere = url(&trusting).expose_str().unwrap().replace("127.0.0.1", "127.0.0.2");
-    let error = MySqlEngine::open(&Secret::new(elsewhere.into_bytes()), None, false).err().unwrap();
+    let error = open(&trusting, "127.0.0.2").err().unwrap();
     assert!(error.to_string().contains("not valid for name"), "{error}");
+    let laxer = trusting.replace("verify_identity", "verify_ca").replace("verify-full", "verify-ca");
+    if laxer != trusting {
+        open(&laxer, "127.0.0.2").unwrap();
+    }
 }
 
 fn a_later_schema_is_refused(database: &Database) {
@@ -313,21 +343,34 @@ fn a_later_schema_is_refused(database: &Database) {
 
 #[test]
 fn wrong_urls_are_told_without_their_passwords() {
-    for url in [
-        "mysql://u:hidden@h",
-        "mysql://u:hidden@h/d?nonsense=1",
-        "mysql://u:hidden@h/d?ssl-mode=sometimes",
-        "mysql://u:hidden@h/d?ssl-mode=verify_ca&ssl-ca=/nowhere",
-        "mysql://u:hidden@h:port/d",
-        "postgres://u:hidden@h/d",
+    for (kind, url) in [
+        (Kind::MariaDb, "mysql://u:hidden@h"),
+        (Kind::MariaDb, "mysql://u:hidden@h/d?nonsense=1"),
+        (Kind::MariaDb, "mysql://u:hidden@h/d?ssl-mode=sometimes"),
+        (Kind::MariaDb, "mysql://u:hidden@h/d?ssl-mode=verify_ca&ssl-ca=/nowhere"),
+        (Kind::MariaDb, "mysql://u:hidden@h:port/d"),
+        (Kind::MariaDb, "postgres://u:hidden@h/d"),
+        (Kind::Postgres, "postgres://u:hidden@h/d?nonsense=1"),
+        (Kind::Postgres, "postgres://u:hidden@h/d?sslmode=sometimes"),
+        (Kind::Postgres, "postgresql://u:hidden@h:port/d"),
+        (Kind::Postgres, "host=h user=u password=hidden"),
+        (Kind::Redis, "redis://u:hidden@h/number"),
+        (Kind::Redis, "rediss://:hidden@h?ssl-ca=/nowhere"),
+        (Kind::Redis, "redis:hidden@h"),
     ] {
-        let secret = Secret::copy_of(url.as_bytes());
-        let error = MySqlEngine::open(&secret, None, false).err().unwrap();
+        let error = open_url(kind, url, false).err().unwrap();
         assert!(matches!(error, StoreError::Misconfigured(_)), "{url}: {error}");
         assert!(!error.to_string().contains("hidden"), "{url}: {error}");
     }
-    let nobody = Secret::copy_of(format!("mysql://u:hidden@127.0.0.1:{}/d", support::free_port()).as_bytes());
-    let error = MySqlEngine::open(&nobody, None, false).err().unwrap();
-    assert!(matches!(error, StoreError::Unavailable(_)) && !error.is_fatal(), "{error}");
-    assert!(error.to_string().contains(&remote::describe(&nobody)) && !error.to_string().contains("hidden"));
+    for (kind, url) in [
+        (Kind::MariaDb, "mysql://u:hidden@127.0.0.1:PORT/d"),
+        (Kind::Postgres, "postgres://u:hidden@127.0.0.1:PORT/d"),
+        (Kind::Redis, "redis://:hidden@127.0.0.1:PORT"),
+    ] {
+        let url = url.replace("PORT", &support::free_port().to_string());
+        let error = open_url(kind, &url, false).err().unwrap();
+        assert!(matches!(error, StoreError::Unavailable(_)) && !error.is_fatal(), "{error}");
+        let place = remote::describe(&Secret::copy_of(url.as_bytes()));
+        assert!(error.to_string().contains(&place) && !error.to_string().contains("hidden"), "{error}");
+    }
 }

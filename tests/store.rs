@@ -21,7 +21,7 @@ fn random_transactions_leave_what_the_model_says() {
     let (mut committed, mut refused) = (0, 0);
     for run in 0..6 {
         let store = RedbStore::with_backend(Disk::new().mount()).unwrap();
-        let counts = assert_as_the_model_says(run, 80, &store, true);
+        let counts = assert_as_the_model_says(run, 80, 1, &store);
         (committed, refused) = (committed + counts.0, refused + counts.1);
     }
     assert!(committed > 200 && refused > 40, "{committed} committed, {refused} refused");

@@ -23,11 +23,15 @@ mod buffered;
 mod engine;
 mod mysql;
 mod pool;
+mod postgres;
+mod redis;
 mod tls;
 
 pub use address::describe;
 pub use engine::Remote;
 pub use mysql::MySqlEngine;
+pub use postgres::PostgresEngine;
+pub use redis::RedisEngine;
 pub use tls::ClientCertificate;
 
 use super::StoreError;

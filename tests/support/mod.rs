@@ -29,9 +29,14 @@ pub struct Scratch(PathBuf);
 
 impl Scratch {
     pub fn new() -> Scratch {
+        Scratch::below(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// The same below another folder.
+    pub fn below(folder: &Path) -> Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("keyway-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let path = folder.join(name);
         fs::create_dir(&path).unwrap();
         Scratch(path)
     }

@@ -5,7 +5,7 @@
 //! committed; with REPEATABLE READ, it would see what was there before it had waited for the lock.
 #![forbid(unsafe_code)]
 
-use super::address::parse;
+use super::address::{parse, take_option};
 use super::tls::{Check, ClientCertificate, Trust};
 use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, meta};
 use crate::limits;
@@ -42,7 +42,14 @@ impl MySqlEngine {
         clear: bool,
     ) -> Result<MySqlEngine, StoreError> {
         let mut url_read = parse(url, &["mysql"])?;
-        let trust = Trust::from_url(&mut url_read, ["ssl-mode", "ssl-ca"], client.as_ref())?;
+        let check = match take_option(&mut url_read, "ssl-mode") {
+            None if client.is_none() => Check::NoTls,
+            None => Check::Name,
+            Some(name) => Check::named(&name)
+                .filter(|check| client.is_none() || *check != Check::NoTls)
+                .ok_or_else(|| StoreError::Misconfigured(format!("ssl-mode in its URL cannot be {name}")))?,
+        };
+        let trust = Trust::new(check, take_option(&mut url_read, "ssl-ca").as_deref(), client.as_ref())?;
         let opts = Opts::from_url(url_read.as_str())
             .map_err(|error| StoreError::Misconfigured(format!("its URL is wrong: {error}")))?;
         if opts.get_db_name().is_none() {

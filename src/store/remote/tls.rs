@@ -5,21 +5,22 @@
 #![forbid(unsafe_code)]
 
 use super::Failure;
-use super::address::take_option;
 use crate::crypto::pkcs12;
 use crate::crypto::x509::{self, Identity};
 use crate::limits;
 use crate::secret::Secret;
 use crate::store::StoreError;
 use ::mysql::ClientIdentity;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use ::redis::ClientTlsConfig;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use url::Url;
 
 /// What is asked of the server at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,48 +35,76 @@ pub(super) enum Check {
     Name,
 }
 
+impl Check {
+    /// By its name in a URL, in any of the ways in which it is written.
+    pub fn named(name: &str) -> Option<Check> {
+        Some(match name.to_ascii_lowercase().replace('-', "_").as_str() {
+            "disable" | "disabled" => Check::NoTls,
+            "require" | "required" => Check::Nothing,
+            "verify_ca" => Check::Authority,
+            "verify_full" | "verify_identity" => Check::Name,
+            _ => return None,
+        })
+    }
+}
+
 /// The check, and who is trusted.
 pub(super) struct Trust {
     pub check: Check,
-    pub roots: Arc<RootCertStore>,
+    authorities: Vec<CertificateDer<'static>>,
+    roots: RootCertStore,
 }
 
 impl Trust {
-    /// What the options of the URL ask for, by these names of `[mode, file of authorities]`, which are taken out of it. The
-    /// authorities in the client's own file are trusted as well.
-    pub fn from_url(
-        url: &mut Url,
-        [mode, authorities]: [&str; 2],
+    /// Trusts the authorities in a file, or the public ones, and those in the client's own file.
+    pub fn new(
+        check: Check,
+        authorities_file: Option<&str>,
         client: Option<&ClientCertificate>,
     ) -> Result<Trust, StoreError> {
-        let check = match take_option(url, mode).map(|value| value.to_ascii_lowercase().replace('-', "_")) {
-            None if client.is_some() => Check::Name,
-            None => Check::NoTls,
-            Some(value) => match value.as_str() {
-                "disabled" | "disable" if client.is_none() => Check::NoTls,
-                "required" | "require" => Check::Nothing,
-                "verify_ca" => Check::Authority,
-                "verify_identity" | "verify_full" => Check::Name,
-                _ => return Err(StoreError::Misconfigured(format!("{mode} in its URL cannot be {value}"))),
-            },
+        let mut authorities = match authorities_file {
+            _ if check == Check::NoTls => Vec::new(),
+            Some(path) => read(path).map_err(|reason| {
+                StoreError::Misconfigured(format!("its authorities in {path}: {reason}"))
+            })?,
+            None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec(),
         };
+        let own = client.map(|client| client.authorities.as_slice()).unwrap_or_default();
+        authorities.extend(own.iter().cloned().map(CertificateDer::from));
         let mut roots = RootCertStore::empty();
-        let authorities_file = take_option(url, authorities);
-        if check != Check::NoTls {
-            match authorities_file {
-                Some(path) => add_file(&mut roots, &path).map_err(|reason| {
-                    StoreError::Misconfigured(format!("{authorities} in its URL: {path}: {reason}"))
-                })?,
-                None => {
-                    let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
-                    let _ = roots.add_parsable_certificates(public);
-                }
-            }
-            let own = client.map(|client| client.authorities.as_slice()).unwrap_or_default();
-            let own = own.iter().map(|der| CertificateDer::from(der.as_slice()));
-            let _ = roots.add_parsable_certificates(own);
+        for authority in &authorities {
+            roots.add(authority.clone()).map_err(|error| {
+                StoreError::Misconfigured(format!("an authority cannot be trusted: {error}"))
+            })?;
         }
-        Ok(Trust { check, roots: Arc::new(roots) })
+        Ok(Trust { check, authorities, roots })
+    }
+
+    /// The authorities in PEM.
+    pub fn pem(&self) -> Vec<u8> {
+        pem(self.authorities.iter().map(|authority| authority.as_ref()))
+    }
+
+    /// The same for a client that takes a configuration.
+    pub fn config(&self, client: Option<&ClientCertificate>) -> Result<ClientConfig, StoreError> {
+        let wrong = |error: rustls::Error| StoreError::Misconfigured(error.to_string());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots.clone()), provider.clone());
+        let verifier = builder
+            .build()
+            .map_err(|error| StoreError::Misconfigured(format!("its authorities: {error}")))?;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(wrong)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier { check: self.check, verifier }));
+        let Some(ClientCertificate { identity, .. }) = client else {
+            return Ok(config.with_no_client_auth());
+        };
+        let chain = identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+        let key = PrivatePkcs8KeyDer::from(identity.private_key.expose()).clone_key();
+        config.with_client_auth_cert(chain, key.into()).map_err(wrong)
     }
 
     /// Lets the next connection of this thread be to a server that these roots know, until the result is dropped.
@@ -95,18 +124,70 @@ impl Drop for Lent {
     }
 }
 
-fn add_file(roots: &mut RootCertStore, path: &str) -> Result<(), String> {
+/// Asks as much as was asked for.
+#[derive(Debug)]
+struct Verifier {
+    check: Check,
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.check <= Check::Nothing {
+            return Ok(ServerCertVerified::assertion());
+        }
+        match self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+            // The name is looked at last.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if self.check == Check::Authority => Ok(ServerCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+fn read(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut pem = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(limits::AUTHORITIES_BYTES_MAX).read_to_end(&mut pem).map_err(|error| error.to_string())?;
     let certificates = x509::certificates_of_pem(&pem).unwrap_or_default();
     if certificates.is_empty() {
-        return Err("holds no certificate in PEM".to_owned());
+        return Err("it holds no certificate in PEM".to_owned());
     }
-    for certificate in certificates {
-        roots.add(CertificateDer::from(certificate)).map_err(|error| error.to_string())?;
-    }
-    Ok(())
+    Ok(certificates.into_iter().map(CertificateDer::from).collect())
+}
+
+fn pem<'c>(certificates: impl Iterator<Item = &'c [u8]>) -> Vec<u8> {
+    certificates.filter_map(x509::pem_of_certificate).flatten().collect()
 }
 
 /// What a server shows to a database to be let in.
@@ -126,14 +207,24 @@ impl ClientCertificate {
         Ok(ClientCertificate { identity, authorities })
     }
 
+    fn chain_pem(&self) -> Vec<u8> {
+        pem(self.identity.chain.iter().map(Vec::as_slice))
+    }
+
+    /// The certificate and the key in PEM.
+    pub(super) fn pem(&self) -> ClientTlsConfig {
+        let key = x509::pem_of_private_key(&self.identity.private_key);
+        let client_key = key.map(|key| key.expose().to_vec()).unwrap_or_default();
+        ClientTlsConfig { client_cert: self.chain_pem(), client_key }
+    }
+
     /// The certificate and the key, to be read once.
     pub(super) fn lend(&self) -> Result<LentIdentity, Failure> {
         let pipes = || -> io::Result<LentIdentity> {
-            let mut chain = Vec::new();
-            for certificate in &self.identity.chain {
-                chain.extend(x509::pem_of_certificate(certificate).unwrap_or_default());
-            }
-            Ok(LentIdentity { chain: pipe(&chain)?, key: pipe(self.identity.private_key.expose())? })
+            Ok(LentIdentity {
+                chain: pipe(&self.chain_pem())?,
+                key: pipe(self.identity.private_key.expose())?,
+            })
         };
         pipes().map_err(|error| Failure::Lost(format!("the client certificate cannot be shown: {error}")))
     }
