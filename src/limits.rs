@@ -52,6 +52,24 @@ pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
 pub const GROUP_COMMIT_MAX: usize = 512;
 /// Requests that are answered side by side where the database is elsewhere, each over a connection of its own.
 pub const READERS: usize = 8;
+/// Connections of one server to a database that is elsewhere: for those, and for the lane that writes.
+pub const DATABASE_CONNECTIONS_MAX: usize = READERS + 1;
+/// How long reaching a database may take.
+pub const DATABASE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a database may take for one answer, and a request for the attempts that come after a first one.
+pub const DATABASE_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a transaction waits for those of other servers.
+pub const DATABASE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a transaction may stand still before the database gives up on its server: others wait for it.
+pub const DATABASE_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the first erasure of a database may take.
+pub const DATABASE_CLEAR_TIMEOUT: Duration = Duration::from_secs(600);
+/// How often a transaction is run before the database counts as busy.
+pub const DATABASE_RUNS_MAX: u32 = 8;
+/// While a database is away, it is tried once in this time, doubled after each attempt.
+pub const DATABASE_PAUSE_MIN: Duration = Duration::from_millis(125);
+/// The longest of these times.
+pub const DATABASE_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Jobs that wait in the queue of one lane; more are answered "try later" at once.
 pub const LANE_JOBS_MAX: usize = 2048;
 /// Backups that wait for their turn; further ones are turned away.

@@ -103,6 +103,7 @@ fn explain(file: &Path, error: &StoreError) -> String {
         }
         StoreError::Newer { .. }
         | StoreError::Locked(_)
+        | StoreError::Misconfigured(_)
         | StoreError::Unavailable(_)
         | StoreError::Refused(_) => {
             format!("{file}: {error}")

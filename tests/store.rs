@@ -1,157 +1,27 @@
 //! The embedded store against the reference model, on good disks and on bad ones.
 #![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
 
-use keyway::entropy::Entropy;
+mod support;
+
 use keyway::kms::object::Object;
-use keyway::kms::rights::Rights;
-use keyway::kms::state::STATES;
-use keyway::kms::view::{Change, View};
+use keyway::kms::view::Change;
 use keyway::secret::Secret;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
-use keyway::store::rows::Engine;
-use keyway::store::sealed::{self, MasterSecret};
+use keyway::store::sealed::{self as sealing, MasterSecret};
 use keyway::store::{Store, StoreError};
-use keyway::testing::choices;
 use keyway::testing::disk::Disk;
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere.
-const NAMES: [&str; 8] = ["", "a", "ab", "a\0b", "b\0", "_kk", "_\u{e9}", "*"];
-
-/// What is to be done, as a seed has it.
-struct Choices(choices::Choices);
-
-impl Choices {
-    fn new(seed: u64) -> Choices {
-        Choices(choices::Choices::new(seed))
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        self.0.below(bound)
-    }
-
-    fn name(&mut self) -> String {
-        NAMES[self.below(NAMES.len())].to_owned()
-    }
-
-    fn object(&mut self) -> Object {
-        let mut tags: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
-        tags.retain(|_| self.below(3) == 0);
-        Object {
-            uid: self.name(),
-            owner: self.name(),
-            object_type: self.below(9) as u32,
-            state: STATES[self.below(6)],
-            key_format: self.below(9) as u32,
-            algorithm: self.below(9) as u32,
-            length_bits: self.below(4096) as u32,
-            usage_mask: self.below(1 << 20) as u32,
-            material: Secret::new(vec![self.below(256) as u8; self.below(100)]),
-            // Some are longer than a page of the database.
-            attributes: vec![self.below(256) as u8; self.below(3000) * self.below(4)],
-            tags,
-        }
-    }
-
-    fn change(&mut self) -> Change {
-        match self.below(8) {
-            0..3 => Change::Insert(self.object()),
-            3..5 => Change::Replace(self.object()),
-            5 => Change::Remove { uid: self.name() },
-            _ => {
-                let rights = Rights((self.below(4) * 5) as u32);
-                Change::Grant { uid: self.name(), user: self.name(), rights }
-            }
-        }
-    }
-}
-
-/// Applies a random transaction, the same to each store; the answer of the last one.
-fn transact(seed: u64, stores: &[&dyn Store]) -> Result<(), StoreError> {
-    let mut answer = Ok(());
-    for store in stores {
-        answer = store.transact(&mut |transaction| {
-            let mut choices = Choices::new(seed);
-            for _ in 0..=choices.below(4) {
-                let changes: Vec<Change> = (0..=choices.below(2)).map(|_| choices.change()).collect();
-                // Most changes that cannot be are left out, so that transactions succeed; some are not.
-                if choices.below(20) == 0 || are_possible(&changes, transaction)? {
-                    transaction.apply(changes)?;
-                }
-            }
-            if choices.below(10) == 0 { Err(StoreError::Refused("the work says no")) } else { Ok(()) }
-        });
-    }
-    answer
-}
-
-fn are_possible(changes: &[Change], view: &dyn View) -> Result<bool, StoreError> {
-    for change in changes {
-        let (uid, wanted) = match change {
-            Change::Insert(object) => (&object.uid, false),
-            Change::Replace(object) => (&object.uid, true),
-            Change::Remove { uid } | Change::Grant { uid, .. } => (uid, true),
-        };
-        if view.object(uid)?.is_some() != wanted {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// All answers of a view, as text.
-fn dump(view: &dyn View) -> String {
-    let mut out = String::new();
-    for (i, a) in NAMES.into_iter().enumerate() {
-        if let Some(o) = view.object(a).unwrap() {
-            let numbers = [o.object_type, o.key_format, o.algorithm, o.length_bits, o.usage_mask];
-            let bytes = (o.material.expose(), o.attributes.len(), o.attributes.first());
-            writeln!(out, "{:?} {:?} {:?} {numbers:?} {bytes:?} {:?}", o.uid, o.owner, o.state, o.tags)
-                .unwrap();
-        }
-        for limit in [0, 1, 100] {
-            writeln!(out, "{:?} {:?}", view.owned_by(a, limit).unwrap(), view.grants_to(a, limit).unwrap())
-                .unwrap();
-            for b in NAMES {
-                let tagged = view.tagged(&[a, b, NAMES[i * 3 % 8]][..1 + limit % 3], limit).unwrap();
-                writeln!(out, "{tagged:?} {:?}", view.tagged(&[a, b], limit).unwrap()).unwrap();
-            }
-        }
-        writeln!(out, "{:?}", view.grants_on(a, i).unwrap()).unwrap();
-        writeln!(out, "{:?}", NAMES.map(|b| view.granted(a, b).unwrap())).unwrap();
-    }
-    assert!(view.tagged(&[], 100).unwrap().unwrap().is_empty(), "no tag, no object");
-    out
-}
-
-fn dump_store(store: &dyn Store) -> String {
-    dump(&*store.read().unwrap())
-}
+use support::stores::{
+    Choices, Draws, assert_as_the_model_says, assert_changes_are_seen_and_undone, dump_store, marked, master,
+    put_marked, sealed, transact,
+};
 
 fn redb() -> RedbStore {
     RedbStore::with_backend(Disk::new().mount()).unwrap()
-}
-
-fn master() -> MasterSecret {
-    MasterSecret::Key(Secret::new(vec![7; 32]))
-}
-
-fn sealed(engine: impl Engine + 'static) -> Arc<dyn Store> {
-    sealed::open(engine, Some(&master()), &mut Draws).unwrap()
-}
-
-/// Bytes that are no secret.
-struct Draws;
-
-impl Entropy for Draws {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(0x5A);
-    }
 }
 
 #[test]
@@ -167,21 +37,8 @@ fn random_transactions_leave_in_a_sealed_store_what_the_model_says() {
 fn compare_with_the_model(new: impl Fn() -> Arc<dyn Store>) {
     let (mut committed, mut refused) = (0, 0);
     for run in 0..6 {
-        let (model, store) = (MemoryStore::new(), new());
-        for step in 0..80 {
-            let before = store.read().unwrap();
-            let was = dump(&*before);
-            match transact(run << 32 | step, &[&model, &*store]) {
-                Ok(()) => committed += 1,
-                Err(error) => {
-                    assert!(!error.is_fatal(), "{error}");
-                    assert_eq!(dump_store(&*store), was, "a failed transaction changes nothing");
-                    refused += 1;
-                }
-            }
-            assert_eq!(dump_store(&*store), dump_store(&model), "run {run}, step {step}");
-            assert_eq!(dump(&*before), was, "a view stands still");
-        }
+        let counts = assert_as_the_model_says(run, 80, 1, &*new());
+        (committed, refused) = (committed + counts.0, refused + counts.1);
     }
     assert!(committed > 200 && refused > 40, "{committed} committed, {refused} refused");
 }
@@ -190,19 +47,7 @@ fn compare_with_the_model(new: impl Fn() -> Arc<dyn Store>) {
 fn a_transaction_sees_its_own_changes_and_fails_with_any_of_them() {
     let stores: [&dyn Store; 2] =
         [&MemoryStore::new(), &RedbStore::with_backend(Disk::new().mount()).unwrap()];
-    for store in stores {
-        let swallowed = store.transact(&mut |transaction| {
-            let mut choices = Choices::new(1);
-            let object = Object { uid: "u".into(), owner: "alice".into(), ..choices.object() };
-            transaction.apply(vec![Change::Insert(object)])?;
-            assert_eq!(transaction.owned_by("alice", 9)?.unwrap(), ["u"]);
-            let gone = Change::Remove { uid: "v".into() };
-            assert!(matches!(transaction.apply(vec![gone]), Err(StoreError::Refused(_))));
-            Ok(())
-        });
-        assert!(matches!(swallowed, Err(StoreError::Refused(_))));
-        assert!(store.read().unwrap().object("u").unwrap().is_none());
-    }
+    stores.into_iter().for_each(assert_changes_are_seen_and_undone);
 }
 
 /// Every commit that was acknowledged is there after a crash, and the one in flight is there whole or not at all.
@@ -393,40 +238,14 @@ fn the_operator_is_told_what_to_do() {
     assert_eq!(fs::read(&file).unwrap(), b"this was never a database");
 }
 
-/// An object of which every byte that somebody put in can be searched for.
-fn marked() -> Object {
-    Object {
-        uid: "marked-identifier".into(),
-        owner: "marked-owner".into(),
-        object_type: 2,
-        state: STATES[1],
-        key_format: 7,
-        algorithm: 3,
-        length_bits: 256,
-        usage_mask: 12,
-        material: Secret::copy_of(b"marked-material"),
-        attributes: b"marked-attribute".to_vec(),
-        tags: vec!["marked-tag".into(), "marked-second-tag".into()],
-    }
-}
-
 #[test]
 fn a_sealed_file_shows_nothing_of_what_was_put_in() {
     let disk = Disk::new();
-    let fill = |store: &dyn Store| {
-        store
-            .transact(&mut |transaction| {
-                let rights = Rights::GET;
-                let grant = Change::Grant { uid: marked().uid, user: "marked-user".into(), rights };
-                transaction.apply(vec![Change::Insert(marked()), grant])
-            })
-            .unwrap();
-    };
-    fill(&*sealed(RedbStore::with_backend(disk.mount()).unwrap()));
+    put_marked(&*sealed(RedbStore::with_backend(disk.mount()).unwrap()));
     let shows = |disk: &Disk, text: &[u8]| disk.durable().windows(text.len()).any(|part| part == text);
     assert!(!shows(&disk, b"marked"));
     let open = Disk::new();
-    fill(&RedbStore::with_backend(open.mount()).unwrap());
+    put_marked(&RedbStore::with_backend(open.mount()).unwrap());
     for text in ["marked-identifier", "marked-owner", "marked-material", "marked-attribute", "marked-tag"] {
         assert!(shows(&open, text.as_bytes()), "{text} would be found");
     }
@@ -443,7 +262,7 @@ fn a_sealed_file_shows_nothing_of_what_was_put_in() {
 fn a_sealed_store_opens_with_its_secret_and_no_other() {
     let disk = Disk::new();
     let engine = || RedbStore::with_backend(disk.mount()).unwrap();
-    let open = |master: Option<&MasterSecret>| sealed::open(engine(), master, &mut Draws).map(drop);
+    let open = |master: Option<&MasterSecret>| sealing::open(engine(), master, &mut Draws).map(drop);
     let told = |result: Result<(), StoreError>| result.unwrap_err().to_string();
     let other = || MasterSecret::Password { password: Secret::copy_of(b"other"), label: String::new() };
     drop(sealed(engine()));
@@ -455,15 +274,15 @@ fn a_sealed_store_opens_with_its_secret_and_no_other() {
     let wrong = "the database cannot be opened: the master secret is not the one that it was sealed with";
     assert_eq!(told(open(Some(&other()))), wrong);
 
-    sealed::rewrap(&engine(), &master(), &other(), &mut Draws).unwrap();
+    sealing::rewrap(&engine(), &master(), &other(), &mut Draws).unwrap();
     assert_eq!(told(open(Some(&master()))), wrong);
     open(Some(&other())).unwrap();
-    assert_eq!(told(sealed::rewrap(&engine(), &master(), &other(), &mut Draws)), wrong);
+    assert_eq!(told(sealing::rewrap(&engine(), &master(), &other(), &mut Draws)), wrong);
 
     let plain = Disk::new();
     let engine = || RedbStore::with_backend(plain.mount()).unwrap();
     Store::transact(&engine(), &mut |transaction| transaction.apply(vec![Change::Insert(marked())])).unwrap();
-    let refused = sealed::open(engine(), Some(&master()), &mut Draws).map(drop);
+    let refused = sealing::open(engine(), Some(&master()), &mut Draws).map(drop);
     assert!(told(refused).contains("it holds objects that are not sealed"));
-    assert!(told(sealed::rewrap(&engine(), &master(), &other(), &mut Draws)).contains("it is not sealed"));
+    assert!(told(sealing::rewrap(&engine(), &master(), &other(), &mut Draws)).contains("it is not sealed"));
 }

@@ -17,12 +17,14 @@ const MAY_BE_UNSAFE: [&str; 6] = [
 ];
 
 /// Parts of a module that a module of a higher layer must do without, although it may use the rest.
-const FORBIDDEN: [(&str, &str); 3] = [
+const FORBIDDEN: [(&str, &str); 5] = [
     // Decisions know items and names of KMIP, not how they travel.
     ("kms", "wire::http"),
     // The core is given a store; which one is the program's choice.
     ("server", "store::redb"),
+    ("server", "store::remote"),
     ("pipeline", "store::redb"),
+    ("pipeline", "store::remote"),
 ];
 
 /// A file of the source: its path from the root of the repository, and its text.

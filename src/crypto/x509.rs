@@ -142,6 +142,14 @@ pub fn pem_of_certificate(der: &[u8]) -> Option<Vec<u8>> {
     X509::from_der(der).and_then(|certificate| certificate.to_pem()).ok()
 }
 
+/// A private key (PKCS #8) in PEM; `None` where it is none.
+pub fn pem_of_private_key(key: &Secret) -> Option<Secret> {
+    PKey::private_key_from_pkcs8(key.expose())
+        .and_then(|key| key.private_key_to_pem_pkcs8())
+        .map(Secret::new)
+        .ok()
+}
+
 /// What names a certificate to its authority: the key identifier of the issuer, and the serial number as the content of
 /// a DER integer. `None` where it has no key identifier.
 pub fn issuer_and_serial(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {

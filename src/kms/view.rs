@@ -62,6 +62,8 @@ pub type Changes = Vec<Change>;
 pub enum StoreError {
     /// Another process has the database open.
     AlreadyOpen,
+    /// The database is not where, or not as, the operator says.
+    Misconfigured(String),
     /// The folder or the file cannot be read and written.
     Inaccessible {
         /// Which of them.
@@ -96,6 +98,7 @@ impl StoreError {
     pub fn is_fatal(&self) -> bool {
         match self {
             StoreError::AlreadyOpen
+            | StoreError::Misconfigured(_)
             | StoreError::Inaccessible { .. }
             | StoreError::DiskFull
             | StoreError::Corrupt(_)
@@ -113,6 +116,7 @@ impl fmt::Display for StoreError {
             StoreError::AlreadyOpen => f.write_str(
                 "the database is already open in another process: stop that one, or give this one a folder of its own",
             ),
+            StoreError::Misconfigured(reason) => write!(f, "the database cannot be used: {reason}"),
             StoreError::Inaccessible { path, reason } => write!(
                 f,
                 "{} cannot be used ({reason}): give the server a folder that its user can read and write",

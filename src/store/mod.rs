@@ -1,8 +1,8 @@
 //! Where objects last.
 //!
 //! An engine keeps rows of bytes ([`rows`]); [`tables`] finds objects in them, for every engine alike. [`redb::RedbStore`]
-//! keeps them in one file; [`memory::MemoryStore`] is a store in a few obvious lines, for tests to compare with. All
-//! answer through the [`View`] that decisions are made over.
+//! keeps them in one file, the engines of [`remote`] in databases that servers share; [`memory::MemoryStore`] is a store
+//! in a few obvious lines, for tests to compare with. All answer through the [`View`] that decisions are made over.
 #![forbid(unsafe_code)]
 
 use crate::kms::view::{Changes, View};
@@ -16,6 +16,7 @@ pub mod late;
 pub mod memory;
 pub mod record;
 pub mod redb;
+pub mod remote;
 pub mod rows;
 pub mod sealed;
 mod tables;

@@ -5,9 +5,11 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod databases;
 pub mod enclave;
 pub mod mounts;
 pub mod pebble;
+pub mod stores;
 pub mod swtpm;
 pub mod tls;
 
@@ -29,9 +31,14 @@ pub struct Scratch(PathBuf);
 
 impl Scratch {
     pub fn new() -> Scratch {
+        Scratch::below(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// The same below another folder.
+    pub fn below(folder: &Path) -> Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("keyway-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let path = folder.join(name);
         fs::create_dir(&path).unwrap();
         Scratch(path)
     }

@@ -1,11 +1,11 @@
 //! In the place of the crate `webpki-roots`, by `[patch.crates-io]` of the server's `Cargo.toml`.
 //!
 //! acme-micro talks to the certification authority through ureq's default agent, which trusts what this crate says and
-//! offers no other way. So it says what the server tells it to: [`trust`] sets the anchors of a thread, for a time and for so
-//! many connections. When these are over there are none: acme-micro repeats some requests for ever, and the next one then
-//! fails.
+//! offers no other way; nor does mysql. So it says what the server tells it to: [`trust`] sets the anchors of a thread, for
+//! a time and for so many connections. When these are over there are none: acme-micro repeats some requests for ever, and
+//! the next one then fails.
 #![forbid(unsafe_code)]
-#![expect(clippy::disallowed_methods, reason = "ureq calls this, and cannot say what time it is")]
+#![expect(clippy::disallowed_methods, reason = "clients call this, and cannot say what time it is")]
 
 use pki_types::TrustAnchor;
 use std::cell::RefCell;
@@ -30,11 +30,16 @@ impl Trusted {
 /// The anchors that this thread trusts.
 pub struct Anchors;
 
-/// By the name, and with the one method, that ureq uses.
+/// By the name, and with the methods, that ureq and mysql use.
 pub static TLS_SERVER_ROOTS: Anchors = Anchors;
 
 impl Anchors {
-    /// The anchors that were set for this thread, if their time is not over: at each connection, ureq asks anew.
+    /// Those of [`Anchors::to_vec`].
+    pub fn iter(&self) -> std::vec::IntoIter<TrustAnchor<'static>> {
+        self.to_vec().into_iter()
+    }
+
+    /// The anchors that were set for this thread, if their time is not over: at each connection, its client asks anew.
     pub fn to_vec(&self) -> Vec<TrustAnchor<'static>> {
         TRUSTED.with_borrow_mut(|trusted| match trusted {
             Some(trusted) if !trusted.is_over() => {

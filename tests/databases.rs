@@ -1,0 +1,423 @@
+//! The engines for databases elsewhere, with real servers: MariaDB, PostgreSQL, Redis.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may fail, and waits in real time"
+)]
+
+mod support;
+
+use keyway::kms::object::Object;
+use keyway::kms::rights::Rights;
+use keyway::kms::view::Change;
+use keyway::limits;
+use keyway::secret::Secret;
+use keyway::store::memory::MemoryStore;
+use keyway::store::remote::{self, ClientCertificate, MySqlEngine, PostgresEngine, RedisEngine};
+use keyway::store::rows::{Engine, Key, Table};
+use keyway::store::{Store, StoreError};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use support::databases::{Database, Kind, PASSWORD};
+use support::stores::{
+    Choices, assert_as_the_model_says, assert_changes_are_seen_and_undone, dump_store, put_marked, sealed,
+};
+use support::wait_for;
+
+#[test]
+fn mariadb_is_a_store() {
+    check(Kind::MariaDb);
+}
+
+#[test]
+fn postgresql_is_a_store() {
+    check(Kind::Postgres);
+}
+
+#[test]
+fn redis_is_a_store() {
+    check(Kind::Redis);
+}
+
+/// An engine of this server.
+fn open(database: &Database, clear: bool) -> Result<Arc<dyn Server>, StoreError> {
+    open_url(database.kind(), &database.url(), clear)
+}
+
+fn open_url(kind: Kind, url: &str, clear: bool) -> Result<Arc<dyn Server>, StoreError> {
+    let url = Secret::copy_of(url.as_bytes());
+    Ok(match kind {
+        Kind::MariaDb => Arc::new(MySqlEngine::open(&url, None, clear)?),
+        Kind::Postgres => Arc::new(PostgresEngine::open(&url, None, clear)?),
+        Kind::Redis => Arc::new(RedisEngine::open(&url, None, clear)?),
+    })
+}
+
+/// What is both an engine and, by that, a store.
+trait Server: Engine + Store {}
+impl<E: Engine> Server for E {}
+
+/// Everything that is asked of one kind of server: one after the other, for starting it takes longest.
+fn check(kind: Kind) {
+    let mut database = Database::start(kind);
+    // While it starts, it is away.
+    let first = wait_for("the database", || match open(&database, false) {
+        Ok(engine) => Some(engine),
+        Err(error) => {
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error}\n{}", database.log());
+            assert!(!error.to_string().contains(PASSWORD), "{error}");
+            None
+        }
+    });
+    assert!(!Engine::reads_at_once(&*first) && Engine::trouble(&*first).is_none());
+    assert_changes_are_seen_and_undone(&*first);
+    for run in 0..3 {
+        let store = open(&database, true).unwrap();
+        assert_eq!(dump_store(&*store), dump_store(&MemoryStore::new()), "cleared");
+        assert_as_the_model_says(run, 40, 5, &*store);
+    }
+    assert_as_the_model_says(7, 40, 5, &*open_sealed(&database));
+    what_is_sealed_shows_nothing(&database);
+    let first = open(&database, true).unwrap();
+    rows_are_bytes(&*first);
+    large_objects_and_lists_are_kept(&*first);
+    servers_lose_no_update_of_each_other(&database);
+    a_restart_loses_nothing(&mut database);
+    what_stands_still_is_not_waited_for(&database);
+    servers_are_asked_who_they_are(&database);
+    if kind == Kind::MariaDb {
+        a_client_certificate_lets_in(&database);
+    }
+    a_later_schema_is_refused(&database);
+}
+
+/// An emptied database, sealed.
+fn open_sealed(database: &Database) -> Arc<dyn Store> {
+    let url = Secret::copy_of(database.url().as_bytes());
+    match database.kind() {
+        Kind::MariaDb => sealed(MySqlEngine::open(&url, None, true).unwrap()),
+        Kind::Postgres => sealed(PostgresEngine::open(&url, None, true).unwrap()),
+        Kind::Redis => sealed(RedisEngine::open(&url, None, true).unwrap()),
+    }
+}
+
+/// Nothing that was put into a sealed database is in any file of its server: neither where it keeps rows, nor in its logs
+/// of changes.
+fn what_is_sealed_shows_nothing(database: &Database) {
+    put_marked(&*open_sealed(database));
+    assert_eq!(files_with(database.folder(), b"marked-"), Vec::<PathBuf>::new());
+    put_marked(&*open(database, true).unwrap());
+    for text in ["marked-identifier", "marked-owner", "marked-material", "marked-attribute", "marked-tag"] {
+        assert!(!files_with(database.folder(), text.as_bytes()).is_empty(), "{text} would be found");
+    }
+}
+
+/// The files below a folder that hold these bytes.
+fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if fs::read(&path).is_ok_and(|content| holds(&content, bytes)) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn holds(content: &[u8], bytes: &[u8]) -> bool {
+    // Most of it is zeros.
+    let starts = content.iter().enumerate().filter(|(_, byte)| **byte == bytes[0]);
+    starts.map(|(at, _)| at).any(|at| content[at..].starts_with(bytes))
+}
+
+/// Keys that end in zeros, begin alike or are no text; lists in the order of bytes.
+fn rows_are_bytes(engine: &dyn Engine) {
+    let names: [&[u8]; 9] = [b"", b"\0", b"\0\0", b"a", b"a ", b"a\0", b"A", b"\xc3\xa9", b"\xff\xff"];
+    engine
+        .transact(&mut |rows| {
+            for (number, name) in names.iter().enumerate() {
+                rows.put(Key::new(Table::Meta, &[b"m-", *name].concat(), &[]), &[number as u8])?;
+                rows.put(Key::new(Table::GrantsByUser, b"bytes", name), name)?;
+                rows.put(Key::new(Table::GrantsByUser, &[b"bytes", *name].concat(), name), name)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let rows = engine.read().unwrap();
+    for (number, name) in names.iter().enumerate() {
+        let found = rows.get(Key::new(Table::Meta, &[b"m-", *name].concat(), &[])).unwrap();
+        assert_eq!(found.unwrap().as_slice(), [number as u8]);
+    }
+    let mut sorted = names.map(<[u8]>::to_vec);
+    sorted.sort();
+    let listed = rows.list(Table::GrantsByUser, b"bytes", usize::MAX).unwrap();
+    assert_eq!(listed.iter().map(|(second, _)| second.clone()).collect::<Vec<_>>(), sorted);
+    assert!(listed.iter().all(|(second, value)| *second == value.as_slice()));
+    assert_eq!(rows.count(Table::GrantsByUser, b"bytes", usize::MAX).unwrap(), sorted.len());
+}
+
+fn object(uid: &str, count: u64) -> Object {
+    let attributes = count.to_be_bytes().to_vec();
+    let tags = vec![format!("{:x<512}", uid)];
+    Object { uid: uid.into(), owner: "o".into(), attributes, tags, ..Choices::new(7).object() }
+}
+
+fn large_objects_and_lists_are_kept(store: &dyn Store) {
+    let bytes: Vec<u8> = (0..limits::WRITE_BODY_BYTES_MAX).map(|i| (i * 31 / 7) as u8).collect();
+    let large = Object { material: Secret::copy_of(&bytes), owner: "large".into(), ..object("large-0", 0) };
+    let many = |from: usize| -> Vec<Change> {
+        (from..from + 300)
+            .map(|i| Change::Insert(Object { owner: "many".into(), ..object(&format!("many-{i}"), 0) }))
+            .collect()
+    };
+    store
+        .transact(&mut |transaction| {
+            for i in 0..5 {
+                let material = Secret::copy_of(large.material.expose());
+                let tags = large.tags.clone();
+                let attributes = large.attributes.clone();
+                let (uid, owner) = (format!("large-{i}"), large.owner.clone());
+                transaction.apply(vec![Change::Insert(Object {
+                    uid,
+                    owner,
+                    material,
+                    tags,
+                    attributes,
+                    ..object("", 0)
+                })])?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let mut parts = [many(0), many(300)].map(Some);
+    for part in &mut parts {
+        // Run once: there is nobody else.
+        store.transact(&mut |transaction| transaction.apply(part.take().unwrap())).unwrap();
+    }
+    let view = store.read().unwrap();
+    assert!(view.object("large-4").unwrap().unwrap().material.matches(&bytes));
+    assert_eq!(
+        view.owned_by("many", 1000).unwrap().unwrap(),
+        (0..600).map(|i| format!("many-{i}")).collect::<Vec<_>>()
+    );
+    assert!(view.owned_by("many", 599).unwrap().is_none());
+}
+
+/// Adds one to the counter `uid`, which is made where it is not there, and grants itself with it. The new value.
+fn count_up(store: &dyn Store, uid: &str) -> Result<u64, StoreError> {
+    let mut count = 0;
+    store.transact(&mut |transaction| {
+        let stored = transaction.object(uid)?;
+        count = stored.as_ref().map_or(0, value) + 1;
+        let counted = object(uid, count);
+        let change = if stored.is_some() { Change::Replace(counted) } else { Change::Insert(counted) };
+        let rights = Rights(count as u32 | 1);
+        transaction.apply(vec![change, Change::Grant { uid: uid.into(), user: "counter".into(), rights }])
+    })?;
+    Ok(count)
+}
+
+fn value(object: &Object) -> u64 {
+    u64::from_be_bytes(object.attributes.as_slice().try_into().unwrap())
+}
+
+fn servers_lose_no_update_of_each_other(database: &Database) {
+    const THREADS: usize = 8;
+    const COUNTS: u64 = 40;
+    let servers = [open(database, true).unwrap(), open(database, false).unwrap()];
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let server = &servers[number % 2];
+            scope.spawn(move || {
+                for i in 0..COUNTS {
+                    count_up(&**server, "all").unwrap();
+                    count_up(&**server, &format!("{number}-{}", i % 4)).unwrap();
+                }
+            });
+        }
+    });
+    let view = Store::read(&*servers[0]).unwrap();
+    assert_eq!(value(&view.object("all").unwrap().unwrap()), THREADS as u64 * COUNTS);
+    let mut own = view.owned_by("o", 1000).unwrap().unwrap();
+    own.sort();
+    own.dedup();
+    assert_eq!(own.len(), 1 + THREADS * 4, "every object is there, and once");
+    for uid in own.iter().filter(|uid| *uid != "all") {
+        assert_eq!(value(&view.object(uid).unwrap().unwrap()), COUNTS / 4, "{uid}");
+    }
+    assert_eq!(view.grants_to("counter", 1000).unwrap().unwrap().len(), own.len());
+}
+
+fn a_restart_loses_nothing(database: &mut Database) {
+    const THREADS: usize = 4;
+    let servers = [open(database, true).unwrap(), open(database, false).unwrap()];
+    // The last value of each counter that was acknowledged.
+    let acknowledged: [AtomicU64; THREADS] = Default::default();
+    let (failures, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let total = || acknowledged.iter().map(|count| count.load(Ordering::SeqCst)).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        for (number, mine) in acknowledged.iter().enumerate() {
+            let (server, is_over, failures) = (&servers[number % 2], &is_over, &failures);
+            scope.spawn(move || {
+                let uid = format!("own-{number}");
+                while !is_over.load(Ordering::SeqCst) {
+                    let begin = Instant::now();
+                    let last = mine.load(Ordering::SeqCst);
+                    let counted = count_up(&**server, &uid);
+                    assert!(begin.elapsed() < limits::DATABASE_ANSWER_TIMEOUT, "{:?}", begin.elapsed());
+                    match counted {
+                        Ok(count) => {
+                            assert!(count > last, "{uid}: {count} after {last}");
+                            mine.store(count, Ordering::SeqCst);
+                        }
+                        Err(error) => {
+                            assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+                            assert!(!error.to_string().contains(PASSWORD), "{error}");
+                            failures.fetch_add(1, Ordering::SeqCst);
+                            thread::sleep(Duration::from_millis(3));
+                        }
+                    }
+                    let begin = Instant::now();
+                    match Store::read(&**server).and_then(|view| view.object(&uid)) {
+                        Ok(found) => assert!(found.as_ref().map_or(0, value) >= mine.load(Ordering::SeqCst)),
+                        Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error}"),
+                    }
+                    assert!(begin.elapsed() < limits::DATABASE_ANSWER_TIMEOUT, "{:?}", begin.elapsed());
+                }
+            });
+        }
+        for _ in 0..2 {
+            let before = total();
+            let all_go_on = || total().iter().zip(&before).all(|(now, before)| now > before).then_some(());
+            wait_for("progress", all_go_on);
+            database.crash();
+            let failed = failures.load(Ordering::SeqCst);
+            wait_for("an outage", || (failures.load(Ordering::SeqCst) > failed).then_some(()));
+            assert!(servers.iter().any(|server| Engine::trouble(&**server).is_some()));
+            database.resume();
+            let before = total();
+            let all_go_on = || total().iter().zip(&before).all(|(now, before)| now > before).then_some(());
+            wait_for("the recovery", all_go_on);
+        }
+        is_over.store(true, Ordering::SeqCst);
+    });
+    let view = Store::read(&*servers[1]).unwrap();
+    for (number, count) in total().into_iter().enumerate() {
+        let stored = value(&view.object(&format!("own-{number}")).unwrap().unwrap());
+        // One more, if the end came between a commit and its answer.
+        assert!(stored >= count, "{stored} of {count}");
+    }
+    assert!(servers.iter().all(|server| Engine::trouble(&**server).is_none()));
+}
+
+/// The first question after a server fell silent waits for it; others are told at once.
+fn what_stands_still_is_not_waited_for(database: &Database) {
+    let server = open(database, false).unwrap();
+    let ask = || Store::read(&*server).and_then(|view| view.object("own-0"));
+    ask().unwrap();
+    database.signal("STOP");
+    let begin = Instant::now();
+    let answer = ask();
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))));
+    assert!(begin.elapsed() < limits::DATABASE_ANSWER_TIMEOUT + limits::DATABASE_CONNECT_TIMEOUT * 2);
+    let begin = Instant::now();
+    assert!(matches!(ask(), Err(StoreError::Unavailable(_))));
+    assert!(begin.elapsed() < Duration::from_millis(50), "{:?}", begin.elapsed());
+    assert!(Engine::trouble(&*server).is_some_and(|reason| !reason.contains(PASSWORD)));
+    database.signal("CONT");
+    wait_for("the recovery", || ask().ok());
+    assert!(Engine::trouble(&*server).is_none());
+}
+
+fn a_client_certificate_lets_in(database: &Database) {
+    database.authority.client("keyway");
+    let pkcs12 = fs::read(database.authority.export("keyway", "password", &[])).unwrap();
+    let root = database.authority.file("root.pem");
+    let open = |options: &str, has_certificate: bool| {
+        let password = Secret::copy_of(b"password");
+        let client = has_certificate.then(|| ClientCertificate::open(&pkcs12, &password).unwrap());
+        let url = Secret::new(format!("{}{options}", database.url_of_certified()).into_bytes());
+        MySqlEngine::open(&url, client, false)
+    };
+    // The authority in the client's file is trusted, and so is one that is named.
+    for options in ["", "?ssl-mode=required", "?ssl-mode=verify_ca", &format!("?ssl-ca={root}")] {
+        let engine = open(options, true).unwrap_or_else(|error| panic!("{options}: {error}"));
+        assert!(Engine::read(&engine).unwrap().last_sequence().is_ok());
+    }
+    for options in ["", "?ssl-mode=required", &format!("?ssl-mode=verify_identity&ssl-ca={root}")] {
+        let error = open(options, false).err().unwrap();
+        assert!(error.to_string().contains("Access denied"), "{options}: {error}");
+    }
+}
+
+fn servers_are_asked_who_they_are(database: &Database) {
+    let root = database.authority.file("root.pem");
+    let open = |options: &str, host: &str| {
+        let url = database.url_of_tls().replace("127.0.0.1", host);
+        open_url(database.kind(), &format!("{url}{options}"), false)
+    };
+    let (trusting, of_public) = match database.kind() {
+        Kind::MariaDb => (format!("?ssl-mode=verify_identity&ssl-ca={root}"), "?ssl-mode=verify_identity"),
+        Kind::Postgres => (format!("?sslmode=verify-full&sslrootcert={root}"), "?sslmode=verify-full"),
+        Kind::Redis => (format!("?ssl-ca={root}"), ""),
+    };
+    open(&trusting, "127.0.0.1").unwrap();
+    let error = open(of_public, "127.0.0.1").err().unwrap();
+    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    let error = open(&trusting, "127.0.0.2").err().unwrap();
+    assert!(error.to_string().contains("not valid for name"), "{error}");
+    let laxer = trusting.replace("verify_identity", "verify_ca").replace("verify-full", "verify-ca");
+    if laxer != trusting {
+        open(&laxer, "127.0.0.2").unwrap();
+    }
+}
+
+fn a_later_schema_is_refused(database: &Database) {
+    let running = open(database, false).unwrap();
+    let later = 2_u32.to_be_bytes();
+    Engine::transact(&*running, &mut |rows| rows.put(Key::new(Table::Meta, b"schema", &[]), &later)).unwrap();
+    let refused = open(database, false).err().unwrap();
+    assert!(matches!(refused, StoreError::Newer { found: 2, known: 1 }), "{refused}");
+    let refused = count_up(&*running, "too-late").unwrap_err();
+    assert!(matches!(refused, StoreError::Newer { .. }) && refused.is_fatal(), "{refused}");
+}
+
+#[test]
+fn wrong_urls_are_told_without_their_passwords() {
+    for (kind, url) in [
+        (Kind::MariaDb, "mysql://u:hidden@h"),
+        (Kind::MariaDb, "mysql://u:hidden@h/d?nonsense=1"),
+        (Kind::MariaDb, "mysql://u:hidden@h/d?ssl-mode=sometimes"),
+        (Kind::MariaDb, "mysql://u:hidden@h/d?ssl-mode=verify_ca&ssl-ca=/nowhere"),
+        (Kind::MariaDb, "mysql://u:hidden@h:port/d"),
+        (Kind::MariaDb, "postgres://u:hidden@h/d"),
+        (Kind::Postgres, "postgres://u:hidden@h/d?nonsense=1"),
+        (Kind::Postgres, "postgres://u:hidden@h/d?sslmode=sometimes"),
+        (Kind::Postgres, "postgresql://u:hidden@h:port/d"),
+        (Kind::Postgres, "host=h user=u password=hidden"),
+        (Kind::Redis, "redis://u:hidden@h/number"),
+        (Kind::Redis, "rediss://:hidden@h?ssl-ca=/nowhere"),
+        (Kind::Redis, "redis:hidden@h"),
+    ] {
+        let error = open_url(kind, url, false).err().unwrap();
+        assert!(matches!(error, StoreError::Misconfigured(_)), "{url}: {error}");
+        assert!(!error.to_string().contains("hidden"), "{url}: {error}");
+    }
+    for (kind, url) in [
+        (Kind::MariaDb, "mysql://u:hidden@127.0.0.1:PORT/d"),
+        (Kind::Postgres, "postgres://u:hidden@127.0.0.1:PORT/d"),
+        (Kind::Redis, "redis://:hidden@127.0.0.1:PORT"),
+    ] {
+        let url = url.replace("PORT", &support::free_port().to_string());
+        let error = open_url(kind, &url, false).err().unwrap();
+        assert!(matches!(error, StoreError::Unavailable(_)) && !error.is_fatal(), "{error}");
+        let place = remote::describe(&Secret::copy_of(url.as_bytes()));
+        assert!(error.to_string().contains(&place) && !error.to_string().contains("hidden"), "{error}");
+    }
+}

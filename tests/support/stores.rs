@@ -1,0 +1,217 @@
+//! The store against the reference model: random transactions, and all that can be asked about what they leave.
+
+use keyway::entropy::Entropy;
+use keyway::kms::object::Object;
+use keyway::kms::rights::Rights;
+use keyway::kms::state::STATES;
+use keyway::kms::view::{Change, View};
+use keyway::secret::Secret;
+use keyway::store::memory::MemoryStore;
+use keyway::store::rows::Engine;
+use keyway::store::sealed::{self, MasterSecret};
+use keyway::store::{Store, StoreError};
+use keyway::testing::choices;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere.
+const NAMES: [&str; 8] = ["", "a", "ab", "a\0b", "b\0", "_kk", "_\u{e9}", "*"];
+
+/// What is to be done, as a seed has it.
+pub struct Choices(choices::Choices);
+
+impl Choices {
+    pub fn new(seed: u64) -> Choices {
+        Choices(choices::Choices::new(seed))
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0.below(bound)
+    }
+
+    fn name(&mut self) -> String {
+        NAMES[self.below(NAMES.len())].to_owned()
+    }
+
+    pub fn object(&mut self) -> Object {
+        let mut tags: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
+        tags.retain(|_| self.below(3) == 0);
+        Object {
+            uid: self.name(),
+            owner: self.name(),
+            object_type: self.below(9) as u32,
+            state: STATES[self.below(6)],
+            key_format: self.below(9) as u32,
+            algorithm: self.below(9) as u32,
+            length_bits: self.below(4096) as u32,
+            usage_mask: self.below(1 << 20) as u32,
+            material: Secret::new(vec![self.below(256) as u8; self.below(100)]),
+            // Some are longer than a page of the database.
+            attributes: vec![self.below(256) as u8; self.below(3000) * self.below(4)],
+            tags,
+        }
+    }
+
+    fn change(&mut self) -> Change {
+        match self.below(8) {
+            0..3 => Change::Insert(self.object()),
+            3..5 => Change::Replace(self.object()),
+            5 => Change::Remove { uid: self.name() },
+            _ => {
+                let rights = Rights((self.below(4) * 5) as u32);
+                Change::Grant { uid: self.name(), user: self.name(), rights }
+            }
+        }
+    }
+}
+
+/// Applies a random transaction, the same to each store; the answer of the last one.
+pub fn transact(seed: u64, stores: &[&dyn Store]) -> Result<(), StoreError> {
+    let mut answer = Ok(());
+    for store in stores {
+        answer = store.transact(&mut |transaction| {
+            let mut choices = Choices::new(seed);
+            for _ in 0..=choices.below(4) {
+                let changes: Vec<Change> = (0..=choices.below(2)).map(|_| choices.change()).collect();
+                // Most changes that cannot be are left out, so that transactions succeed; some are not.
+                if choices.below(20) == 0 || are_possible(&changes, transaction)? {
+                    transaction.apply(changes)?;
+                }
+            }
+            if choices.below(10) == 0 { Err(StoreError::Refused("the work says no")) } else { Ok(()) }
+        });
+    }
+    answer
+}
+
+fn are_possible(changes: &[Change], view: &dyn View) -> Result<bool, StoreError> {
+    for change in changes {
+        let (uid, wanted) = match change {
+            Change::Insert(object) => (&object.uid, false),
+            Change::Replace(object) => (&object.uid, true),
+            Change::Remove { uid } | Change::Grant { uid, .. } => (uid, true),
+        };
+        if view.object(uid)?.is_some() != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// All answers of a view, as text.
+fn dump(view: &dyn View) -> String {
+    let mut out = String::new();
+    for (i, a) in NAMES.into_iter().enumerate() {
+        if let Some(o) = view.object(a).unwrap() {
+            let numbers = [o.object_type, o.key_format, o.algorithm, o.length_bits, o.usage_mask];
+            let bytes = (o.material.expose(), o.attributes.len(), o.attributes.first());
+            writeln!(out, "{:?} {:?} {:?} {numbers:?} {bytes:?} {:?}", o.uid, o.owner, o.state, o.tags)
+                .unwrap();
+        }
+        for limit in [0, 1, 100] {
+            writeln!(out, "{:?} {:?}", view.owned_by(a, limit).unwrap(), view.grants_to(a, limit).unwrap())
+                .unwrap();
+            for b in NAMES {
+                let tagged = view.tagged(&[a, b, NAMES[i * 3 % 8]][..1 + limit % 3], limit).unwrap();
+                writeln!(out, "{tagged:?} {:?}", view.tagged(&[a, b], limit).unwrap()).unwrap();
+            }
+        }
+        writeln!(out, "{:?}", view.grants_on(a, i).unwrap()).unwrap();
+        writeln!(out, "{:?}", NAMES.map(|b| view.granted(a, b).unwrap())).unwrap();
+    }
+    assert!(view.tagged(&[], 100).unwrap().unwrap().is_empty(), "no tag, no object");
+    out
+}
+
+pub fn dump_store(store: &dyn Store) -> String {
+    dump(&*store.read().unwrap())
+}
+
+/// Runs so many random transactions on an empty store and on a model of it, and compares all answers after every so many.
+/// Where that is after each of them, views must stand still, too. How many were committed, and how many
+/// refused.
+pub fn assert_as_the_model_says(run: u64, steps: u64, every: u64, store: &dyn Store) -> (u32, u32) {
+    let model = MemoryStore::new();
+    let (mut committed, mut refused) = (0, 0);
+    let mut was = dump_store(store);
+    for step in 0..steps {
+        let before = store.read().unwrap();
+        let changed = match transact(run << 32 | step, &[&model, store]) {
+            Ok(()) => true,
+            Err(StoreError::Refused(_)) => false,
+            Err(error) => panic!("{error}"),
+        };
+        if changed {
+            committed += 1
+        } else {
+            refused += 1
+        }
+        if step % every != 0 {
+            continue;
+        }
+        let is = dump_store(store);
+        assert_eq!(is, dump_store(&model), "run {run}, step {step}");
+        assert!(every > 1 || changed || is == was, "a failed transaction changes nothing");
+        assert!(every > 1 || dump(&*before) == was, "a view stands still");
+        was = is;
+    }
+    assert_eq!(dump_store(store), dump_store(&model), "run {run}");
+    (committed, refused)
+}
+
+/// A transaction on an empty store that sees its own changes, and fails with any of them.
+pub fn assert_changes_are_seen_and_undone(store: &dyn Store) {
+    let swallowed = store.transact(&mut |transaction| {
+        let mut choices = Choices::new(1);
+        let object = Object { uid: "u".into(), owner: "alice".into(), ..choices.object() };
+        transaction.apply(vec![Change::Insert(object)])?;
+        assert_eq!(transaction.owned_by("alice", 9)?.unwrap(), ["u"]);
+        let gone = Change::Remove { uid: "v".into() };
+        assert!(matches!(transaction.apply(vec![gone]), Err(StoreError::Refused(_))));
+        Ok(())
+    });
+    assert!(matches!(swallowed, Err(StoreError::Refused(_))));
+    assert!(store.read().unwrap().object("u").unwrap().is_none());
+}
+
+/// What sealed stores are sealed with.
+pub fn master() -> MasterSecret {
+    MasterSecret::Key(Secret::new(vec![7; 32]))
+}
+
+/// A store over an engine, sealed.
+pub fn sealed(engine: impl Engine + 'static) -> Arc<dyn Store> {
+    sealed::open(engine, Some(&master()), &mut Draws).unwrap()
+}
+
+/// Bytes that are no secret.
+pub struct Draws;
+
+impl Entropy for Draws {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0x5A);
+    }
+}
+
+/// An object of which every byte that somebody put in can be searched for.
+pub fn marked() -> Object {
+    Object {
+        uid: "marked-identifier".into(),
+        owner: "marked-owner".into(),
+        object_type: 2,
+        state: STATES[1],
+        key_format: 7,
+        algorithm: 3,
+        length_bits: 256,
+        usage_mask: 12,
+        material: Secret::copy_of(b"marked-material"),
+        attributes: b"marked-attribute".to_vec(),
+        tags: vec!["marked-tag".into(), "marked-second-tag".into()],
+    }
+}
+
+/// Puts it in, with a grant.
+pub fn put_marked(store: &dyn Store) {
+    let grant = || Change::Grant { uid: marked().uid, user: "marked-user".into(), rights: Rights::GET };
+    store.transact(&mut |transaction| transaction.apply(vec![Change::Insert(marked()), grant()])).unwrap();
+}
