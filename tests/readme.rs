@@ -1,16 +1,21 @@
-//! The commands of the README, as they stand.
+//! The commands of the README and of docs/, as they stand.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 
 use std::fs;
+use std::path::Path;
 use support::{Scratch, Server, keyway, run};
 
 /// The shell commands below a heading of the README.
 fn commands(heading: &str) -> String {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let section = readme.split_once(&format!("\n## {heading}\n")).unwrap().1.split("\n## ").next().unwrap();
+    commands_in("README.md", heading)
+}
+
+fn commands_in(file: &str, heading: &str) -> String {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let section = text.split_once(&format!("\n## {heading}\n")).unwrap().1.split("\n## ").next().unwrap();
     let blocks = section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
     blocks.collect()
 }
@@ -36,6 +41,28 @@ fn a_first_key_is_made_used_granted_and_destroyed() {
         r#"{"tag":"DestroyResponse","#,
         "\"keyway ",
         r#"{"status":"UP","#,
+    ];
+    assert_eq!(answers.len(), expected.len(), "{answers:#?}");
+    for (answer, beginning) in answers.iter().zip(expected) {
+        assert!(answer.starts_with(beginning), "{beginning}\n{answer}");
+    }
+}
+
+#[test]
+fn a_tenant_gets_a_database_and_uses_it() {
+    let scratch = Scratch::new();
+    let server = Server::start(scratch.path(), &["--database-type=sqlite-enc"]);
+    let commands = commands_in("docs/databases.md", "A database for each tenant");
+    assert!(commands.contains("http://localhost:9998"), "{commands}");
+    let script = commands.replace("http://localhost:9998", &server.url(""));
+    let answers = run("bash", ["-euo", "pipefail", "-c", &script]);
+    let answers: Vec<&str> = answers.lines().collect();
+    let expected = [
+        r#"{"tag":"CreateResponse","#,
+        r#"[{"object_id":"first","state":"#,
+        "[]",
+        "Access denied: Missing KmsDatabaseSecret header",
+        "Access denied: the KmsDatabaseSecret header opens no database",
     ];
     assert_eq!(answers.len(), expected.len(), "{answers:#?}");
     for (answer, beginning) in answers.iter().zip(expected) {

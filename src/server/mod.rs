@@ -18,6 +18,7 @@ mod exchange;
 mod health;
 mod output;
 mod routes;
+mod tenants;
 mod timers;
 mod tls;
 

@@ -41,27 +41,36 @@ impl RedbStore {
     pub fn open(folder: &Path, clear: bool) -> Result<RedbStore, StoreError> {
         prepare_folder(folder)?;
         // Nobody else may be making the file while this looks whether its making was cut short.
-        let guard = File::open(folder).map_err(inaccessible(folder))?;
-        if let Err(TryLockError::WouldBlock) = guard.try_lock() {
-            return Err(StoreError::AlreadyOpen);
-        }
+        let _guard = Guard::take(folder)?;
         let path = folder.join(FILE_NAME);
-        let file = open_file(&path).map_err(inaccessible(&path))?;
+        let file = open_file(&path, Making::WhereMissing).map_err(inaccessible(&path))?;
         // The file's name must last as well as its content.
         sync_folder(folder);
-        let backend = FileBackend::new(file)?;
-        RedbStore::start(backend, clear)
+        RedbStore::start(FileBackend::new(file)?, clear, limits::STORE_CACHE_BYTES)
+    }
+
+    /// Makes a file, which must not be there, in a folder that is guarded ([`Guard`]).
+    pub fn make_file(path: &Path, cache_bytes: usize) -> Result<RedbStore, StoreError> {
+        let file = open_file(path, Making::Always).map_err(inaccessible(path))?;
+        path.parent().into_iter().for_each(sync_folder);
+        RedbStore::start(FileBackend::new(file)?, false, cache_bytes)
+    }
+
+    /// Opens a file, which must be there, in a folder that is guarded.
+    pub fn open_file(path: &Path, cache_bytes: usize) -> Result<RedbStore, StoreError> {
+        let file = open_file(path, Making::Never).map_err(inaccessible(path))?;
+        RedbStore::start(FileBackend::new(file)?, false, cache_bytes)
     }
 
     /// Opens the database that lies in `backend`, and makes one where that is empty.
     pub fn with_backend(backend: impl StorageBackend) -> Result<RedbStore, StoreError> {
-        RedbStore::start(backend, false)
+        RedbStore::start(backend, false, limits::STORE_CACHE_BYTES)
     }
 
-    fn start(backend: impl StorageBackend, clear: bool) -> Result<RedbStore, StoreError> {
+    fn start(backend: impl StorageBackend, clear: bool, cache_bytes: usize) -> Result<RedbStore, StoreError> {
         discard_unfinished(&backend)?;
         let database = Builder::new()
-            .set_cache_size(limits::STORE_CACHE_BYTES)
+            .set_cache_size(cache_bytes)
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)?;
         let store = RedbStore { database };
@@ -105,6 +114,23 @@ impl Engine for RedbStore {
     }
 }
 
+/// Keeps others from opening or replacing the database in a folder while it lives. A server with one database takes it for
+/// its start only: then the file itself is locked.
+pub struct Guard {
+    _folder: File,
+}
+
+impl Guard {
+    /// [`StoreError::AlreadyOpen`] where somebody else has it.
+    pub fn take(folder: &Path) -> Result<Guard, StoreError> {
+        let guard = File::open(folder).map_err(inaccessible(folder))?;
+        match guard.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyOpen),
+            _ => Ok(Guard { _folder: guard }),
+        }
+    }
+}
+
 /// Makes the folder and its parents, for the owner only.
 pub fn prepare_folder(folder: &Path) -> Result<(), StoreError> {
     let missing = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).count();
@@ -120,11 +146,25 @@ pub fn prepare_folder(folder: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether a file is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Making {
+    Never,
+    WhereMissing,
+    Always,
+}
+
 /// Opens or makes the file, and sees to it that it is the owner's alone, whatever the umask.
-fn open_file(path: &Path) -> io::Result<File> {
+fn open_file(path: &Path, making: Making) -> io::Result<File> {
     let existed = path.exists();
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(making == Making::WhereMissing)
+        .create_new(making == Making::Always)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
     let mode = file.metadata()?.permissions().mode() & 0o777;
     if mode != 0o600 {
         file.set_permissions(Permissions::from_mode(0o600))?;
@@ -136,7 +176,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 }
 
 /// Makes the names in a folder durable. Some file systems cannot sync a folder; they have other ways, or none.
-fn sync_folder(folder: &Path) {
+pub(super) fn sync_folder(folder: &Path) {
     if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
         log::warn!("{} could not be synced to the disk: {error}", folder.display());
     }
@@ -159,7 +199,8 @@ fn discard_unfinished(backend: &impl StorageBackend) -> io::Result<()> {
     Ok(())
 }
 
-fn inaccessible(path: &Path) -> impl Fn(io::Error) -> StoreError {
+/// What an error of the operating system at a path means.
+pub(super) fn inaccessible(path: &Path) -> impl Fn(io::Error) -> StoreError {
     move |error| match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::DiskFull,
         _ => StoreError::Inaccessible { path: path.to_owned(), reason: error.to_string() },
