@@ -9,12 +9,15 @@ use keyway::job::{self, Resources};
 use keyway::kms::policy::Principal;
 use keyway::limits::Limits;
 use keyway::pipeline::{self, Asker, Call, Endpoint};
+use keyway::secret::Secret;
+use keyway::server::clients::ClientIdentity;
 use keyway::server::event::{ConnectionId, Input, Listener, Output};
 use keyway::server::{Parts, Server, Tls};
 use keyway::shell::os::{Clock, OsEntropy};
 use keyway::store::Store;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
+use keyway::store::sealed::{self, MasterSecret};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ impl Peer {
             entropy: Box::new(OsEntropy),
             tls: Tls::Off,
             client_authorities: Vec::new(),
+            client_revocations: None,
+            client_identity: ClientIdentity::CommonName,
             force_default_username: false,
             bootstrap: None,
             attestation: None,
@@ -57,8 +62,14 @@ impl Peer {
             clock.now(),
             Input::Accepted { connection: Peer::CONNECTION, peer, listener: Listener::Main },
         );
-        let resources =
-            Resources { store, entropy: Box::new(OsEntropy), certificate: None, egress: None, quoter: None };
+        let resources = Resources {
+            store,
+            entropy: Box::new(OsEntropy),
+            certificate: None,
+            revocations: None,
+            egress: None,
+            quoter: None,
+        };
         Peer { server, resources, clock, received: Vec::new(), bytes: Vec::new() }
     }
 
@@ -109,10 +120,16 @@ fn folder() -> PathBuf {
 }
 
 fn requests(criterion: &mut Criterion) {
-    let redb = RedbStore::open(&folder(), false).unwrap();
-    fill(&redb);
-    let stores: [(&str, Arc<dyn Store>); 2] =
-        [("memory", Arc::new(MemoryStore::new())), ("redb", Arc::new(redb))];
+    let redb = |name: &str| RedbStore::open(&folder().join(name), false).unwrap();
+    let master = MasterSecret::Key(Secret::new(vec![7; 32]));
+    let stores: [(&str, Arc<dyn Store>); 3] = [
+        ("memory", Arc::new(MemoryStore::new())),
+        ("redb", Arc::new(redb("plain"))),
+        ("sealed redb", sealed::open(redb("sealed"), Some(&master), &mut OsEntropy).unwrap()),
+    ];
+    for (_, store) in &stores[1..] {
+        fill(&**store);
+    }
     for (name, store) in stores {
         let mut peer = Peer::new(store);
         let uid = peer.create();

@@ -14,6 +14,7 @@ use crate::job::CertificateSource;
 use crate::kms::policy::EVERYBODY;
 use crate::limits::{Limits, NAME_BYTES_MAX, TENANTS_IN_USE_MAX};
 use crate::secret::Secret;
+use crate::server::clients::ClientIdentity;
 use crate::wire::hex;
 use options::Spec;
 use sources::{Asked, Values};
@@ -68,6 +69,10 @@ pub struct Config {
     pub database: Database,
     /// Authorities that vouch for clients, in PEM, where clients need certificates.
     pub authority: Option<PathBuf>,
+    /// What those authorities have revoked, if lists of theirs are to be asked.
+    pub revocations: Option<PathBuf>,
+    /// What of a client's certificate is the user.
+    pub client_identity: ClientIdentity,
     /// Who everybody is that has no other identity.
     pub default_username: String,
     /// Whether everybody is the default user.
@@ -167,6 +172,12 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         let reason = "clients show certificates over HTTPS only: add --https-p12-file or --use-certbot";
         return Err(invalid(&values, &options::AUTHORITY_CERT_FILE, reason));
     }
+    let revocations =
+        values.get(&options::AUTHORITY_CRL_FILE).map(|given| surroundings.working_folder.join(&given.text));
+    if revocations.is_some() && authority.is_none() {
+        let reason = "lists what the authorities of --authority-cert-file have revoked: add that option";
+        return Err(invalid(&values, &options::AUTHORITY_CRL_FILE, reason));
+    }
     let limits = limits(&values)?;
     let database = database::find(&mut values, surroundings, &mut warnings, &limits)?;
     Ok(Config {
@@ -178,6 +189,8 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         platform,
         database,
         authority,
+        revocations,
+        client_identity: client_identity(&values)?,
         default_username: username(&values)?,
         force_default_username: values.is_set(&options::FORCE_DEFAULT_USERNAME),
         limits,
@@ -234,6 +247,14 @@ fn data_folder(
 /// The path without the `.` between its parts.
 fn plain(path: PathBuf) -> PathBuf {
     path.components().collect()
+}
+
+fn client_identity(values: &Values) -> Result<ClientIdentity, ConfigError> {
+    let spec = &options::CLIENT_CERT_IDENTITY;
+    let named = ClientIdentity::ALL.iter().find(|(name, _)| *name == values.text(spec));
+    named
+        .map(|(_, identity)| *identity)
+        .ok_or_else(|| invalid(values, spec, "must be cn, san-email, san-uri or fingerprint"))
 }
 
 fn username(values: &Values) -> Result<String, ConfigError> {

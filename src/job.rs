@@ -7,7 +7,7 @@ use crate::acme::challenge::{Challenge, Kind};
 use crate::acme::failure::{Failure, Kind as FailureKind};
 use crate::acme::renewal_info::Window;
 use crate::crypto::{pkcs12, sha256, x509};
-use crate::egress::{Egress, Issued};
+use crate::egress::{self, Egress, Issued};
 use crate::entropy::Entropy;
 use crate::limits;
 use crate::pipeline::{Call, Reply};
@@ -40,6 +40,8 @@ pub enum JobId {
     Request(ConnectionId),
     /// The server itself, for its certificate.
     Certificate,
+    /// The server itself, for what the authorities of its clients have revoked.
+    Revocations,
 }
 
 /// A bounded queue with a worker thread of its own.
@@ -71,7 +73,9 @@ impl Job {
         match self.work {
             Work::Write(_) => Lane::Store,
             Work::Read(_) | Work::NewDatabase => Lane::Bulk,
-            Work::LoadCertificate { .. } | Work::Provide { .. } => Lane::Certificate,
+            Work::LoadCertificate { .. } | Work::LoadRevocations { .. } | Work::Provide { .. } => {
+                Lane::Certificate
+            }
             Work::BeginOrder { .. } | Work::FinishOrder { .. } | Work::AskRenewalInfo { .. } => Lane::Egress,
             Work::Quote { .. } => Lane::Platform,
         }
@@ -92,6 +96,11 @@ pub enum Work {
         known: Option<[u8; 32]>,
         /// For the dates in the certificate.
         now: Timestamp,
+    },
+    /// Reading the revocation lists again.
+    LoadRevocations {
+        /// The digest of the file's content when it was last read, whatever it was.
+        known: Option<[u8; 32]>,
     },
     /// Opening what the owner has handed over.
     Provide {
@@ -151,6 +160,15 @@ pub enum Done {
         /// What it held, or one line that says what is wrong.
         identity: Result<x509::Identity, String>,
     },
+    /// The revocation lists have not changed.
+    RevocationsUnchanged,
+    /// The revocation lists were read.
+    Revocations {
+        /// The digest of the file's content, where it could be read.
+        digest: Option<[u8; 32]>,
+        /// What it held, each list in DER, or one line that says what is wrong.
+        lists: Result<Vec<Vec<u8>>, String>,
+    },
     /// What the owner has handed over is open, or one sentence says why not.
     Provided(Result<Box<Provided>, String>),
     /// An order has begun: its challenges.
@@ -187,6 +205,8 @@ pub struct Resources {
     pub entropy: Box<dyn Entropy>,
     /// The server's certificate, where it has one.
     pub certificate: Option<Arc<CertificateSource>>,
+    /// The file with what the authorities of clients have revoked, where there is one.
+    pub revocations: Option<PathBuf>,
     /// The certificates bot's way to its authority, where there is a bot.
     pub egress: Option<Egress>,
     /// What vouches for this server, where the platform does.
@@ -205,6 +225,9 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
             Work::NewDatabase => completions.push(Completion { id, done: requests::new_database(resources) }),
             Work::LoadCertificate { known, now } => {
                 completions.push(Completion { id, done: load_certificate(known, now, resources) });
+            }
+            Work::LoadRevocations { known } => {
+                completions.push(Completion { id, done: load_revocations(known, resources) });
             }
             Work::Provide { database, clear, pkcs12, now } => {
                 let provided = provide(&database, clear, pkcs12, now, resources).map(Box::new);
@@ -281,6 +304,15 @@ fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resourc
             }
             Done::Certificate { digest: Some(digest), identity: open_certificate(source, &content, now) }
         }
+    }
+}
+
+fn load_revocations(known: Option<[u8; 32]>, resources: &Resources) -> Done {
+    let Some(path) = &resources.revocations else { return Done::RevocationsUnchanged };
+    match egress::read_revocations(path) {
+        Err(reason) => Done::Revocations { digest: None, lists: Err(reason) },
+        Ok((digest, _)) if known == Some(digest) => Done::RevocationsUnchanged,
+        Ok((digest, lists)) => Done::Revocations { digest: Some(digest), lists: Ok(lists) },
     }
 }
 

@@ -62,8 +62,8 @@ pub const LANE_JOBS_MAX: usize = 2048;
 pub const REFUSED_CONNECTIONS_MAX: usize = 16;
 /// How long a closed connection may linger until the peer has read the last answer.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often the certificate file is looked at for a change.
-pub const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the files of the certificate and of the revocation lists are looked at for a change.
+pub const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long an order may take until its challenges are known, beyond one request that is under way.
 pub const ORDER_BEGIN_TIMEOUT: Duration = Duration::from_secs(120);
 /// Connections to the authority in one step of an order. One with a hundred names needs some hundreds, and as many as it
@@ -81,6 +81,8 @@ pub const CHALLENGE_LINGER: Duration = Duration::from_secs(10);
 pub const ACME_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Bytes of the operator's own certification authorities.
 pub const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of the revocation lists of clients' authorities.
+pub const REVOCATIONS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// The least bytes a second at which a body must arrive and an answer must be taken, beyond the fixed deadlines.
 const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 

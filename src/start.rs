@@ -10,6 +10,7 @@ use crate::egress::{self, Egress};
 use crate::job::Resources;
 use crate::limits;
 use crate::secret;
+use crate::server::clients::Revocations;
 use crate::server::{Attestation, EXIT_STORE_FAILED, Parts, Server, Tls};
 use crate::shell::executor::Executor;
 use crate::shell::os::{self, Clock, OsEntropy};
@@ -57,8 +58,8 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         (None, None) => Ok(Tls::Off),
     };
     let tls = tls.map_err(not_configured)?;
-    let quoter: Option<Arc<dyn Quoter>> = tee::quoter(&Devices::default()).map(Arc::from);
-    let attestation = quoter.as_ref().map(|_| attestation(&config.platform)).transpose();
+    let quoter: Result<Arc<dyn Quoter>, String> = tee::quoter(&Devices::default()).map(Arc::from);
+    let attestation = quoter.as_ref().ok().map(|_| attestation(&config.platform)).transpose();
     let attestation = attestation.map_err(not_configured)?;
     let database = database::of(config.database.place, config.database.master, &config.platform);
     let database = database.map(Arc::new).map_err(not_configured)?;
@@ -86,8 +87,9 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         store: Arc::clone(&store),
         entropy: Box::new(OsEntropy),
         certificate: certificate_source.clone(),
+        revocations: config.revocations.clone(),
         egress: bot_settings.clone().map(Egress::new),
-        quoter: quoter.clone(),
+        quoter: quoter.as_ref().ok().cloned(),
     };
     let (main, bootstrap_listeners) = match config.bootstrap {
         None => (listeners, Vec::new()),
@@ -101,13 +103,18 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
             let main = sockets::addresses(&config.hostname, config.port).map_err(not_listening)?;
             reactor = reactor.with_bootstrap(bootstrap_listeners, main).map_err(failed)?;
             os::lock_memory();
-            let hostname = &config.hostname;
-            let parts = owner::wait(bootstrap, hostname, &addresses, database, late, &clock, &mut lines);
+            let quoter = quoter.as_deref().map_err(String::as_str);
+            let identity = owner::identity(&bootstrap, &config.hostname, &addresses, quoter, &clock);
+            let identity = identity.map_err(not_configured)?;
+            let parts = owner::wait(bootstrap, identity, database, late, &mut lines);
             Some(parts.map_err(not_configured)?)
         }
     };
     let client_authorities = config.authority.as_deref().map(egress::read_authorities).transpose();
     let client_authorities = client_authorities.map_err(not_configured)?.unwrap_or_default();
+    let revocations = config.revocations.as_deref().map(egress::read_revocations).transpose();
+    let revocations =
+        revocations.map_err(|reason| not_configured(format!("--authority-crl-file: {reason}")))?;
     let readers = if store.reads_at_once() { 1 } else { limits::READERS };
     let executor = Executor::start(reactor.waker(), readers, resources).map_err(failed)?;
     let server = Server::new(Parts {
@@ -117,6 +124,8 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         entropy: Box::new(OsEntropy),
         tls,
         client_authorities,
+        client_revocations: revocations.map(|(digest, lists)| Revocations { digest, lists }),
+        client_identity: config.client_identity,
         force_default_username: config.force_default_username,
         bootstrap,
         attestation,

@@ -13,7 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::browser::Browser;
 use support::certificates::Authority;
-use support::{CREATE, Client, DEADLINE, Scratch, free_port, keyway, on, run, value_of, wait_for};
+use support::enclave::{Enclave, REPORT_DATA};
+use support::{
+    CREATE, Client, DEADLINE, Scratch, free_port, keyway, keyway_fails, on, run, value_of, wait_for,
+};
 
 /// A server that waits for its owner; key server and bootstrap server share one port.
 struct Waiting {
@@ -26,13 +29,8 @@ struct Waiting {
 
 impl Waiting {
     fn start(folder: &Path, more: &[&str]) -> Waiting {
-        let port = free_port().to_string();
-        let mut command =
-            keyway(&["--use-bootstrap-server", "--hostname", "127.0.0.1", "--log-level", "trace"]);
-        command
-            .args(["--bootstrap-server-port", &port, "--port", &port, "--root-data-path"])
-            .arg(folder.join("data"));
-        Waiting::spawn(folder, command.args(more), port.parse().unwrap())
+        let (mut command, port) = waiting(folder, more);
+        Waiting::spawn(folder, &mut command, port)
     }
 
     fn spawn(folder: &Path, command: &mut Command, port: u16) -> Waiting {
@@ -89,6 +87,18 @@ impl Waiting {
         });
         start.elapsed()
     }
+}
+
+/// The command that starts it, and its port.
+fn waiting(folder: &Path, more: &[&str]) -> (Command, u16) {
+    let port = free_port();
+    let mut command = keyway(&["--use-bootstrap-server", "--hostname", "127.0.0.1", "--log-level", "trace"]);
+    let number = port.to_string();
+    command
+        .args(["--bootstrap-server-port", &number, "--port", &number, "--root-data-path"])
+        .arg(folder.join("data"))
+        .args(more);
+    (command, port)
 }
 
 impl Drop for Waiting {
@@ -308,6 +318,97 @@ fn the_certificate_is_for_its_names_and_has_the_printed_pins() {
     let url = format!("https://localhost:{}/health", server.port);
     let health = Command::new("curl").args(["-s", "--cacert", &pem, &url]).output().unwrap();
     assert!(String::from_utf8(health.stdout).unwrap().contains("the server waits for its owner"));
+}
+
+/// How openssl shows the certificate of a server that listens there.
+fn text_of_certificate(port: u16, scratch: &Scratch) -> String {
+    let pem = scratch.file("cert.pem");
+    std::fs::write(&pem, run("openssl", ["s_client", "-connect", &format!("127.0.0.1:{port}")])).unwrap();
+    run("openssl", ["x509", "-in", &pem, "-noout", "-text", "-nameopt", "RFC2253"])
+}
+
+#[test]
+fn an_enclave_vouches_for_the_certificate_as_documented() {
+    let (scratch, Some(enclave)) = (Scratch::new(), Enclave::new()) else { return };
+    let (command, port) = waiting(scratch.path(), &["--ensure-ra-tls"]);
+    let quoted = enclave.quote();
+    let server = Waiting::spawn(scratch.path(), &mut enclave.mounts.within(&command), port);
+    let quote = quoted.join().unwrap();
+    assert!(server.log().contains("SGX vouches for the key of the bootstrap server (RA-TLS)"));
+
+    let text = text_of_certificate(port, &scratch);
+    for part in [
+        "            1.2.840.113741.1337.6: \n",
+        "Subject: CN=cosmian.kms,O=Cosmian Tech,C=FR,L=Paris,ST=Ile-de-France\n",
+        "X509v3 Basic Constraints: critical\n                CA:TRUE\n",
+        "DNS:localhost, IP Address:127.0.0.1\n",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    let documentation =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bootstrap.md")).unwrap();
+    let blocks = documentation.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let commands = blocks.collect::<String>().replace("kms-server:9998", &format!("localhost:{port}"));
+    let script = format!("cd '{}'\n{commands}", scratch.path().display());
+    let told = run("bash", ["-euo", "pipefail", "-c", &script]);
+    let (same_key, health) = told.split_once('\n').unwrap();
+    assert_eq!(same_key, "the quote is for this key");
+    assert!(health.contains("the server waits for its owner"), "{health}");
+    let carried = std::fs::read(scratch.path().join("quote")).unwrap();
+    assert!(carried == quote, "{} and {} bytes", carried.len(), quote.len());
+    assert_eq!(quote[REPORT_DATA][32..], [0; 32]);
+
+    assert_eq!(server.post("/start", "{}"), (200, PLAIN.into()));
+    server.wait_for_key_server("http");
+}
+
+#[test]
+fn a_server_that_nothing_vouches_for_says_so_or_does_not_start() {
+    const CURE: &str = "run the server where SEV-SNP or SGX (Gramine) gives quotes, or remove the option";
+    let scratch = Scratch::new();
+    let data = scratch.file("data");
+    let ensure = ["--use-bootstrap-server", "--bootstrap-server-port", "0", "--ensure-ra-tls", "--log-level"];
+    let ensure = [&ensure[..], &["error", "--hostname", "127.0.0.1", "--root-data-path", &data]].concat();
+    assert_eq!(
+        keyway_fails(&ensure),
+        (
+            2,
+            format!(
+                "keyway: --ensure-ra-tls: this machine has no /sys/kernel/config/tsm/report that can be written to, no \
+                 /dev/sev-guest and no /dev/attestation/quote; {CURE}\n"
+            )
+        )
+    );
+    let server = Waiting::start(scratch.path(), &[]);
+    assert!(!server.log().contains("vouch"), "{}", server.log());
+
+    let Some(enclave) = Enclave::new() else { return };
+    let refused_and_warned_of = |reason: &str| {
+        let output = enclave.mounts.within(&keyway(&ensure)).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), told),
+            (Some(2), format!("keyway: --ensure-ra-tls: {reason}; {CURE}\n"))
+        );
+        assert!(output.stdout.is_empty(), "nothing was started");
+        let scratch = Scratch::new();
+        let (command, port) = waiting(scratch.path(), &[]);
+        let server = Waiting::spawn(scratch.path(), &mut enclave.mounts.within(&command), port);
+        let warning = format!("the platform does not vouch for the key of the bootstrap server: {reason}");
+        assert!(server.log().contains(&warning), "{}", server.log());
+        let text = text_of_certificate(port, &scratch);
+        assert!(text.contains("DNS:localhost"), "{text}");
+        assert!(!text.contains("1.2.840.113741") && !text.contains("CA:TRUE"), "{text}");
+    };
+    enclave.always_quote(b"");
+    refused_and_warned_of("/dev/attestation/quote: is empty: Gramine was not set up for quotes");
+    enclave.always_quote(&[7; 4734]);
+    refused_and_warned_of("the quote of SGX, 4734 bytes, is not over what was asked for");
+    enclave.add_sev_guest();
+    refused_and_warned_of(
+        "/dev/sev-guest: Inappropriate ioctl for device (os error 25) (firmware and hypervisor say 0x0)",
+    );
 }
 
 #[test]

@@ -4,18 +4,24 @@
 
 mod support;
 
-use std::process::Command;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use support::certificates::Authority;
-use support::{CREATE, Scratch, Server, keyway, keyway_fails, on, value_of};
+use support::{CREATE, Scratch, Server, keyway, keyway_fails, on, run, value_of, wait_for};
 
 /// A server whose clients must have certificates by `authority`, and what it shows itself.
 fn serve(authority: &Authority, scratch: &Scratch, more: &[&str]) -> Server {
+    serve_in(scratch.path(), authority, more)
+}
+
+fn serve_in(folder: &Path, authority: &Authority, more: &[&str]) -> Server {
     authority.server("server", "P-256");
     let (p12, roots) = (authority.export("server", "p", &[]), authority.file("root.pem"));
     let mut command =
         keyway(&["--https-p12-file", &p12, "--https-p12-password", "p", "--authority-cert-file", &roots]);
     command.args(more);
-    Server::spawn(scratch.path(), command)
+    Server::spawn(folder, command)
 }
 
 /// curl as the client `name` of `authority`, which also trusts it: standard output, and whether it went well.
@@ -105,6 +111,102 @@ fn whoever_has_no_certificate_or_another_is_refused_and_the_log_says_why() {
     // A check of health has no certificate, and is told that the server is there.
     let port = server.port.to_string();
     assert!(keyway(&["health", "--port", &port]).status().unwrap().success());
+}
+
+#[test]
+fn the_user_is_what_the_operator_says_of_the_certificate() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.named_client("carol");
+    authority.client("dave");
+    let fingerprint =
+        run("openssl", ["x509", "-in", &authority.file("carol.pem"), "-noout", "-sha256", "-fingerprint"]);
+    let fingerprint = fingerprint.trim().rsplit('=').next().unwrap().replace(':', "").to_lowercase();
+    for (kind, user) in [
+        ("cn", "carol.example"),
+        ("san-email", "carol@example.org"),
+        ("san-uri", "spiffe://example.org/carol"),
+        ("fingerprint", &fingerprint),
+    ] {
+        let folder = scratch.path().join(kind);
+        std::fs::create_dir(&folder).unwrap();
+        let server = serve_in(&folder, &authority, &["--client-cert-identity", kind]);
+        let created = curl(&authority, "carol", &server, "/kmip/2_1", &["-d", CREATE]).1;
+        let uid = value_of("UniqueIdentifier", &created);
+        // Who owns it may not be granted it: so the owner's name is told.
+        let grant = format!(r#"{{"unique_identifier":"{uid}","user_id":"{user}","operation_type":"get"}}"#);
+        let told = curl(&authority, "carol", &server, "/access/grant", &["-d", &grant]).1;
+        assert!(told.contains("You can't grant yourself"), "{kind}: {told}");
+        let other = grant.replace(user, "somebody-else");
+        assert!(
+            curl(&authority, "carol", &server, "/access/grant", &["-d", &other]).1.contains("successfully")
+        );
+        let nameless = !curl(&authority, "dave", &server, "/version", &[]).0;
+        assert_eq!(nameless, kind.starts_with("san"), "{kind}");
+        if nameless {
+            server.wait_for_log("among its alternative names that can be a user");
+        }
+    }
+}
+
+#[test]
+fn whoever_is_revoked_is_refused_at_once_and_everybody_when_a_list_has_expired() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.client("alice");
+    authority.client("bob");
+    let lists = authority.revoke(&["bob"], 3600);
+    let server = serve(&authority, &scratch, &["--authority-crl-file", &lists]);
+    let may = |user: &str| curl(&authority, user, &server, "/version", &[]).0;
+    assert!(may("alice") && !may("bob"));
+    server.wait_for_log("invalid peer certificate: Revoked");
+
+    // A connection that is open, and a session that could be resumed, end with the certificate.
+    let (cert, key) = (authority.file("alice.fullchain.pem"), authority.file("alice.key"));
+    let mut open = Command::new("openssl")
+        .args(["s_client", "-connect", &format!("127.0.0.1:{}", server.port), "-quiet", "-cert", &cert])
+        .args(["-cert_chain", &cert, "-key", &key])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = open.stdin.take().unwrap();
+    input.write_all(b"GET /version HTTP/1.1\r\nHost: kms\r\n\r\n").unwrap();
+    let mut answer = [0; 1024];
+    assert!(open.stdout.as_mut().unwrap().read(&mut answer).unwrap() > 0);
+    authority.revoke(&["alice", "bob"], 3600);
+    server.signal("HUP");
+    server.wait_for_log("client certificates are judged by 2 new revocation lists");
+    assert!(wait_for("the end of the connection", || open.try_wait().unwrap()).success());
+    assert!(!may("alice") && !may("bob"));
+
+    // What is no list is refused, and the lists in use stay; a list that expires takes everybody with it.
+    std::fs::write(&lists, "nonsense").unwrap();
+    server.signal("HUP");
+    server.wait_for_log("the revocation lists in use stay, the new ones are refused: ");
+    assert!(!may("alice"));
+    authority.revoke(&[], 1);
+    server.signal("HUP");
+    wait_for("an expired list", || {
+        may("alice");
+        server.log().contains("certificate revocation list expired").then_some(())
+    });
+    assert!(!may("alice"));
+    authority.revoke(&[], 3600);
+    server.signal("HUP");
+    wait_for("a new list", || may("alice").then_some(()));
+}
+
+#[test]
+fn revocation_lists_that_cannot_be_used_are_told_at_the_start() {
+    let authority = Authority::new();
+    authority.server("server", "P-256");
+    let (p12, roots) = (authority.export("server", "p", &[]), authority.file("root.pem"));
+    let tls = ["--port", "0", "--https-p12-file", &p12, "--https-p12-password", "p"];
+    let (code, told) = keyway_fails(&[&tls[..], &["--authority-crl-file", &roots]].concat());
+    assert!(code == 2 && told.contains("have revoked: add that option"), "{told}");
+    let given = ["--authority-cert-file", &roots, "--authority-crl-file", &roots];
+    let (code, told) = keyway_fails(&[&tls[..], &given].concat());
+    assert!(code == 2 && told.contains("holds no revocation list, neither in PEM nor in DER"), "{told}");
 }
 
 #[test]

@@ -6,11 +6,11 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
+use support::mounts::{Mounts, skipped};
 use support::{CREATE, Client, Scratch, Server, keyway, keyway_fails, on, value_of, wait_for};
 
 const EXIT_STORE_FAILED: i32 = 3;
@@ -158,69 +158,6 @@ fn a_file_in_the_place_of_the_folder_is_told() {
     assert_eq!(code, EXIT_STORE_FAILED, "{told}");
     assert!(told.contains("/data/sqlite-data cannot be used (Not a directory"), "{told}");
     assert!(told.ends_with("give the server a folder that its user can read and write"), "{told}");
-}
-
-/// A view of the file system in which a folder is mounted as this test needs it, and which goes with its owner.
-struct Mounts {
-    holder: Child,
-}
-
-impl Mounts {
-    /// Runs `mount` with these arguments. `None` where this machine does not let its users do so.
-    fn new(arguments: &[&str]) -> Option<Mounts> {
-        let mut holder = Command::new("unshare")
-            .args([
-                "--map-root-user",
-                "--mount",
-                "sh",
-                "-c",
-                "mount \"$@\" && echo mounted && exec cat",
-                "sh",
-            ])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let mounts = Mounts { holder };
-        (line == "mounted\n").then_some(mounts)
-    }
-
-    /// The same command in this view.
-    fn within(&self, command: &Command) -> Command {
-        let mut within = Command::new("nsenter");
-        within.args([
-            "--user",
-            "--mount",
-            "--preserve-credentials",
-            "--target",
-            &self.holder.id().to_string(),
-        ]);
-        within.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => within.env(name, value),
-                None => within.env_remove(name),
-            };
-        }
-        within
-    }
-}
-
-impl Drop for Mounts {
-    fn drop(&mut self) {
-        let _ = self.holder.kill();
-        let _ = self.holder.wait();
-    }
-}
-
-/// Told even where the output of tests that pass is not shown.
-fn skipped(why: &str) {
-    let line =
-        format!("skipped: this machine does not let a test mount {why} (unshare --map-root-user --mount)\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 #[test]

@@ -26,9 +26,12 @@ fn wrong_options_are_one_line_and_exit_code_2() {
     for (args, told) in [
         (&["--prot", "1"][..], "keyway: there is no option --prot: did you mean --port?\n"),
         (
+            &["--jwt-audience", "cosmian_kms"],
+            "keyway: --jwt-audience: authentication by tokens (JWT) is not built in this version yet; remove the option\n",
+        ),
+        (
             &["--ensure-ra-tls"],
-            "keyway: --ensure-ra-tls: a bootstrap server attested by the platform is not built in this version yet; \
-             remove the option\n",
+            "keyway: --ensure-ra-tls needs --use-bootstrap-server: the platform vouches for the certificate of that\n",
         ),
         (
             &["--hostname", "192.0.2.1", "--port", "9998"],

@@ -184,6 +184,7 @@ fn start_with(
             store: Arc::new(MemoryStore::new()),
             entropy: Box::new(OsEntropy),
             certificate: certificate.clone(),
+            revocations: None,
             egress: None,
             quoter: None,
         };

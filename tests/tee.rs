@@ -8,6 +8,7 @@ use keyway::crypto::self_signed;
 use keyway::job::Resources;
 use keyway::limits::Limits;
 use keyway::secret::Secret;
+use keyway::server::clients::ClientIdentity;
 use keyway::server::{Attestation, LoadedCertificate, Parts, Server as Core, Tls};
 use keyway::shell::executor::Executor;
 use keyway::shell::os::{Clock, OsEntropy};
@@ -322,6 +323,7 @@ fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
             store: store.clone(),
             entropy: Box::new(OsEntropy),
             certificate: None,
+            revocations: None,
             egress: None,
             quoter: quoter.clone(),
         };
@@ -336,6 +338,8 @@ fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
             entropy: Box::new(OsEntropy),
             tls: if is_tls { Tls::File(LoadedCertificate { identity, digest: [0; 32] }) } else { Tls::Off },
             client_authorities: Vec::new(),
+            client_revocations: None,
+            client_identity: ClientIdentity::CommonName,
             force_default_username: false,
             bootstrap: None,
             attestation: quoter.map(|_| Attestation { enclave_public_key: Some(pem.into()) }),

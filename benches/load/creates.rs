@@ -64,6 +64,7 @@ fn one_commit_a_request(duration: Duration) -> f64 {
         store: Arc::new(store),
         entropy: Box::new(OsEntropy),
         certificate: None,
+        revocations: None,
         egress: None,
         quoter: None,
     };

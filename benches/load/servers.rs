@@ -1,9 +1,9 @@
 //! The servers: ours, and the reference.
 
 use crate::Bench;
-use crate::support::{Scratch, Server, keyway, wait_for};
+use crate::support::{Scratch, Server, free_port, keyway, wait_for};
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 /// The name of the certificate that all servers show.
@@ -104,9 +104,4 @@ impl Drop for Nginx {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -24,6 +24,8 @@ pub struct Bootstrap {
     pub token: Token,
     /// How long the owner has time, if not for ever.
     pub window: Option<Duration>,
+    /// Whether the platform must vouch for its certificate.
+    pub ensure_ra_tls: bool,
 }
 
 /// How the owner is known.
@@ -42,7 +44,12 @@ pub(super) fn find(
     surroundings: &Surroundings<'_>,
     warnings: &mut Warnings,
 ) -> Result<Option<Bootstrap>, ConfigError> {
+    let ensure_ra_tls = values.is_set(&o::ENSURE_RA_TLS);
     if !values.is_set(&o::USE_BOOTSTRAP_SERVER) {
+        if ensure_ra_tls {
+            let needs = "--ensure-ra-tls needs --use-bootstrap-server: the platform vouches for the certificate of that";
+            return Err(ConfigError(needs.into()));
+        }
         return Ok(None);
     }
     let subject = Subject::parse(values.text(&o::BOOTSTRAP_SERVER_SUBJECT))
@@ -73,6 +80,7 @@ pub(super) fn find(
         expires_after: Duration::from_secs(u64::from(days) * 86_400),
         token,
         window: (window > 0).then(|| Duration::from_secs(window)),
+        ensure_ra_tls,
     }))
 }
 

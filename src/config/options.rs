@@ -203,6 +203,8 @@ options! {
         "generate: the server makes a token and prints it once, on standard output.").secret();
     BOOTSTRAP_WINDOW = option(Bootstrap, "bootstrap-window", "S", &["KMS_BOOTSTRAP_WINDOW"], "",
         "Seconds after which a server that nobody has provisioned listens no more. Without it: never.");
+    ENSURE_RA_TLS = flag(Bootstrap, "ensure-ra-tls", &["KMS_ENSURE_RA_TLS"],
+        "The server does not start unless SEV-SNP or SGX (Gramine) vouches for that certificate (RA-TLS).");
     TEE = option(Platform, "tee", "PLATFORM", &["KMS_TEE"], "auto",
         "sev-snp, sgx (Gramine), tpm, or auto: the first of them. Or file:PATH, tpm:PATH, tpm:HOST:PORT.");
     TEE_TPM_PCRS = option(Platform, "tee-tpm-pcrs", "LIST", &["KMS_TEE_TPM_PCRS"], "",
@@ -227,7 +229,11 @@ options! {
         "Removes all keys and grants at the start, and all databases of tenants.");
 
     AUTHORITY_CERT_FILE = option(Identity, "authority-cert-file", "FILE", &["KMS_AUTHORITY_CERT_FILE"], "",
-        "PEM file of authorities: clients must show a certificate by one of them; its common name is the user.");
+        "PEM file of authorities: clients must show a certificate by one of them.");
+    AUTHORITY_CRL_FILE = option(Identity, "authority-crl-file", "FILE", &["KMS_AUTHORITY_CRL_FILE"], "",
+        "Revocation lists (CRLs) of all these authorities and their intermediates. Read again when it changes.");
+    CLIENT_CERT_IDENTITY = option(Identity, "client-cert-identity", "KIND", &["KMS_CLIENT_CERT_IDENTITY"], "cn",
+        "What of that certificate is the user: cn, san-email, san-uri, or fingerprint (SHA-256).");
     DEFAULT_USERNAME = option(Identity, "default-username", "NAME", &["KMS_DEFAULT_USERNAME"], "admin",
         "Who every request comes from that says nothing else.");
     FORCE_DEFAULT_USERNAME = flag(Identity, "force-default-username", &["KMS_FORCE_DEFAULT_USERNAME"],
@@ -262,7 +268,6 @@ options! {
         "error, warn, info, debug or trace. Without it, the level in RUST_LOG counts.");
 
     DATABASE_URL = option(NotBuilt, "database-url", "URL", &["KMS_DATABASE_URL"], "", REMOTE).secret();
-    ENSURE_RA_TLS = flag(NotBuilt, "ensure-ra-tls", &["KMS_ENSURE_RA_TLS"], "a bootstrap server attested by the platform");
     JWK_PRIVATE_KEY = option(NotBuilt, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY"], "",
         "encryption of requests (JWE)").secret();
     JWKS_URI = option(NotBuilt, "jwks-uri", "URL", &["KMS_JWKS_URI"], "", TOKENS);

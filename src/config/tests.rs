@@ -336,10 +336,9 @@ fn documented_command_lines_are_served_or_refused_by_name() {
         assert_eq!(world.refusal(line), told);
     }
     assert_eq!(
-        World::new().with("KMS_ENSURE_RA_TLS", "true").refusal(""),
-        "--ensure-ra-tls: a bootstrap server attested by the platform is not built in this version yet; unset KMS_ENSURE_RA_TLS"
+        World::new().with("KMS_JWKS_URI", "x").refusal(""),
+        "--jwks-uri: authentication by tokens (JWT) is not built in this version yet; unset KMS_JWKS_URI"
     );
-    assert_eq!(World::new().with("KMS_ENSURE_RA_TLS", "false").serve("").port, 9998);
     assert!(World::new().with("KMS_JST_AUDIENCE", "x").refusal("").ends_with("unset KMS_JST_AUDIENCE"));
 }
 
@@ -467,7 +466,7 @@ fn the_bootstrap_server_has_the_documented_defaults() {
     assert_eq!((bootstrap.port, bootstrap.window), (9998, None));
     assert_eq!(bootstrap.subject.common_name(), Some("cosmian.kms"));
     assert_eq!(bootstrap.expires_after, Duration::from_secs(365 * 86_400));
-    assert!(matches!(bootstrap.token, Token::None));
+    assert!(matches!(bootstrap.token, Token::None) && !bootstrap.ensure_ra_tls);
     assert!(World::new().serve("").bootstrap.is_none());
 
     let folder = Folder::new("bootstrap");
@@ -485,6 +484,17 @@ fn the_bootstrap_server_has_the_documented_defaults() {
     assert!(matches!(bootstrap.token, Token::Given(token) if token.matches(b"a token of some length")));
     let config = World::new().serve("--use-bootstrap-server --bootstrap-token=generate");
     assert!(matches!(config.bootstrap.unwrap().token, Token::Generated));
+
+    let variable = |value| World::new().with("KMS_ENSURE_RA_TLS", value);
+    let ensures = |config: Config| config.bootstrap.unwrap().ensure_ra_tls;
+    assert!(ensures(World::new().serve("--use-bootstrap-server --ensure-ra-tls")));
+    assert!(ensures(variable("true").serve("--use-bootstrap-server")));
+    assert!(!ensures(variable("false").serve("--use-bootstrap-server")));
+    assert!(variable("false").serve("").bootstrap.is_none());
+    let needs =
+        "--ensure-ra-tls needs --use-bootstrap-server: the platform vouches for the certificate of that";
+    assert_eq!(World::new().refusal("--ensure-ra-tls"), needs);
+    assert_eq!(variable("true").refusal(""), needs);
 
     let short = folder.write("short", "abc");
     for (line, told) in [

@@ -6,15 +6,18 @@ use super::x509::{self, Identity};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
-use openssl::bn::{BigNum, MsbOption};
-use openssl::ec::{EcGroup, EcKey};
+use openssl::bn::{BigNum, BigNumContext, MsbOption};
+use openssl::ec::{EcGroup, EcKey, PointConversionForm};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
-use openssl::x509::extension::SubjectAlternativeName;
+use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder};
 use std::net::IpAddr;
+
+/// Bytes of a point of P-256, uncompressed (SEC 1 section 2.3.3): 4, and both coordinates.
+pub const PUBLIC_POINT_BYTES: usize = 65;
 
 /// id-pe-acmeIdentifier (RFC 8737 section 3).
 const ACME_IDENTIFIER: &str = "1.3.6.1.5.5.7.1.31";
@@ -35,12 +38,42 @@ pub struct Template<'a> {
     pub not_before: Timestamp,
     /// The last second of its time.
     pub not_after: Timestamp,
+    /// Whether it says that it is an authority's.
+    pub is_ca: bool,
+    /// What else it says.
+    pub extension: Option<Extension<'a>>,
+}
+
+/// One more extension of a certificate (RFC 5280 section 4.2).
+pub struct Extension<'a> {
+    /// Its type: numbers with dots between them.
+    pub oid: &'a str,
+    /// Whether who does not know it must refuse the certificate.
+    pub is_critical: bool,
+    /// The bytes of `extnValue`.
+    pub value: &'a [u8],
+}
+
+/// A new key on P-256 (PKCS #8).
+pub fn new_key() -> Result<Secret, String> {
+    let key = p256_key().and_then(|key| key.private_key_to_pkcs8());
+    key.map(Secret::new).map_err(|error| error.to_string())
+}
+
+/// The public key of a key on P-256 (PKCS #8), as an uncompressed point.
+pub fn public_point(key: &Secret) -> Result<[u8; PUBLIC_POINT_BYTES], String> {
+    let point = |key: PKey<Private>| {
+        let (key, mut context) = (key.ec_key()?, BigNumContext::new()?);
+        key.public_key().to_bytes(key.group(), PointConversionForm::UNCOMPRESSED, &mut context)
+    };
+    let point = PKey::private_key_from_pkcs8(key.expose()).and_then(point);
+    let point = point.map_err(|error| error.to_string())?;
+    point.try_into().map_err(|_| "the key is not on P-256".to_owned())
 }
 
 /// A new P-256 key and a certificate of its own for these host names (at least one), valid between these times.
 pub fn identity(names: &[String], not_before: Timestamp, not_after: Timestamp) -> Result<Identity, String> {
-    let key = p256_key().map_err(|error| error.to_string())?;
-    identity_of(&key, names, not_before, not_after)
+    identity_with_key(&new_key()?, names, not_before, not_after)
 }
 
 /// The same for a key that is there (PKCS #8).
@@ -50,28 +83,16 @@ pub fn identity_with_key(
     not_before: Timestamp,
     not_after: Timestamp,
 ) -> Result<Identity, String> {
-    let key = PKey::private_key_from_pkcs8(key.expose()).map_err(|error| error.to_string())?;
-    identity_of(&key, names, not_before, not_after)
-}
-
-/// A new P-256 key and a certificate of its own that says this.
-pub fn identity_from(template: &Template<'_>) -> Result<Identity, String> {
-    let key = p256_key().map_err(|error| error.to_string())?;
-    to_identity(make(&key, template, None))
-}
-
-fn identity_of(
-    key: &PKey<Private>,
-    names: &[String],
-    not_before: Timestamp,
-    not_after: Timestamp,
-) -> Result<Identity, String> {
     let subject = common_name(names);
     let (subject, addresses) = (subject.as_slice(), [].as_slice());
-    to_identity(make(key, &Template { subject, names, addresses, not_before, not_after }, None))
+    let template =
+        Template { subject, names, addresses, not_before, not_after, is_ca: false, extension: None };
+    identity_from(key, &template)
 }
 
-fn to_identity(bundle: Result<Bundle, ErrorStack>) -> Result<Identity, String> {
+/// A key (PKCS #8), and a certificate of its own that says this.
+pub fn identity_from(key: &Secret, template: &Template<'_>) -> Result<Identity, String> {
+    let bundle = PKey::private_key_from_pkcs8(key.expose()).and_then(|key| make(&key, template));
     let bundle = bundle.map_err(|error| error.to_string())?;
     x509::identity_at_any_time(bundle).map_err(|error| error.to_string())
 }
@@ -84,17 +105,16 @@ pub fn acme_proof(name: &str, digest: &[u8; 32], now: Timestamp) -> Result<(Vec<
     let names = [name.to_owned()];
     let (subject, addresses) = (common_name(&names), [].as_slice());
     let (not_before, not_after) = (now - HOUR, now + HOUR);
-    let template = Template { subject: &subject, names: &names, addresses, not_before, not_after };
-    let bundle = make(&key, &template, Some(digest));
+    // An OCTET STRING of 32 bytes (RFC 8737 section 3).
+    let value = [&[0x04, 32], digest.as_slice()].concat();
+    let extension = Some(Extension { oid: ACME_IDENTIFIER, is_critical: true, value: &value });
+    let (subject, names, is_ca) = (subject.as_slice(), names.as_slice(), false);
+    let bundle = make(&key, &Template { subject, names, addresses, not_before, not_after, is_ca, extension });
     let Bundle { mut private_keys, mut certificates } = bundle.map_err(|error| error.to_string())?;
     Ok((certificates.remove(0), private_keys.remove(0)))
 }
 
-fn make(
-    key: &PKey<Private>,
-    template: &Template<'_>,
-    acme_digest: Option<&[u8; 32]>,
-) -> Result<Bundle, ErrorStack> {
+fn make(key: &PKey<Private>, template: &Template<'_>) -> Result<Bundle, ErrorStack> {
     let mut builder = X509Builder::new()?;
     builder.set_version(2)?;
     let mut serial = BigNum::new()?;
@@ -124,8 +144,12 @@ fn make(
         let alternative = alternative.build(&builder.x509v3_context(None, None))?;
         builder.append_extension(alternative)?;
     }
-    if let Some(digest) = acme_digest {
-        builder.append_extension(acme_identifier(digest)?)?;
+    if template.is_ca {
+        builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+    }
+    if let Some(Extension { oid, is_critical, value }) = template.extension {
+        let (oid, value) = (Asn1Object::from_str(oid)?, Asn1OctetString::new_from_bytes(value)?);
+        builder.append_extension(X509Extension::new_from_der(&oid, is_critical, &value)?)?;
     }
     builder.sign(key, MessageDigest::sha256())?;
     let certificate: X509 = builder.build();
@@ -146,14 +170,6 @@ fn common_name(names: &[String]) -> Vec<(&str, &str)> {
     name.map(|name| ("CN", name.as_str())).into_iter().collect()
 }
 
-/// The critical extension with an OCTET STRING of 32 bytes (RFC 8737 section 3).
-fn acme_identifier(digest: &[u8; 32]) -> Result<X509Extension, ErrorStack> {
-    let content = [&[0x04, 32], digest.as_slice()].concat();
-    let (name, content) =
-        (Asn1Object::from_str(ACME_IDENTIFIER)?, Asn1OctetString::new_from_bytes(&content)?);
-    X509Extension::new_from_der(&name, true, &content)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +185,44 @@ mod tests {
         assert_eq!((identity.not_before, identity.not_after), (NOW, LATER));
         let certificate = X509::from_der(&identity.chain[0]).unwrap();
         assert!(certificate.verify(&certificate.public_key().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_certificate_says_what_it_is_told() {
+        let key = new_key().unwrap();
+        let value = [0x5A; 300];
+        let extension = Some(Extension { oid: "1.2.840.113741.1337.6", is_critical: false, value: &value });
+        let (names, addresses) = (["a.example".to_owned()], ["192.0.2.1".parse().unwrap()]);
+        let template = Template {
+            subject: &[("O", "Owners"), ("CN", "a.example")],
+            names: &names,
+            addresses: &addresses,
+            not_before: NOW,
+            not_after: LATER,
+            is_ca: true,
+            extension,
+        };
+        let certificate = &identity_from(&key, &template).unwrap().chain[0];
+        let has = |part: &[u8]| certificate.windows(part.len()).any(|bytes| bytes == part);
+        // SEQUENCE { 1.2.840.113741.1337.6, OCTET STRING }: not critical, and nothing around the value.
+        let mut extension =
+            vec![0x06, 9, 0x2A, 0x86, 0x48, 0x86, 0xF8, 0x4D, 0x8A, 0x39, 6, 0x04, 0x82, 0x01, 0x2C];
+        extension.extend_from_slice(&value);
+        assert!(has(&extension));
+        // SEQUENCE { basicConstraints, BOOLEAN true, OCTET STRING { SEQUENCE { BOOLEAN true } } }
+        assert!(has(&[0x06, 3, 0x55, 0x1D, 0x13, 0x01, 1, 0xFF, 0x04, 5, 0x30, 3, 0x01, 1, 0xFF]));
+        assert!(has(&public_point(&key).unwrap()), "the key that was given is in it");
+        let certificate = X509::from_der(certificate).unwrap();
+        assert!(certificate.verify(&certificate.public_key().unwrap()).unwrap());
+        let names = certificate.subject_alt_names().unwrap();
+        assert_eq!(
+            (names[0].dnsname(), names[1].ipaddress()),
+            (Some("a.example"), Some(&[192, 0, 2, 1][..]))
+        );
+
+        let plain = Template { is_ca: false, extension: None, ..template };
+        let certificate = &identity_from(&key, &plain).unwrap().chain[0];
+        assert!(!certificate.windows(3).any(|bytes| bytes == [0x55, 0x1D, 0x13]));
     }
 
     #[test]

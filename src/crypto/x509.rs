@@ -105,7 +105,7 @@ pub fn identity_at_any_time(bundle: Bundle) -> Result<Identity, Error> {
 impl Identity {
     /// The SHA-256 of the certificate, in hexadecimal.
     pub fn fingerprint(&self) -> String {
-        sha256(&self.chain[0]).iter().map(|byte| format!("{byte:02x}")).collect()
+        fingerprint(&self.chain[0])
     }
 
     /// One line for the log: for whom, by whom, until when, and the SHA-256 of the certificate.
@@ -153,6 +153,23 @@ pub fn issuer_and_serial(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
         serial.insert(0, 0);
     }
     Some((issuer, serial))
+}
+
+/// The SHA-256 of a certificate (DER), in hexadecimal.
+pub fn fingerprint(certificate: &[u8]) -> String {
+    sha256(certificate).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The first e-mail address among the alternative names of a certificate (DER).
+pub fn alternative_email(certificate: &[u8]) -> Option<String> {
+    let names = X509::from_der(certificate).ok()?.subject_alt_names()?;
+    names.iter().find_map(|name| name.email().map(str::to_owned))
+}
+
+/// The first URI among the alternative names of a certificate (DER).
+pub fn alternative_uri(certificate: &[u8]) -> Option<String> {
+    let names = X509::from_der(certificate).ok()?.subject_alt_names()?;
+    names.iter().find_map(|name| name.uri().map(str::to_owned))
 }
 
 /// The first common name in the subject of a certificate (DER).

@@ -7,6 +7,7 @@
 pub mod files;
 mod order;
 mod renewal_info;
+mod revocations;
 mod roots;
 
 use crate::acme::challenge::{Challenge, Kind};
@@ -20,6 +21,7 @@ use crate::time::Timestamp;
 use order::Begun;
 use std::sync::Arc;
 
+pub use revocations::read as read_revocations;
 pub use roots::read as read_authorities;
 
 /// The lane's own: what the operator wants, and the order that is under way.

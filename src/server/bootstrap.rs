@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 use super::certificate::{Certificate, Tls};
+use super::clients::Clients;
 use super::connection::Connection;
 use super::event::Listener;
 use super::routes::{Exchange, HandOver};
@@ -55,7 +56,6 @@ pub struct BootstrapParts {
 /// A server that waits for its owner.
 pub struct Bootstrap {
     config: Arc<ServerConfig>,
-    clients: Option<ClientVerifier>,
     page: String,
     guard: Guard,
     closes_at: Option<Instant>,
@@ -87,8 +87,7 @@ impl Bootstrap {
         now: Instant,
     ) -> Result<Bootstrap, String> {
         Ok(Bootstrap {
-            config: tls::server_config(&parts.identity, clients.as_ref())?,
-            clients,
+            config: tls::server_config(&tls::shown(&parts.identity)?, clients)?,
             page: page::html(&parts.pin),
             guard: parts.guard,
             closes_at: parts.window.map(|window| now + window),
@@ -258,13 +257,13 @@ impl Shared {
 
     /// The lane has opened what was handed over, or says why not.
     pub(super) fn provided(&mut self, result: Result<Box<Provided>, String>, now: Now) -> Answer {
+        let clients = self.clients.as_ref().map(Clients::verifier);
         let Some(bootstrap) = &mut self.bootstrap else { return gone() };
         let taken = result.and_then(|provided| {
             let Provided { store, identity } = *provided;
             if let Some(identity) = identity {
                 let summary = identity.summary();
-                self.certificate =
-                    Certificate::new(Tls::Given(identity), bootstrap.clients.clone(), now.instant)?;
+                self.certificate = Certificate::new(Tls::Given(identity), clients, now.instant)?;
                 info!("the certificate is {summary}");
             }
             bootstrap.store.open(store);

@@ -5,12 +5,12 @@
 mod bot;
 mod file;
 
-use super::tls::{self, ClientVerifier};
+use super::tls::{self, ClientVerifier, Shown};
+use super::watch::Watch;
 use crate::acme::bot::Bot;
 use crate::crypto::x509::Identity;
 use crate::time::{Instant, Timestamp};
 use bot::Automation;
-use file::Watch;
 use rustls::ServerConfig;
 use std::sync::Arc;
 
@@ -41,6 +41,7 @@ pub struct LoadedCertificate {
 
 /// The certificate in use.
 pub struct Certificate {
+    shown: Shown,
     config: Arc<ServerConfig>,
     not_after: Timestamp,
     /// In DER.
@@ -74,9 +75,10 @@ impl Certificate {
             }
             Tls::Bot { identity, bot } => (identity, Origin::Bot(Automation::new(*bot, now))),
         };
-        let config = tls::server_config(&identity, clients.as_ref())?;
+        let shown = tls::shown(&identity)?;
+        let config = tls::server_config(&shown, clients.clone())?;
         let leaf = identity.chain[0].clone();
-        Ok(Some(Certificate { config, not_after: identity.not_after, leaf, clients, origin }))
+        Ok(Some(Certificate { shown, config, not_after: identity.not_after, leaf, clients, origin }))
     }
 
     /// What new connections use.
@@ -111,9 +113,18 @@ impl Certificate {
         }
     }
 
+    /// Has the clients of new connections judged by another verifier; sessions from before are not resumed.
+    pub fn judge_clients(&mut self, clients: ClientVerifier) -> Result<(), String> {
+        self.config = tls::server_config(&self.shown, Some(Arc::clone(&clients)))?;
+        self.clients = Some(clients);
+        Ok(())
+    }
+
     /// Puts another one in its place, for new connections.
     fn replace(&mut self, identity: &Identity) -> Result<(), String> {
-        self.config = tls::server_config(identity, self.clients.as_ref())?;
+        let shown = tls::shown(identity)?;
+        self.config = tls::server_config(&shown, self.clients.clone())?;
+        self.shown = shown;
         self.not_after = identity.not_after;
         self.leaf.clone_from(&identity.chain[0]);
         log::info!("new connections get the certificate {}", identity.summary());

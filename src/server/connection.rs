@@ -22,6 +22,8 @@ pub struct Connection {
     pub listener: Listener,
     /// Who it is that asks, where its certificate says so.
     pub user: Option<Principal>,
+    /// It ends with the answer to its request: its certificate was judged by what counts no more.
+    pub is_leaving: bool,
     /// Its encryption, where it has one.
     pub tls: Option<Box<TlsSession>>,
     /// Where it stands.
@@ -73,6 +75,11 @@ pub struct IncompleteBody {
 }
 
 impl Connection {
+    /// Whether its client has shown a certificate.
+    pub fn has_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|session| session.peer_certificate().is_some())
+    }
+
     /// Whether it could be closed without anybody missing an answer.
     pub fn is_between_requests(&self) -> bool {
         matches!(self.phase, Phase::Idle | Phase::Handshake) && self.pending.is_empty() && !self.blocked
@@ -92,6 +99,7 @@ impl Connection {
             phase: if tls.is_some() { Phase::Handshake } else { Phase::Idle },
             tls,
             user: None,
+            is_leaving: false,
             pending: Zeroizing::default(),
             scanner: Scanner::default(),
             deadline: Deadline::default(),

@@ -321,6 +321,8 @@ impl Shared {
             Done::StoreFailed(error) => self.respond_store_error(connection, &exchange, &error, now),
             Done::Certificate { .. }
             | Done::CertificateUnchanged
+            | Done::Revocations { .. }
+            | Done::RevocationsUnchanged
             | Done::OrderBegun(_)
             | Done::OrderFinished(_)
             | Done::RenewalInfo(_)
@@ -386,7 +388,7 @@ impl Shared {
         content_type: &'static str,
         now: Now,
     ) {
-        let keep_alive = self.keeps_alive(exchange);
+        let keep_alive = self.keeps_alive(exchange) && !connection.is_leaving;
         let location = self.location(&exchange.route);
         let head = ResponseHead {
             status,

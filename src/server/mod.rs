@@ -13,6 +13,7 @@ pub mod event;
 mod attestation;
 mod bootstrap;
 mod certificate;
+pub mod clients;
 mod connection;
 mod exchange;
 mod health;
@@ -21,11 +22,11 @@ mod routes;
 mod tenants;
 mod timers;
 mod tls;
+mod watch;
 
-use crate::crypto::x509;
 use crate::entropy::Entropy;
 use crate::job::{Completion, Done, JobId};
-use crate::kms::policy::{EVERYBODY, Principal};
+use crate::kms::policy::Principal;
 use crate::kms::view::View;
 use crate::limits::{self, Limits};
 use crate::store::{Store, StoreError};
@@ -34,6 +35,7 @@ use crate::wire::http::response::DateCache;
 use crate::wire::http::scanner::Scanner;
 use bootstrap::Bootstrap;
 use certificate::Certificate;
+use clients::{ClientIdentity, Clients, Revocations};
 use connection::{Connection, Phase};
 use event::{ConnectionId, Input, Listener, Output};
 use log::{debug, info, warn};
@@ -69,6 +71,10 @@ pub struct Parts {
     pub tls: Tls,
     /// Authorities (certificates in DER) one of which must vouch for every client; none where clients need no certificate.
     pub client_authorities: Vec<Vec<u8>>,
+    /// What those authorities have revoked.
+    pub client_revocations: Option<Revocations>,
+    /// What of a client's certificate is the user.
+    pub client_identity: ClientIdentity,
     /// Whether clients are the default user whatever their certificates say.
     pub force_default_username: bool,
     /// Whether it waits for its owner first.
@@ -89,11 +95,14 @@ pub struct Server {
 struct Shared {
     limits: Limits,
     principal: Principal,
+    client_identity: ClientIdentity,
     force_default_username: bool,
     store: Arc<dyn Store>,
     /// A view of the last commit, kept while nothing is written.
     view: Option<Box<dyn View>>,
     entropy: Box<dyn Entropy>,
+    /// Set where clients must show certificates.
+    clients: Option<Clients>,
     certificate: Option<Certificate>,
     /// Set until the owner has handed everything over.
     bootstrap: Option<Bootstrap>,
@@ -117,24 +126,28 @@ struct Shared {
 impl Server {
     /// A server without connections. The error is one line for the operator.
     pub fn new(parts: Parts) -> Result<Server, String> {
-        let clients = match parts.client_authorities.as_slice() {
-            [] => None,
-            authorities => Some(tls::client_verifier(authorities)?),
+        let now = parts.now.instant;
+        let clients = match parts.client_authorities {
+            authorities if authorities.is_empty() => None,
+            authorities => Some(Clients::new(authorities, parts.client_revocations, now)?),
         };
-        let certificate = Certificate::new(parts.tls, clients.clone(), parts.now.instant)?;
+        let verifier = clients.as_ref().map(Clients::verifier);
+        let certificate = Certificate::new(parts.tls, verifier.clone(), now)?;
         let bootstrap = match parts.bootstrap {
             None => None,
-            Some(parts_of_it) => Some(Bootstrap::new(parts_of_it, clients, parts.now.instant)?),
+            Some(parts_of_it) => Some(Bootstrap::new(parts_of_it, verifier, now)?),
         };
         Ok(Server {
             connections: Vec::new(),
             shared: Shared {
                 limits: parts.limits,
                 principal: Principal(parts.default_username),
+                client_identity: parts.client_identity,
                 force_default_username: parts.force_default_username,
                 store: parts.store,
                 view: None,
                 entropy: parts.entropy,
+                clients,
                 certificate,
                 bootstrap,
                 attestation: parts.attestation,
@@ -206,6 +219,7 @@ impl Server {
             self.shared.check_bootstrap(now);
         } else if self.shared.drain_until.is_none() {
             self.shared.check_certificate_file(now);
+            self.shared.check_revocations(now);
             self.shared.check_bot(now);
         }
         if self.shared.drain_until.is_some_and(|until| until <= now.instant) {
@@ -227,7 +241,11 @@ impl Server {
         let own = match &shared.bootstrap {
             _ if shared.drain_until.is_some() => None,
             Some(bootstrap) => bootstrap.poll_timeout(),
-            None => shared.certificate.as_ref().and_then(Certificate::poll_timeout),
+            None => {
+                let certificate = shared.certificate.as_ref().and_then(Certificate::poll_timeout);
+                let revocations = shared.clients.as_ref().and_then(Clients::poll_timeout);
+                [certificate, revocations].into_iter().flatten().min()
+            }
         };
         [shared.timers.next(), own, shared.drain_until].into_iter().flatten().min()
     }
@@ -294,6 +312,11 @@ impl Server {
         match (id, done) {
             (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error),
             (JobId::Certificate, done) => self.shared.certificate_answered(done, now),
+            (JobId::Revocations, done) => {
+                if self.shared.revocations_answered(done, now) {
+                    self.end_judged_connections(now);
+                }
+            }
             (JobId::Request(connection), Done::Provided(result)) => {
                 let answer = self.shared.provided(result, now);
                 self.with(connection, |shared, connection| shared.start_answered(connection, answer, now));
@@ -301,6 +324,24 @@ impl Server {
             (JobId::Request(connection), done) => {
                 self.with(connection, |shared, connection| shared.answered(connection, done, now));
             }
+        }
+    }
+
+    /// Ends the connections whose clients have shown a certificate: between requests at once, else after the answer.
+    fn end_judged_connections(&mut self, now: Now) {
+        let judged = self.connections.iter_mut().flatten().filter(|connection| connection.has_certificate());
+        let ids: Vec<ConnectionId> = judged
+            .map(|connection| {
+                connection.is_leaving = true;
+                connection.id
+            })
+            .collect();
+        for id in ids {
+            self.with(id, |shared, connection| {
+                if matches!(connection.phase, Phase::Idle) && connection.pending.is_empty() {
+                    shared.close(connection, now);
+                }
+            });
         }
     }
 
@@ -335,15 +376,6 @@ impl Server {
     }
 }
 
-/// The user that a certificate is for: its first common name, as the old server had it.
-fn user_of(certificate: &[u8]) -> Option<Principal> {
-    let name = x509::subject_common_name(certificate)?;
-    let is_user = (1..=limits::NAME_BYTES_MAX).contains(&name.len())
-        && name != EVERYBODY
-        && !name.contains(char::is_control);
-    is_user.then_some(Principal(name))
-}
-
 /// Whoever has no certificate, or not the right one, is somebody's concern; other failures are everyday noise.
 fn tell_handshake_failure(connection: &Connection, error: &rustls::Error) {
     match error {
@@ -374,7 +406,8 @@ impl Shared {
         let received = session.receive(bytes, &mut plain, self.outputs.buffer());
         let (handshaken, is_validator) = (session.is_handshaken(), session.is_validator());
         let certificate = session.peer_certificate().filter(|_| matches!(connection.phase, Phase::Handshake));
-        let user = certificate.filter(|_| handshaken).map(user_of);
+        let user =
+            certificate.filter(|_| handshaken).map(|certificate| self.client_identity.user_of(certificate));
         connection.ended |= session.has_ended();
         self.outputs.send_buffered(connection.id);
         match received {
@@ -390,8 +423,9 @@ impl Shared {
                         Some(Some(user)) => connection.user = Some(user),
                         Some(None) => {
                             warn!(
-                                "{}: refused, its certificate has no common name that can be a user",
-                                connection.peer
+                                "{}: refused, its certificate has no {} that can be a user",
+                                connection.peer,
+                                self.client_identity.noun()
                             );
                             self.close(connection, now);
                         }
@@ -524,6 +558,7 @@ impl Shared {
 
     /// The operator asks for a new certificate.
     fn renew(&mut self, now: Now) {
+        self.reload_revocations();
         match &self.certificate {
             None => info!("asked for a new certificate, but this server speaks plain HTTP"),
             Some(certificate) if certificate.bot().is_some() => self.renew_certificate(now),
@@ -543,7 +578,11 @@ impl Shared {
                 self.certificate_file_unchanged(now);
                 self.order_not_taken(now);
             }
-            Done::Answered(_) | Done::StoreFailed(_) | Done::Provided(_) => {
+            Done::Answered(_)
+            | Done::StoreFailed(_)
+            | Done::Provided(_)
+            | Done::Revocations { .. }
+            | Done::RevocationsUnchanged => {
                 unreachable!("no request waits under this name")
             }
         }

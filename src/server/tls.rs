@@ -5,13 +5,13 @@ use crate::acme::challenge::{ALPN_PROTOCOL, AlpnChallenge};
 use crate::crypto::x509::Identity;
 use crate::{limits, secret};
 use rustls::crypto::{CryptoProvider, KeyProvider};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConnectionData,
     ServerSessionMemoryCache, UnbufferedServerConnection,
 };
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 use rustls::{ConfigBuilder, Error, RootCertStore, ServerConfig, WantsVerifier};
@@ -21,33 +21,45 @@ use zeroize::Zeroizing;
 /// Who judges the certificates of clients.
 pub type ClientVerifier = Arc<dyn ClientCertVerifier>;
 
-/// Takes clients whose certificates are by one of these authorities (DER), and nobody else.
-pub fn client_verifier(authorities: &[Vec<u8>]) -> Result<ClientVerifier, String> {
+/// Takes clients whose certificates are by one of these authorities (DER), and nobody else. Where there are revocation lists
+/// (CRLs in DER), each certificate of a chain must be by somebody who has one, that has not expired and does not name it.
+pub fn client_verifier(authorities: &[Vec<u8>], revocations: &[Vec<u8>]) -> Result<ClientVerifier, String> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         let added = roots.add(CertificateDer::from(authority.as_slice()));
         added.map_err(|error| format!("an authority of clients cannot be used: {error}"))?;
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()));
+    let revocations = revocations.iter().map(|list| CertificateRevocationListDer::from(list.clone()));
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()))
+        .with_crls(revocations)
+        .enforce_revocation_expiration();
     match verifier.build() {
         Ok(verifier) => Ok(verifier),
+        Err(VerifierBuilderError::InvalidCrl(error)) => Err(format!(
+            "a revocation list cannot be used ({error:?}): it must be of version 2 and have a number (RFC 5280)"
+        )),
         Err(error) => Err(format!("no authority of clients can be used: {error}")),
     }
 }
 
-/// What every connection of this certificate shares; with a verifier, clients must show certificates too. The error is one
-/// line for the operator.
-pub fn server_config(
-    identity: &Identity,
-    clients: Option<&ClientVerifier>,
-) -> Result<Arc<ServerConfig>, String> {
+/// A certificate and its key, as every connection shows it.
+pub type Shown = Arc<SingleCertAndKey>;
+
+/// The certificate and key of an identity. The error is one line for the operator.
+pub fn shown(identity: &Identity) -> Result<Shown, String> {
     let certified = certified_key(&identity.chain, identity.private_key.expose())?;
+    Ok(Arc::new(SingleCertAndKey::from(certified)))
+}
+
+/// What every connection of this certificate shares, with sessions for resumption of its own; with a verifier, clients must
+/// show certificates too. The error is one line for the operator.
+pub fn server_config(shown: &Shown, clients: Option<ClientVerifier>) -> Result<Arc<ServerConfig>, String> {
     let builder = builder()?;
     let builder = match clients {
-        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    let mut config = builder.with_cert_resolver(Arc::clone(shown) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = ServerSessionMemoryCache::new(limits::TLS_SESSIONS_MAX);
     config.send_tls13_tickets = 1;
@@ -423,7 +435,7 @@ mod tests {
     fn only_a_validator_gets_the_proof_however_its_first_message_arrives() {
         let now = Timestamp::from_unix(1_800_000_000);
         let identity = self_signed::identity(&[NAME.to_owned()], now, now).unwrap();
-        let main = server_config(&identity, None).unwrap();
+        let main = server_config(&shown(&identity).unwrap(), None).unwrap();
         let (certificate, private_key) = self_signed::acme_proof(NAME, &[7; 32], now).unwrap();
         let proof = AlpnChallenge { name: NAME.to_owned(), certificate, private_key };
         let challenge = challenge_config(&[proof]).unwrap();

@@ -8,11 +8,13 @@
 //! | [`key_file`] | the content of a file | the file does |
 //!
 //! A [`Source`] gives a secret; [`derive`] makes a TLS key of it. A [`Quoter`] has the hardware sign what it is given,
-//! together with what runs: [`tsm`], where the kernel has that, or the two confidential platforms by themselves.
+//! together with what runs: [`tsm`], where the kernel has that, or the two confidential platforms by themselves. [`ra_tls`]
+//! puts a quote into a certificate.
 //! All of them block: they are asked at the start, or in a lane.
 
 pub mod derive;
 pub mod key_file;
+pub mod ra_tls;
 pub mod sev_snp;
 pub mod sgx;
 pub mod tpm;
@@ -43,6 +45,20 @@ pub trait Source {
 pub trait Quoter: Send + Sync {
     /// A quote (AMD: attestation report) over these bytes. An error is one line.
     fn quote(&self, report_data: &[u8; REPORT_DATA_BYTES]) -> Result<Vec<u8>, String>;
+
+    /// Whose quotes these are. An error is one line.
+    fn provider(&self) -> Result<Provider, String>;
+}
+
+/// What makes quotes, which tells their format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// Intel SGX.
+    Sgx,
+    /// AMD SEV-SNP.
+    SevSnp,
+    /// Another one, as the kernel names it.
+    Other(String),
 }
 
 /// Bytes that a quote vouches for, on every platform.
@@ -136,16 +152,34 @@ fn present(devices: &Devices) -> Result<Choice, String> {
     ))
 }
 
-/// What can quote on this machine; `None` where nothing can.
-pub fn quoter(devices: &Devices) -> Option<Box<dyn Quoter>> {
+/// What can quote on this machine. An error says what would.
+pub fn quoter(devices: &Devices) -> Result<Box<dyn Quoter>, String> {
     if let Some(tsm) = Tsm::find(&devices.tsm) {
-        return Some(Box::new(tsm));
+        return Ok(Box::new(tsm));
     }
     if devices.sev_guest.exists() {
-        return Some(Box::new(SevSnp::new(&devices.sev_guest)));
+        return Ok(Box::new(SevSnp::new(&devices.sev_guest)));
     }
     let sgx = Sgx::new(&devices.gramine);
-    sgx.quote_path().exists().then(|| Box::new(sgx) as Box<dyn Quoter>)
+    if sgx.quote_path().exists() {
+        return Ok(Box::new(sgx));
+    }
+    Err(format!(
+        "this machine has no {} that can be written to, no {} and no {}",
+        devices.tsm.display(),
+        devices.sev_guest.display(),
+        sgx.quote_path().display()
+    ))
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Provider::Sgx => f.write_str("SGX"),
+            Provider::SevSnp => f.write_str("SEV-SNP"),
+            Provider::Other(name) => f.write_str(name),
+        }
+    }
 }
 
 impl fmt::Display for Choice {

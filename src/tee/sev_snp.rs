@@ -3,7 +3,7 @@
 //! The numbers of messages and fields are those of AMD's "SEV Secure Nested Paging Firmware ABI Specification", 56860.
 #![allow(unsafe_code)] // One ioctl; the block says why it is sound.
 
-use super::{Quoter, REPORT_DATA_BYTES, Source};
+use super::{Provider, Quoter, REPORT_DATA_BYTES, Source};
 use crate::secret::Secret;
 use std::fs::OpenOptions;
 use std::io;
@@ -121,6 +121,10 @@ impl Quoter for SevSnp {
         let wrong =
             || format!("{}: the firmware says that its report has {size} bytes", self.device.display());
         report.map(<[u8]>::to_vec).ok_or_else(wrong)
+    }
+
+    fn provider(&self) -> Result<Provider, String> {
+        Ok(Provider::SevSnp)
     }
 }
 

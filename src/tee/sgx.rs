@@ -1,7 +1,7 @@
 //! Intel SGX under Gramine, which shows the enclave what it needs as files.
 #![forbid(unsafe_code)]
 
-use super::{QUOTE_BYTES_MAX, Quoter, REPORT_DATA_BYTES, Source, at, read_secret};
+use super::{Provider, QUOTE_BYTES_MAX, Quoter, REPORT_DATA_BYTES, Source, at, read_secret};
 use crate::secret::Secret;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -72,5 +72,9 @@ impl Quoter for Sgx {
             return Err(format!("{}: is empty: Gramine was not set up for quotes", output.display()));
         }
         Ok(quote)
+    }
+
+    fn provider(&self) -> Result<Provider, String> {
+        Ok(Provider::Sgx)
     }
 }

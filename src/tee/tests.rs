@@ -135,9 +135,16 @@ fn a_key_file_is_its_owners_alone_and_long_enough() {
 fn gramine_is_asked_by_its_files() {
     let scratch = Scratch::new();
     let sgx = Sgx::new(&scratch.0.join("attestation"));
-    assert!(quoter(&scratch.devices()).is_none());
+    let folder = scratch.0.display();
+    assert_eq!(
+        quoter(&scratch.devices()).err().unwrap(),
+        format!(
+            "this machine has no {folder}/report that can be written to, no {folder}/sev-guest and no {folder}/attestation/quote"
+        )
+    );
     scratch.gramine(&[7; 16]);
     let quoter = quoter(&scratch.devices()).unwrap();
+    assert_eq!(quoter.provider(), Ok(Provider::Sgx));
     assert_eq!(quoter.quote(&[9; 64]).unwrap(), b"a quote");
     assert_eq!(fs::read(scratch.0.join("attestation/user_report_data")).unwrap(), [9; 64]);
     assert!(sgx.secret(&[]).is_ok_and(|secret| secret.matches(&[7; 16])));
@@ -156,9 +163,59 @@ fn what_is_no_sev_guest_or_no_tpm_says_so() {
     let folder = scratch.0.display();
     let devices = scratch.devices();
     let quoter = quoter(&devices).unwrap();
+    assert_eq!(quoter.provider(), Ok(Provider::SevSnp));
     let reason = "Inappropriate ioctl for device (os error 25) (firmware and hypervisor say 0x0)";
     assert_eq!(quoter.quote(&[0; 64]), Err(format!("{folder}/sev-guest: {reason}")));
     let secret = |choice| source(&wanted(choice), &devices, &scratch.0).unwrap().secret(&[1]).err().unwrap();
     assert_eq!(secret(Choice::SevSnp), format!("{folder}/sev-guest: {reason}"));
     assert_eq!(secret(Choice::Tpm(None)), format!("{folder}/tpmrm0: unexpected end of file"));
+}
+
+/// A platform whose quotes are what it is asked for, `bytes` long, with the report data at `at`.
+struct Fake {
+    provider: Provider,
+    at: usize,
+    bytes: usize,
+}
+
+impl Quoter for Fake {
+    fn quote(&self, report_data: &[u8; REPORT_DATA_BYTES]) -> Result<Vec<u8>, String> {
+        let mut quote = vec![0xEE; self.at];
+        quote.extend_from_slice(report_data);
+        quote.resize(self.bytes, 0xEE);
+        Ok(quote)
+    }
+
+    fn provider(&self) -> Result<Provider, String> {
+        Ok(self.provider.clone())
+    }
+}
+
+/// Types, offsets and report data are those of certificates that Cosmian has published.
+#[test]
+fn a_platform_vouches_for_a_public_key() {
+    let point = [4; 65];
+    // printf '\4%.0s' $(seq 65) | sha256sum
+    let digest = "9bda95bda1ef8f1b61f6d47223f4a1190b99507d76d8e43497bb7b176e59cb65";
+    for (provider, oid, at, bytes) in [
+        (Provider::Sgx, "1.2.840.113741.1337.6", 368, 4734),
+        (Provider::SevSnp, "1.2.840.113741.1337.7", 80, 1184),
+    ] {
+        let evidence = |at, bytes| ra_tls::evidence(&Fake { provider: provider.clone(), at, bytes }, &point);
+        let found = evidence(at, bytes).unwrap();
+        assert_eq!((found.oid, found.quote.len(), &found.provider), (oid, bytes, &provider));
+        let mut digits = Vec::new();
+        hex::encode(&found.quote[at..at + 64], &mut digits);
+        let digits = String::from_utf8(digits).unwrap().to_ascii_lowercase();
+        assert_eq!(digits, format!("{digest}{}", "00".repeat(32)));
+        for (at, bytes) in [(at + 1, bytes), (at - 1, bytes), (at, at + 63), (0, 0)] {
+            let told = format!("the quote of {provider}, {bytes} bytes, is not over what was asked for");
+            assert_eq!(evidence(at, bytes), Err(told));
+        }
+    }
+    let other = Fake { provider: Provider::Other("tdx_guest".into()), at: 368, bytes: 5000 };
+    assert_eq!(
+        ra_tls::evidence(&other, &point),
+        Err("RA-TLS has no extension for quotes of \"tdx_guest\"".to_owned())
+    );
 }

@@ -2,13 +2,15 @@
 //! `Documentation/ABI/testing/configfs-tsm-report`).
 #![forbid(unsafe_code)]
 
-use super::{QUOTE_BYTES_MAX, Quoter, REPORT_DATA_BYTES, at};
+use super::{Provider, QUOTE_BYTES_MAX, Quoter, REPORT_DATA_BYTES, at};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Folders that others, or a run of ours that was killed, may have left.
 const FOLDERS_MAX: u32 = 1024;
+/// Bytes of a number or a name.
+const WORD_BYTES_MAX: u64 = 64;
 
 /// The kernel's reports by trusted security modules.
 pub struct Tsm {
@@ -35,15 +37,24 @@ impl Tsm {
         }
         Err(format!("{}: has too many folders of servers that were killed: remove them", self.base.display()))
     }
+
+    /// Does something with a folder of its own.
+    fn with_folder<T>(&self, use_it: impl FnOnce(&Path) -> Result<T, String>) -> Result<T, String> {
+        let folder = self.make_folder()?;
+        let result = use_it(&folder);
+        // The kernel removes its files with the folder.
+        let removed = fs::remove_dir(&folder).map_err(at(&folder));
+        result.and_then(|result| removed.map(|()| result))
+    }
 }
 
 impl Quoter for Tsm {
     fn quote(&self, report_data: &[u8; REPORT_DATA_BYTES]) -> Result<Vec<u8>, String> {
-        let folder = self.make_folder()?;
-        let quote = exchange(&folder, report_data);
-        // The kernel removes its files with the folder.
-        let removed = fs::remove_dir(&folder).map_err(at(&folder));
-        quote.and_then(|quote| removed.map(|()| quote))
+        self.with_folder(|folder| exchange(folder, report_data))
+    }
+
+    fn provider(&self) -> Result<Provider, String> {
+        self.with_folder(provider)
     }
 }
 
@@ -69,9 +80,22 @@ fn exchange(folder: &Path, report_data: &[u8; REPORT_DATA_BYTES]) -> Result<Vec<
 
 fn generation(folder: &Path) -> Result<u64, String> {
     let path = folder.join("generation");
+    read_word(&path)?.parse().map_err(|_| format!("{}: is no number", path.display()))
+}
+
+/// Which of the kernel's drivers answers.
+fn provider(folder: &Path) -> Result<Provider, String> {
+    let name = read_word(&folder.join("provider"))?;
+    Ok(if name == "sev_guest" { Provider::SevSnp } else { Provider::Other(name) })
+}
+
+/// The content of a file with one short line.
+fn read_word(path: &Path) -> Result<String, String> {
     let mut text = String::new();
-    File::open(&path).and_then(|file| file.take(32).read_to_string(&mut text)).map_err(at(&path))?;
-    text.trim().parse().map_err(|_| format!("{}: is no number", path.display()))
+    File::open(path)
+        .and_then(|file| file.take(WORD_BYTES_MAX).read_to_string(&mut text))
+        .map_err(at(path))?;
+    Ok(text.trim().to_owned())
 }
 
 #[cfg(test)]

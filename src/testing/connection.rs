@@ -9,6 +9,7 @@ pub mod tls;
 use crate::entropy::Entropy;
 use crate::job::{self, Job, Resources};
 use crate::limits::Limits;
+use crate::server::clients::ClientIdentity;
 use crate::server::event::{ConnectionId, Input, Listener, Output};
 use crate::server::{LoadedCertificate, Parts, Server, Tls};
 use crate::store::memory::MemoryStore;
@@ -114,6 +115,8 @@ impl Peer {
             entropy: Box::new(Counter(0)),
             tls: certificate.map_or(Tls::Off, Tls::File),
             client_authorities: Vec::new(),
+            client_revocations: None,
+            client_identity: ClientIdentity::CommonName,
             force_default_username: false,
             bootstrap: None,
             attestation: None,
@@ -125,6 +128,7 @@ impl Peer {
                 store,
                 entropy: Box::new(Counter(128)),
                 certificate: None,
+                revocations: None,
                 egress: None,
                 quoter: None,
             },

@@ -11,7 +11,8 @@ pub struct Authority {
 const EXTENSIONS: &str = "\
 [ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n\
 [server]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n\
-[client]\nextendedKeyUsage=clientAuth\n";
+[client]\nextendedKeyUsage=clientAuth\n\
+[named]\nextendedKeyUsage=clientAuth\nsubjectAltName=DNS:a.example,email:carol@example.org,URI:spiffe://example.org/carol\n";
 
 impl Authority {
     /// `root.pem` (self-signed) and `intermediate.pem`, with their keys.
@@ -52,6 +53,11 @@ impl Authority {
         self.end_entity("client", name, "P-256", validity);
     }
 
+    /// The same with an e-mail address and a URI, both of carol's, among its alternative names.
+    pub fn named_client(&self, name: &str) {
+        self.end_entity("named", name, "P-256", &["-days", "10"]);
+    }
+
     fn end_entity(&self, extensions: &str, name: &str, key: &str, validity: &[&str]) {
         self.key(name, key);
         self.request(name, &format!("/CN={name}.example"));
@@ -59,6 +65,35 @@ impl Authority {
         let chain = [name, "intermediate", "root"]
             .map(|n| fs::read_to_string(self.file(&format!("{n}.pem"))).unwrap());
         fs::write(self.file(&format!("{name}.fullchain.pem")), chain.concat()).unwrap();
+    }
+
+    /// Revokes these certificates: the lists of the root and of the intermediate, in one PEM file, which is made anew and is
+    /// valid for so many seconds.
+    pub fn revoke(&self, names: &[&str], seconds: u32) -> String {
+        let (config, index, number) = (self.file("ca.conf"), self.file("index"), self.file("crlnumber"));
+        fs::write(&number, "01\n").unwrap();
+        let lists = ["root", "intermediate"].map(|issuer| {
+            let mut lines = String::new();
+            for name in names.iter().filter(|_| issuer == "intermediate") {
+                let (from, serial) = (self.file(&format!("{name}.pem")), ["-noout", "-serial"]);
+                let serial = run("openssl", [&["x509", "-in", &from], &serial[..]].concat());
+                let serial = serial.trim().strip_prefix("serial=").unwrap().to_owned();
+                lines += &format!("R\t350101000000Z\t250101000000Z\t{serial}\tunknown\t/CN={name}.example\n");
+            }
+            fs::write(&index, lines).unwrap();
+            fs::write(&config, format!(
+                "[ca]\ndefault_ca=c\n[c]\ndatabase={index}\ndefault_md=sha256\ncrlnumber={number}\ncrl_extensions=e\n\
+                 [e]\nauthorityKeyIdentifier=keyid:always\n"
+            ))
+                .unwrap();
+            let (certificate, key) =
+                (self.file(&format!("{issuer}.pem")), self.file(&format!("{issuer}.key")));
+            let line = ["ca", "-config", &config, "-gencrl", "-cert", &certificate, "-keyfile", &key];
+            run("openssl", [&line[..], &["-crlsec", &seconds.to_string()]].concat())
+        });
+        let file = self.file("lists.pem");
+        fs::write(&file, lists.concat()).unwrap();
+        file
     }
 
     /// `NAME.p12` by the line that the documentation gives, with more arguments.

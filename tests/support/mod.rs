@@ -5,6 +5,8 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod enclave;
+pub mod mounts;
 pub mod pebble;
 pub mod swtpm;
 pub mod tls;

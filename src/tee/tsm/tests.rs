@@ -52,6 +52,19 @@ fn a_quote_is_what_the_kernel_says_to_this_question() {
 }
 
 #[test]
+fn the_kernel_names_the_platform() {
+    let base = std::env::temp_dir().join(format!("keyway-tsm-{}-provider", std::process::id()));
+    fs::create_dir(&base).unwrap();
+    for (name, expected) in
+        [("sev_guest\n", Provider::SevSnp), ("tdx_guest\n", Provider::Other("tdx_guest".into()))]
+    {
+        fs::write(base.join("provider"), name).unwrap();
+        assert_eq!(provider(&base), Ok(expected));
+    }
+    fs::remove_dir_all(&base).unwrap();
+}
+
+#[test]
 fn a_folder_of_its_own_goes_in_any_case() {
     let base = std::env::temp_dir().join(format!("keyway-tsm-{}-base", std::process::id()));
     assert!(Tsm::find(&base).is_none());

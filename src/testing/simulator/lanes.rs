@@ -36,6 +36,7 @@ impl Lanes {
                 store: Arc::clone(store),
                 entropy: Box::new(choices.fork()),
                 certificate: None,
+                revocations: None,
                 egress: None,
                 quoter: None,
             },
@@ -96,6 +97,7 @@ impl Lanes {
         let large = |job: &Job| match &job.work {
             Work::Write(call) | Work::Read(call) => call.body.len().saturating_sub(INLINE_BODY_BYTES_MAX),
             Work::LoadCertificate { .. }
+            | Work::LoadRevocations { .. }
             | Work::Provide { .. }
             | Work::BeginOrder { .. }
             | Work::FinishOrder { .. }

@@ -4,8 +4,10 @@
 use super::lanes::{LANES, Lanes};
 use super::model::OWNER;
 use crate::limits::Limits;
+use crate::server::clients::ClientIdentity;
 use crate::server::{Parts, Server, Tls};
 use crate::store::redb::RedbStore;
+use crate::store::sealed::{self, MasterSecret};
 use crate::store::{Store, StoreError};
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
@@ -26,15 +28,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts on what is on the disk.
+    /// Starts on what is on the disk, which is sealed where there is a master secret.
     pub fn boot(
         disk: &Disk,
+        master: Option<&MasterSecret>,
         limits: &Limits,
         jobs_max: usize,
         now: Now,
         choices: &mut Choices,
     ) -> Result<Machine, StoreError> {
-        let store: Arc<dyn Store> = Arc::new(RedbStore::with_backend(disk.mount())?);
+        let store = sealed::open(RedbStore::with_backend(disk.mount())?, master, &mut choices.fork())?;
         let parts = Parts {
             limits: limits.clone(),
             default_username: OWNER.into(),
@@ -42,6 +45,8 @@ impl Machine {
             entropy: Box::new(choices.fork()),
             tls: Tls::Off,
             client_authorities: Vec::new(),
+            client_revocations: None,
+            client_identity: ClientIdentity::CommonName,
             force_default_username: false,
             bootstrap: None,
             attestation: None,

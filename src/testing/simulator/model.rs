@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The objects that every client changes.
 pub const SHARED: [&str; 3] = ["shared-0", "shared-1", "shared-2"];
+/// Fewer bytes may stand anywhere by chance.
+const SECRET_BYTES_MIN: usize = 8;
 /// Who owns everything: nobody has an identity of his own.
 pub const OWNER: &str = "admin";
 
@@ -113,6 +115,17 @@ impl Model {
     /// All that was asked has been done by now, or never will be.
     pub fn settle_all(&mut self) {
         self.clients.iter_mut().flat_map(|owned| owned.keys.values_mut()).for_each(Key::settle_all);
+    }
+
+    /// All that nobody may see on the disk: names, and the material that there is.
+    pub fn secrets(&self, view: &dyn View) -> Vec<Vec<u8>> {
+        let owned = self.clients.iter().flat_map(|owned| owned.keys.keys().map(String::as_str));
+        let objects = owned.chain(SHARED).filter_map(|uid| view.object(uid).expect("all is well"));
+        let of = |object: Object| {
+            let material = object.material.expose().to_vec();
+            [object.uid.into_bytes(), material].into_iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN)
+        };
+        objects.flat_map(of).collect()
     }
 
     /// Compares the store with all that was promised. Nothing is under way.

@@ -16,7 +16,9 @@ use super::trace::Trace;
 use super::workload::Client;
 use crate::job::Completion;
 use crate::limits::{INLINE_BODY_BYTES_MAX, LANE_JOBS_MAX, Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
+use crate::secret::Secret;
 use crate::server::event::{ConnectionId, Input, Listener};
+use crate::store::sealed::MasterSecret;
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
 use std::collections::VecDeque;
@@ -49,6 +51,8 @@ pub(super) struct World<'s> {
     trace: Trace<'s>,
     clock: Clock,
     disk: Disk,
+    /// Of a database that is sealed.
+    master: Option<MasterSecret>,
     limits: Limits,
     jobs_max: usize,
     /// `None` only while it starts.
@@ -85,6 +89,7 @@ impl<'s> World<'s> {
             trace: Trace::new(show),
             clock: Clock::new(),
             disk: Disk::new(),
+            master: choices.one_in(2).then(|| MasterSecret::Key(Secret::new(vec![0x5A; 32]))),
             limits,
             jobs_max,
             machine: None,
@@ -159,6 +164,7 @@ impl<'s> World<'s> {
         self.settle();
         assert!(self.unsettled.is_empty(), "nothing is under way");
         self.check_store();
+        self.check_disk();
         self.shut_down();
         assert_eq!(self.machine().exit, Some(0), "nothing is left to wait for");
     }

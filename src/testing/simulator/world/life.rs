@@ -16,7 +16,8 @@ impl World<'_> {
                 self.disk.fail_after(self.choices.below(60) as u64);
             }
             let now = self.clock.now();
-            match Machine::boot(&self.disk, &self.limits, self.jobs_max, now, &mut self.choices) {
+            let (disk, master) = (&self.disk, self.master.as_ref());
+            match Machine::boot(disk, master, &self.limits, self.jobs_max, now, &mut self.choices) {
                 Ok(machine) => {
                     self.machine = Some(machine);
                     self.note("the server starts");
@@ -77,6 +78,18 @@ impl World<'_> {
         self.machine().draining = true;
         self.tell(Input::Shutdown);
         assert!(self.machine().stopped_listening, "a server that shuts down accepts nothing more");
+    }
+
+    /// Whether the disk shows what was put in is as it should be.
+    pub(super) fn check_disk(&mut self) {
+        let store = self.machine.as_ref().expect(RUNS).store.read();
+        let secrets = self.model.secrets(&*store.expect("all is well at the end"));
+        let disk = self.disk.durable();
+        let shows = |secret: &Vec<u8>| disk.windows(secret.len()).any(|part| part == secret);
+        match self.master {
+            Some(_) => assert!(!secrets.iter().any(shows), "a sealed disk shows a key or a name"),
+            None => assert!(secrets.iter().all(shows), "what is searched for can be found"),
+        }
     }
 
     pub(super) fn check_store(&mut self) {

@@ -1,0 +1,65 @@
+//! A file that is looked at now and then, in a lane: read again when it has changed, or on demand.
+#![forbid(unsafe_code)]
+
+use crate::limits;
+use crate::time::Instant;
+
+/// What is known of the file.
+pub struct Watch {
+    /// The last content that was looked at, good or bad.
+    digest: Option<[u8; 32]>,
+    next_check: Instant,
+    /// A job is under way; its answer moves `next_check`.
+    loading: bool,
+    /// Why the file could not be read last time, so that it is told once.
+    unreadable: Option<String>,
+}
+
+impl Watch {
+    /// A file that was just read.
+    pub fn new(digest: [u8; 32], now: Instant) -> Watch {
+        let next_check = now + limits::FILE_CHECK_INTERVAL;
+        Watch { digest: Some(digest), next_check, loading: false, unreadable: None }
+    }
+
+    /// When the file is looked at next.
+    pub fn next_check(&self) -> Instant {
+        self.next_check
+    }
+
+    /// Whether it is to be looked at now, and if so what is known of it. The one who asks does it.
+    pub fn is_due(&mut self, now: Instant) -> Option<Option<[u8; 32]>> {
+        if self.next_check > now {
+            return None;
+        }
+        self.next_check = now + limits::FILE_CHECK_INTERVAL;
+        (!std::mem::replace(&mut self.loading, true)).then_some(self.digest)
+    }
+
+    /// It is looked at now, whether it is time or not.
+    pub fn begin(&mut self) {
+        self.loading = true;
+    }
+
+    /// The lane has answered.
+    pub fn end(&mut self, now: Instant) {
+        self.loading = false;
+        self.next_check = now + limits::FILE_CHECK_INTERVAL;
+    }
+
+    /// What was read is in use, or why not; with the digest of what was read, if it could be. Gives the reason back where it
+    /// is to be told: that a file cannot be read is told once.
+    pub fn judge(&mut self, digest: Option<[u8; 32]>, result: Result<(), String>) -> Result<(), String> {
+        self.digest = digest.or(self.digest);
+        match result {
+            Err(reason) if digest.is_none() => {
+                let is_known = self.unreadable.replace(reason.clone()).is_some_and(|known| known == reason);
+                if is_known { Ok(()) } else { Err(reason) }
+            }
+            result => {
+                self.unreadable = None;
+                result
+            }
+        }
+    }
+}
