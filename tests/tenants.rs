@@ -7,10 +7,12 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use support::{CREATE, Client, Scratch, Server, on, run, value_of, wait_for};
+use support::mounts::{Mounts, skipped};
+use support::{CREATE, Client, Scratch, Server, keyway, on, run, value_of, wait_for};
 
 const TENANTS: [&str; 2] = ["--database-type", "sqlite-enc"];
 const OPENS_NOTHING: &str = "Access denied: the KmsDatabaseSecret header opens no database";
@@ -335,6 +337,50 @@ fn what_befalls_one_database_is_no_concern_of_the_others() {
     // The operator puts the backup in its place, and the server need not be told.
     fs::write(&file, &whole).unwrap();
     assert_eq!(kmip(&mut client, &one, &on("Get", &uid)).0, 200);
+    assert_eq!(server.terminate().code(), Some(0));
+}
+
+#[test]
+fn a_full_disk_is_told_and_what_was_answered_stays() {
+    let scratch = Scratch::new();
+    let disk = scratch.file("disk");
+    fs::create_dir(&disk).unwrap();
+    let Some(mounts) = Mounts::new(&["-t", "tmpfs", "-o", "size=4m", "keyway-test", &disk]) else {
+        return skipped("a small disk");
+    };
+    let command = keyway(&[TENANTS.as_slice(), &["--sqlite-path", &disk]].concat());
+    let server = Server::spawn(scratch.path(), mounts.within(&command));
+    let mut client = Client::connect(server.port);
+    let mut secrets = [(); 3].map(|()| new_database(&mut client)).into_iter().cycle();
+    let mut acknowledged = Vec::new();
+    let full = "The database does not answer: try again later";
+    loop {
+        let secret = secrets.next().unwrap();
+        match kmip(&mut client, &secret, CREATE) {
+            (200, answer) => acknowledged.push((secret, value_of("UniqueIdentifier", &answer))),
+            refused => break assert_eq!(refused, (503, full.into())),
+        }
+    }
+    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    server.wait_for_log("the disk of the database is full");
+    // Somewhere, there may be room for a little more.
+    let files = |client: &mut Client| {
+        let made = (0..100).take_while(|_| client.post("/new_database", "").0 == 200).count();
+        assert!(made < 100);
+        made
+    };
+    let made = files(&mut client);
+    let ls = mounts.within(Command::new("ls").arg(&disk)).output().unwrap();
+    assert_eq!(String::from_utf8(ls.stdout).unwrap().lines().count(), 3 + made, "none was left half made");
+
+    let mut grow = Command::new("mount");
+    grow.args(["-o", "remount,size=64m", &disk]);
+    assert!(mounts.within(&grow).status().unwrap().success());
+    for (secret, uid) in &acknowledged {
+        let (status, answer) = kmip(&mut client, secret, &on("Get", uid));
+        assert_eq!(status, 200, "{answer}");
+    }
+    assert_eq!(kmip(&mut client, &secrets.next().unwrap(), CREATE).0, 200);
     assert_eq!(server.terminate().code(), Some(0));
 }
 
