@@ -164,12 +164,14 @@ fn a_secret_that_opens_nothing_tells_nothing() {
         secret_of(1, [0; 32]),
         elsewhere,
     ];
+    let open = open_databases(&server);
     for secret in &wrong {
         for (path, body) in [("/kmip/2_1", CREATE), ("/access/owned", ""), ("/access/grant", "{}")] {
             let answer = try_ask(&mut client, &field(secret), path, body).unwrap();
             assert_eq!(answer, (401, OPENS_NOTHING.into()), "{path} {secret}");
         }
     }
+    assert_eq!(open_databases(&server), open, "nothing was opened or closed for them");
     let told =
         |fields: &str| try_ask(&mut Client::connect(server.port), fields, "/kmip/2_1", CREATE).unwrap();
     let missing = "Access denied: Missing KmsDatabaseSecret header in the query";
@@ -325,13 +327,15 @@ fn what_befalls_one_database_is_no_concern_of_the_others() {
     assert_eq!(server.terminate().code(), Some(0));
     let file = folder(&scratch).join(format!("{}.redb", parts(&one).0));
     let whole = fs::read(&file).unwrap();
-    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
 
     let server = start(&scratch);
     let mut client = Client::connect(server.port);
-    for body in [CREATE, &on("Get", &uid)] {
-        assert_eq!(kmip(&mut client, &one, body), (500, "Internal server error".into()));
-        assert_eq!(kmip(&mut client, &other, CREATE).0, 200);
+    for part in [whole.len() / 2, 0] {
+        fs::write(&file, &whole[..part]).unwrap();
+        for body in [CREATE, &on("Get", &uid)] {
+            assert_eq!(kmip(&mut client, &one, body), (500, "Internal server error".into()));
+            assert_eq!(kmip(&mut client, &other, CREATE).0, 200);
+        }
     }
     server.wait_for_log(&format!("the database {}.redb: ", parts(&one).0));
     // The operator puts the backup in its place, and the server need not be told.

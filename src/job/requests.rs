@@ -120,7 +120,7 @@ fn in_database<T>(
         return act(&*resources.store, &mut *resources.entropy).map_err(Failure::Store);
     };
     let tenants = resources.store.tenants().ok_or(Failure::Store(NO_TENANTS))?;
-    let result = match tenants.of(tenant, &mut *resources.entropy) {
+    let result = match tenants.of(tenant) {
         Ok(Some(store)) => act(&*store, &mut *resources.entropy),
         Ok(None) => return Err(Failure::Tenant(401, OPENS_NOTHING)),
         Err(error) => Err(error),

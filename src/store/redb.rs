@@ -59,6 +59,9 @@ impl RedbStore {
     /// Opens a file, which must be there, in a folder that is guarded.
     pub fn open_file(path: &Path, cache_bytes: usize) -> Result<RedbStore, StoreError> {
         let file = open_file(path, Making::Never).map_err(inaccessible(path))?;
+        if file.metadata()?.len() == 0 {
+            return Err(StoreError::Corrupt("the file is empty".to_owned()));
+        }
         RedbStore::start(FileBackend::new(file)?, false, cache_bytes)
     }
 

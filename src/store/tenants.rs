@@ -66,9 +66,9 @@ pub struct Tenants(Arc<Shared>);
 
 struct Shared {
     folder: PathBuf,
-    /// No other process opens databases in the folder.
-    _guard: Guard,
     places: Places<dyn Store>,
+    /// No other process opens databases in the folder until all are closed: it comes last.
+    _guard: Guard,
 }
 
 impl Tenants {
@@ -89,25 +89,21 @@ impl Tenants {
         }
         Ok(Tenants(Arc::new(Shared {
             folder: folder.to_owned(),
-            _guard: guard,
             places: Places::new(open_max),
+            _guard: guard,
         })))
     }
 
     /// The database of a tenant; `None` where it has none (any more). It must be let go of before the same thread asks for
     /// another one. [`StoreError::Locked`] is a file that somebody has put in the place of the tenant's.
-    pub fn of(
-        &self,
-        tenant: &Tenant,
-        entropy: &mut dyn Entropy,
-    ) -> Result<Option<Arc<dyn Store>>, StoreError> {
+    pub fn of(&self, tenant: &Tenant) -> Result<Option<Arc<dyn Store>>, StoreError> {
         let path = self.path(tenant);
         self.0.places.get(tenant.group, || {
             if !path.try_exists().map_err(redb::inaccessible(&path))? {
                 return Ok(None);
             }
             let engine = RedbStore::open_file(&path, limits::TENANT_CACHE_BYTES)?;
-            sealed::open(engine, Some(&tenant.master), entropy).map(Some)
+            sealed::open_sealed(engine, &tenant.master).map(Some)
         })
     }
 

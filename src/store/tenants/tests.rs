@@ -61,7 +61,7 @@ fn a_database_is_made_opened_removed_and_guarded() {
     let (folder, mut entropy) = (Folder::new("life"), Counter(0));
     let tenants = folder.open(false).unwrap();
     let (first, second) = (tenants.create(&mut entropy).unwrap(), tenants.create(&mut entropy).unwrap());
-    assert!(tenants.of(&tenant(&first), &mut entropy).unwrap().is_some());
+    assert!(tenants.of(&tenant(&first)).unwrap().is_some());
     assert!(matches!(folder.open(false), Err(StoreError::AlreadyOpen)), "another process would wait in vain");
     let repeated = tenants.create(&mut Counter(0));
     assert!(matches!(repeated, Err(StoreError::Refused(_))));
@@ -70,19 +70,19 @@ fn a_database_is_made_opened_removed_and_guarded() {
     drop(tenants);
 
     let tenants = folder.open(false).unwrap();
-    assert!(tenants.of(&tenant(&first), &mut entropy).unwrap().is_some());
+    assert!(tenants.of(&tenant(&first)).unwrap().is_some());
     // Somebody puts one file in the place of another.
     fs::copy(tenants.path(&tenant(&first)), tenants.path(&tenant(&second))).unwrap();
-    assert!(matches!(tenants.of(&tenant(&second), &mut entropy), Err(StoreError::Locked(_))));
+    assert!(matches!(tenants.of(&tenant(&second)), Err(StoreError::Locked(_))));
     fs::remove_file(tenants.path(&tenant(&second))).unwrap();
-    assert!(tenants.of(&tenant(&second), &mut entropy).unwrap().is_none());
+    assert!(tenants.of(&tenant(&second)).unwrap().is_none());
     drop(tenants);
 
     for other in ["07.redb", "7.sqlite", "other.redb"] {
         fs::write(folder.0.join(other), "").unwrap();
     }
     let tenants = folder.open(true).unwrap();
-    assert!(tenants.of(&tenant(&first), &mut entropy).unwrap().is_none());
+    assert!(tenants.of(&tenant(&first)).unwrap().is_none());
     let mut left: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["07.redb", "7.sqlite", "other.redb"]);
@@ -105,9 +105,9 @@ fn a_damaged_file_is_an_error_for_its_tenant() {
         for damaged in [&whole[..at], &flipped] {
             fs::write(&path, damaged).unwrap();
             let tenants = folder.open(false).unwrap();
-            refused += usize::from(!matches!(tenants.of(&tenant(&text), &mut entropy), Ok(Some(_))));
+            refused += usize::from(!matches!(tenants.of(&tenant(&text)), Ok(Some(_))));
             tenants.reopen(&tenant(&text));
-            let again = tenants.of(&tenant(&text), &mut entropy);
+            let again = tenants.of(&tenant(&text));
             assert!(!matches!(again, Err(StoreError::AlreadyOpen)), "it was not closed");
         }
     }
