@@ -9,6 +9,7 @@ pub mod options;
 mod platform;
 mod secrets;
 mod sources;
+mod upkeep;
 
 use crate::job::CertificateSource;
 use crate::kms::policy::EVERYBODY;
@@ -17,7 +18,7 @@ use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
 use crate::wire::hex;
 use options::Spec;
-use sources::{Asked, Values};
+use sources::{Asked, Values, Verb};
 use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
@@ -29,6 +30,7 @@ pub use certbot::Certbot;
 pub use database::{Database, Master};
 pub use platform::Platform;
 pub use sources::Surroundings;
+pub use upkeep::{Task, Upkeep};
 
 /// What the program is to do.
 pub enum Command {
@@ -36,6 +38,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Ask the server on this machine how it is.
     Health(HealthTarget),
+    /// Look after the embedded database.
+    Upkeep(Upkeep),
     /// Print this and end.
     Print(String),
 }
@@ -107,21 +111,22 @@ pub fn resolve(
     surroundings: &Surroundings<'_>,
 ) -> Result<Command, ConfigError> {
     let mut values = Values::default();
-    let asked = values.read_arguments(arguments)?;
-    match asked {
-        Asked::Help { health: false } => return Ok(Command::Print(help::server())),
-        Asked::Help { health: true } => return Ok(Command::Print(help::health())),
+    let verb = match values.read_arguments(arguments)? {
+        Asked::Help(verb) => return Ok(Command::Print(help::of(verb))),
         Asked::Version => return Ok(Command::Print(format!("keyway {}\n", env!("CARGO_PKG_VERSION")))),
-        Asked::Serve | Asked::Health { .. } => {}
-    }
+        Asked::Run(verb) => verb,
+    };
     values.read_variables(surroundings)?;
-    match asked {
-        Asked::Health { tls } => health_target(&values, tls).map(Command::Health),
-        _ => serve(values, surroundings).map(|config| Command::Serve(Box::new(config))),
+    match verb {
+        Verb::Serve => serve(values, surroundings).map(|config| Command::Serve(Box::new(config))),
+        Verb::Health => health_target(&values).map(Command::Health),
+        Verb::Backup | Verb::Restore | Verb::Check => {
+            upkeep::find(verb, &values, surroundings).map(Command::Upkeep)
+        }
     }
 }
 
-fn health_target(values: &Values, tls: bool) -> Result<HealthTarget, ConfigError> {
+fn health_target(values: &Values) -> Result<HealthTarget, ConfigError> {
     let hostname = values.text(&options::HOSTNAME);
     let bare = hostname.trim_start_matches('[').trim_end_matches(']');
     let host = match bare.parse::<IpAddr>() {
@@ -132,7 +137,7 @@ fn health_target(values: &Values, tls: bool) -> Result<HealthTarget, ConfigError
     Ok(HealthTarget {
         host: host.to_owned(),
         port: number(values, &options::PORT, 1, u16::MAX)?,
-        tls: tls
+        tls: values.tls
             || values.is_set(&options::HTTPS_P12_FILE)
             || values.is_set(&options::USE_CERTBOT)
             || values.is_set(&options::USE_BOOTSTRAP_SERVER),

@@ -12,7 +12,8 @@ use crate::entropy::Entropy;
 use crate::limits;
 use crate::pipeline::{Call, Reply};
 use crate::secret::Secret;
-use crate::store::database::Database;
+use crate::store::database::{Database, Opened};
+use crate::store::redb::Snapshots;
 use crate::store::{Store, StoreError};
 use crate::tee::{Quoter, REPORT_DATA_BYTES};
 use crate::time::Timestamp;
@@ -185,6 +186,8 @@ pub enum Done {
 pub struct Provided {
     /// The keys.
     pub store: Arc<dyn Store>,
+    /// What backups are made from, for the shell.
+    pub snapshots: Option<Snapshots>,
     /// Key, certificate and chain, where there was a PKCS#12 file.
     pub identity: Option<x509::Identity>,
 }
@@ -288,9 +291,9 @@ fn provide(
             Some(x509::identity(bundle, now).map_err(|error| format!("PKCS#12: {error}"))?)
         }
     };
-    let store =
+    let Opened { store, snapshots } =
         database.open(clear, &mut *resources.entropy).map_err(|error| format!("database: {error}"))?;
-    Ok(Provided { store, identity })
+    Ok(Provided { store, snapshots, identity })
 }
 
 fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resources) -> Done {

@@ -21,7 +21,8 @@
 //!
 //! One reactor accepts for three purposes ([`server::event::Listener`]), which the core opens and closes: the key
 //! management, the proofs that a certification authority looks for while an order needs them, and the owner's hand-over of
-//! database and certificate before the key management begins.
+//! database and certificate before the key management begins. Beside these, it accepts who makes a backup of the embedded
+//! database (`shell::backups`), of whom the core knows nothing.
 //!
 //! The modules are layers; each uses only those above it in this list (`tests/tidy.rs` checks it):
 //!
@@ -32,7 +33,7 @@
 //! | 2 | [`kms`], [`acme`] | decisions: no bytes, no clock |
 //! | 3 | [`store`], [`bootstrap`], [`pipeline`], [`egress`], [`tee`], [`job`] | what lasts, what its owner hands over, a request's stages, what is slow |
 //! | 4 | [`server`] | the core that the shell drives |
-//! | 5 | [`config`], [`shell`], [`start`] | the world: arguments, sockets, threads, clocks; and how all is put together |
+//! | 5 | [`config`], [`shell`], [`start`], [`upkeep`] | the world: arguments, sockets, threads, clocks; how all is put together; backups |
 
 pub mod acme;
 pub mod bootstrap;
@@ -53,4 +54,5 @@ pub mod tee;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+pub mod upkeep;
 pub mod wire;

@@ -58,6 +58,14 @@ pub const READERS: usize = 8;
 pub const TENANTS_IN_USE_MAX: usize = 1 + READERS;
 /// Jobs that wait in the queue of one lane; more are answered "try later" at once.
 pub const LANE_JOBS_MAX: usize = 2048;
+/// Backups that wait for their turn; further ones are turned away.
+pub const BACKUPS_WAITING_MAX: usize = 4;
+/// How long whoever makes a backup may take for the next piece of it: meanwhile the file of the database grows.
+pub const BACKUP_PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long `keyway backup` waits for the next piece: backups before it may have to be made first.
+pub const BACKUP_WAIT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Bytes of a key or of a value in a backup: many times those of the largest record.
+pub const BACKUP_PART_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Connections accepted above the cap, to be told so.
 pub const REFUSED_CONNECTIONS_MAX: usize = 16;
 /// How long a closed connection may linger until the peer has read the last answer.

@@ -4,6 +4,7 @@
 use keyway::config::{self, Command, Surroundings};
 use keyway::shell::health;
 use keyway::start::{self, EXIT_CONFIGURATION, EXIT_FAILURE, Exit};
+use keyway::upkeep;
 use std::io::Write;
 
 fn main() {
@@ -14,6 +15,7 @@ fn main() {
     let result = match command {
         Ok(Command::Serve(config)) => start::serve(*config),
         Ok(Command::Health(target)) => health::ask(&target).map_err(|reason| Exit(EXIT_FAILURE, reason)),
+        Ok(Command::Upkeep(upkeep)) => upkeep::run(&upkeep),
         Ok(Command::Print(text)) => start::print(&text).map(|()| 0),
         Err(error) => Err(Exit(EXIT_CONFIGURATION, error.to_string())),
     };

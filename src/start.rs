@@ -64,11 +64,14 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     let database = database::of(config.database.place, config.database.master, &config.platform);
     let database = database.map(Arc::new).map_err(not_configured)?;
     let late = Arc::new(LateStore::default());
+    let mut snapshots = None;
     let store: Arc<dyn Store> = match &config.bootstrap {
         Some(_) => late.clone(),
         None => {
             let opened = database.open(config.database.clear, &mut OsEntropy);
-            opened.map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?
+            let opened = opened.map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
+            snapshots = opened.snapshots;
+            opened.store
         }
     };
     let not_listening = |error: sockets::BindError| not_configured(error.to_string());
@@ -97,6 +100,9 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     };
     let mut reactor = Reactor::new(main, signals, clock, &config.limits).map_err(failed)?;
     reactor = reactor.with_challenge_port(challenge_port);
+    if let Some(snapshots) = snapshots {
+        reactor = reactor.with_backups(snapshots);
+    }
     let bootstrap = match config.bootstrap {
         None => None,
         Some(bootstrap) => {

@@ -143,6 +143,9 @@ fn the_documented_commands_lead_to_a_key_over_https_on_the_same_port() {
     let uid = value_of("UniqueIdentifier", &ask(CREATE));
     assert_eq!(value_of("Key", &ask(&on("Get", &uid))).len(), 64);
     assert!(Path::new(&folder).join("keyway.redb").exists());
+    let backup = scratch.file("backup");
+    let made = keyway(&["backup", "--sqlite-path", &folder, &backup]).output().unwrap();
+    assert_eq!(String::from_utf8(made.stdout).unwrap(), format!("{backup}: 1 objects and 0 grants\n"));
     assert_eq!(server.curl(&[], "/").0, 404, "the page is gone");
     let log = server.log();
     assert!(log.contains("the key server has taken over, by HTTPS"), "{log}");
@@ -575,6 +578,9 @@ fn a_server_that_is_asked_to_end_does_so_at_any_time() {
         run("kill", ["-s", "TERM", &server.child.id().to_string()]);
         let status = wait_for("the end of the server", || server.child.try_wait().unwrap());
         assert_eq!(status.code(), Some(0), "started: {start_first}");
-        assert!(!server.log().contains("has taken over"));
+        let log = server.log();
+        // On a busy machine, the key server may have taken over before it was asked to end.
+        let (_, afterwards) = log.split_once("shutting down").unwrap();
+        assert!(!afterwards.contains("has taken over"), "{log}");
     }
 }

@@ -114,5 +114,6 @@ fn clear_database_removes_the_keys() {
     let get = support::on("Get", &support::value_of("UniqueIdentifier", &created));
     assert_eq!(server.terminate().code(), Some(0));
     let server = Server::start(scratch.path(), &["--clear-database"]);
+    server.wait_for_log("the database was cleared: 1 objects and 0 grants were erased");
     assert_eq!(Client::connect(server.port).post("/kmip/2_1", &get).0, 422);
 }

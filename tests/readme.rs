@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use support::{Scratch, Server, keyway, run};
+use support::{CREATE, Client, Scratch, Server, keyway, on, run, value_of};
 
 /// The shell commands below a heading of the README.
 fn commands(heading: &str) -> String {
@@ -68,6 +68,29 @@ fn a_tenant_gets_a_database_and_uses_it() {
     for (answer, beginning) in answers.iter().zip(expected) {
         assert!(answer.starts_with(beginning), "{beginning}\n{answer}");
     }
+}
+
+#[test]
+fn a_backup_is_made_checked_and_restored() {
+    let scratch = Scratch::new();
+    let server = Server::start(scratch.path(), &[]);
+    let created = Client::connect(server.port).post("/kmip/2_1", CREATE).1;
+    let folder = Path::new(env!("CARGO_BIN_EXE_keyway")).parent().unwrap().to_str().unwrap();
+    let told = |heading: &str| {
+        let script = format!(
+            "cd '{}'; export KMS_ROOT_DATA_PATH=\"$PWD/data\" PATH='{folder}':\"$PATH\"\n{}",
+            scratch.file(""),
+            commands_in("docs/backup.md", heading)
+        );
+        run("bash", ["-euo", "pipefail", "-c", &script])
+    };
+    let made = told("Backing up");
+    assert_eq!(made.matches(": 1 objects and 0 grants").count(), 2, "{made}");
+    assert_eq!(server.terminate().code(), Some(0));
+    assert!(told("Restoring").contains("keyway.redb: 1 objects and 0 grants were restored\n"));
+    let server = Server::start(scratch.path(), &[]);
+    let get = on("Get", &value_of("UniqueIdentifier", &created));
+    assert_eq!(Client::connect(server.port).post("/kmip/2_1", &get).0, 200);
 }
 
 #[test]

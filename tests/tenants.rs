@@ -287,6 +287,11 @@ fn a_stolen_file_is_worth_nothing() {
 
     let (group, secret_key) = parts(&one);
     let file = folder(&scratch).join(format!("{group}.redb"));
+    let checked = run(env!("CARGO_BIN_EXE_keyway"), ["check", file.to_str().unwrap()]);
+    assert!(
+        checked.contains(": 1 objects and 0 grants, sealed") && checked.contains("all fits together"),
+        "{checked}"
+    );
     let bytes = fs::read(&file).unwrap();
     let key: Vec<u8> = key
         .as_bytes()

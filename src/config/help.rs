@@ -1,17 +1,31 @@
 //! What `--help` prints.
 #![forbid(unsafe_code)]
 
-use super::options::{ALL, Group, Spec};
+use super::options::{self, ALL, Group, Spec};
+use super::sources::Verb;
 use std::fmt::Write;
 
-/// The help of the server.
-pub fn server() -> String {
+/// The help of a command, or of the server.
+pub fn of(verb: Verb) -> String {
+    match verb {
+        Verb::Serve => server(),
+        Verb::Health => health(),
+        Verb::Backup => backup(),
+        Verb::Restore => restore(),
+        Verb::Check => check(),
+    }
+}
+
+fn server() -> String {
     let mut text = String::from(
         "Keyway: a key management server (KMIP 2.1 over JSON)
 
 Usage:
-  keyway [OPTIONS]           runs the server
-  keyway health [OPTIONS]    asks the server on this machine how it is; exit code 0 means well
+  keyway [OPTIONS]                 runs the server
+  keyway health [OPTIONS]          asks the server on this machine how it is; exit code 0 means well
+  keyway backup [OPTIONS] FILE     copies the embedded database, also while a server serves it
+  keyway restore [OPTIONS] FILE    puts a backup in the place of the embedded database
+  keyway check [OPTIONS] [FILE]    looks whether all of a database or a backup fits together
 
 An option counts before its environment variable, that before the same variable in a file .env in the
 working folder, and that before the default. Flags are set by variables that say true or 1.
@@ -30,8 +44,7 @@ Exit codes: 0 ended as asked, 2 wrong configuration, 3 the database failed, 1 an
     text
 }
 
-/// The help of `keyway health`.
-pub fn health() -> String {
+fn health() -> String {
     "Asks the server on this machine how it is
 
 Usage: keyway health [OPTIONS]
@@ -46,6 +59,64 @@ Without the last two, HTTP is tried first.
 Exit codes: 0 well, 1 not well or not there, 2 wrong options.
 "
     .to_owned()
+}
+
+fn backup() -> String {
+    String::from(
+        "Copies the embedded database as it is at this moment, also while a server serves it
+
+Usage: keyway backup [OPTIONS] FILE
+
+FILE is a database like the one that it is a copy of, with keys in it: it is made for its owner only (mode
+600), and is there whole or not at all. A file that exists is not overwritten. Until it is complete it is
+called FILE.partial. A running server goes on serving meanwhile, and sends its rows through keyway.sock in
+the folder of the database, which its own user and root can use.
+",
+    ) + &embedded_options(&[])
+        + "\nExit codes: 0 the backup is there, 1 it is not, 2 wrong options.\n"
+}
+
+fn restore() -> String {
+    let clear = Spec { help: "Replaces a database that has objects.", ..options::CLEAR_DATABASE };
+    String::from(
+        "Puts a backup in the place of the embedded database
+
+Usage: keyway restore [OPTIONS] FILE
+
+The server must have ended. FILE is checked first, as keyway check does it, and stays as it is. A database
+that has objects is replaced with --clear-database only, and is kept as keyway.redb.before-restore.
+",
+    ) + &embedded_options(&[&clear])
+        + "\nExit codes: 0 restored, 1 not restored and nothing changed, 2 wrong options.\n"
+}
+
+fn check() -> String {
+    String::from(
+        "Looks whether all of an embedded database, or of a backup, fits together
+
+Usage: keyway check [OPTIONS] [FILE]
+
+Without FILE it is the server's own database, and the server must have ended: while it serves, make a backup
+and check that. Every page is verified, every record is read, and every list and grant is compared with what
+it is about; of a sealed database, what can be seen without its secret. One line is printed for each thing
+that does not fit, and one for the whole. Nothing is changed.
+",
+    ) + &embedded_options(&[])
+        + "\nExit codes: 0 all fits, 1 something does not or cannot be read, 2 wrong options.\n"
+}
+
+/// How a command finds the embedded database.
+fn embedded_options(more: &[&Spec]) -> String {
+    let mut text = String::from(
+        "
+It takes the options and variables of the server, so that it finds the database where the server keeps it:
+",
+    );
+    let where_it_is = [&options::DATABASE_TYPE, &options::SQLITE_PATH, &options::ROOT_DATA_PATH];
+    for spec in where_it_is.iter().chain(more) {
+        describe(spec, &mut text);
+    }
+    text
 }
 
 /// Characters of a default that fits behind the name of its option.
@@ -84,8 +155,13 @@ mod tests {
             assert!(help.contains(&format!("  --{}", spec.name)), "{}", spec.name);
             assert!(!spec.is_built() || help.contains(spec.variables[0]), "{}", spec.name);
         }
-        for line in help.lines().chain(health().lines()) {
+        let commands: String = Verb::COMMANDS.map(of).concat();
+        for line in help.lines().chain(commands.lines()) {
             assert!(line.chars().count() <= 110, "{line}");
+        }
+        for verb in Verb::COMMANDS {
+            let usage = format!("keyway {} [OPTIONS]", verb.name());
+            assert!(help.contains(&usage) && of(verb).contains(&format!("\nUsage: {usage}")), "{usage}");
         }
     }
 }

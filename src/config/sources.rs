@@ -51,38 +51,71 @@ pub struct Given {
     pub source: Source,
 }
 
+/// What the program does: the first argument says it, or nothing does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Serves.
+    Serve,
+    /// Asks the server how it is.
+    Health,
+    /// Copies the embedded database.
+    Backup,
+    /// Puts a copy in its place.
+    Restore,
+    /// Looks whether all of it fits together.
+    Check,
+}
+
+impl Verb {
+    /// All that have a name, in the order of the help.
+    pub const COMMANDS: [Verb; 4] = [Verb::Health, Verb::Backup, Verb::Restore, Verb::Check];
+
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Serve => "",
+            Verb::Health => "health",
+            Verb::Backup => "backup",
+            Verb::Restore => "restore",
+            Verb::Check => "check",
+        }
+    }
+
+    fn takes_file(self) -> bool {
+        matches!(self, Verb::Backup | Verb::Restore | Verb::Check)
+    }
+}
+
 /// What the arguments ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// To serve.
-    Serve,
-    /// To ask the server how it is.
-    Health {
-        /// Over TLS in any case.
-        tls: bool,
-    },
-    /// The help of the server or of the command.
-    Help {
-        /// Of `keyway health`.
-        health: bool,
-    },
+    /// To do it.
+    Run(Verb),
+    /// How it is done.
+    Help(Verb),
     /// The version.
     Version,
 }
 
-/// The values that were given, by option.
+/// The values that were given.
 #[derive(Default)]
-pub struct Values(BTreeMap<&'static str, Given>);
+pub struct Values {
+    options: BTreeMap<&'static str, Given>,
+    /// The file that a command is about.
+    pub file: Option<OsString>,
+    /// Of `keyway health`: over TLS in any case.
+    pub tls: bool,
+}
 
 impl Values {
     /// The value of an option, and who gave it.
     pub fn get(&self, spec: &Spec) -> Option<&Given> {
-        self.0.get(spec.name)
+        self.options.get(spec.name)
     }
 
     /// The same, out of here: nothing else shall keep a secret.
     pub fn take(&mut self, spec: &Spec) -> Option<Given> {
-        self.0.remove(spec.name)
+        self.options.remove(spec.name)
     }
 
     /// Whether a flag is set.
@@ -101,25 +134,28 @@ impl Values {
         arguments: impl Iterator<Item = OsString>,
     ) -> Result<Asked, ConfigError> {
         let mut parser = lexopt::Parser::from_args(arguments);
-        let (mut asked, mut is_first) = (Asked::Serve, true);
+        let (mut verb, mut is_first) = (Verb::Serve, true);
         let unreadable = |error: lexopt::Error| ConfigError(error.to_string());
         while let Some(argument) = parser.next().map_err(unreadable)? {
-            let health = matches!(asked, Asked::Health { .. });
+            let command = |value: &OsString| Verb::COMMANDS.into_iter().find(|verb| *value == *verb.name());
             match argument {
-                Arg::Short('h') | Arg::Long("help") => return Ok(Asked::Help { health }),
+                Arg::Short('h') | Arg::Long("help") => return Ok(Asked::Help(verb)),
                 Arg::Short('V') | Arg::Long("version") => return Ok(Asked::Version),
-                Arg::Value(value) if is_first && value == "health" => asked = Asked::Health { tls: false },
-                Arg::Long("tls") if health => asked = Asked::Health { tls: true },
+                Arg::Long("tls") if verb == Verb::Health => self.tls = true,
                 Arg::Long(name) => {
                     let spec = options::named(name).ok_or_else(|| unknown(name))?;
                     self.read_option(spec, &mut parser)?;
                 }
                 Arg::Short(letter) => return Err(unknown_argument(&format!("-{letter}"))),
-                Arg::Value(value) => return Err(unknown_argument(&value.to_string_lossy())),
+                Arg::Value(value) => match command(&value).filter(|_| is_first) {
+                    Some(command) => verb = command,
+                    None if verb.takes_file() && self.file.is_none() => self.file = Some(value),
+                    None => return Err(unknown_argument(&value.to_string_lossy())),
+                },
             }
             is_first = false;
         }
-        Ok(asked)
+        Ok(Asked::Run(verb))
     }
 
     fn read_option(&mut self, spec: &'static Spec, parser: &mut lexopt::Parser) -> Result<(), ConfigError> {
@@ -140,8 +176,8 @@ impl Values {
                     .map_err(|_| ConfigError(format!("--{}: the value is not UTF-8", spec.name)))?
             }
         };
-        match self.0.get_mut(spec.name) {
-            None => drop(self.0.insert(spec.name, Given { text, source: Source::CommandLine })),
+        match self.options.get_mut(spec.name) {
+            None => drop(self.options.insert(spec.name, Given { text, source: Source::CommandLine })),
             Some(given) if spec.is_list => given.text = format!("{},{text}", given.text),
             Some(_) => return Err(ConfigError(format!("--{} is given twice: give it once", spec.name))),
         }
@@ -168,7 +204,7 @@ impl Values {
                     _ => continue,
                 },
             };
-            if self.0.contains_key(spec.name) {
+            if self.options.contains_key(spec.name) {
                 secret::wipe(value);
                 continue;
             }
@@ -183,7 +219,7 @@ impl Values {
             if !spec.is_built() {
                 return Err(not_built(spec, &source));
             }
-            self.0.insert(spec.name, Given { text, source });
+            self.options.insert(spec.name, Given { text, source });
         }
         dot_env.into_values().for_each(secret::wipe);
         Ok(())

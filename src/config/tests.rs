@@ -149,6 +149,11 @@ fn the_databases_of_tenants_have_secrets_of_their_own() {
         );
     }
     assert_eq!(
+        World::new().refusal("backup keys.backup --database-type sqlite-enc"),
+        "--database-type \"sqlite-enc\" (command line): keyway backup is for the embedded database; use copies of the \
+         tenants' files, made while the server is stopped (keyway check takes one of them)"
+    );
+    assert_eq!(
         World::new().refusal("--max-open-databases 8"),
         "--max-open-databases \"8\" (command line): must be a whole number from 9 to 1024"
     );

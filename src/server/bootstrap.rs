@@ -260,7 +260,7 @@ impl Shared {
         let clients = self.clients.as_ref().map(Clients::verifier);
         let Some(bootstrap) = &mut self.bootstrap else { return gone() };
         let taken = result.and_then(|provided| {
-            let Provided { store, identity } = *provided;
+            let Provided { store, identity, .. } = *provided;
             if let Some(identity) = identity {
                 let summary = identity.summary();
                 self.certificate = Certificate::new(Tls::Given(identity), clients, now.instant)?;

@@ -4,8 +4,9 @@
 //! batch.
 #![forbid(unsafe_code)]
 
+use super::backups::Question;
 use crate::job::{self, Completion, Job, Lane, Resources};
-use crate::limits::{GROUP_COMMIT_MAX, LANE_JOBS_MAX};
+use crate::limits::{BACKUPS_WAITING_MAX, GROUP_COMMIT_MAX, LANE_JOBS_MAX};
 use mio::Waker;
 use std::collections::VecDeque;
 use std::io;
@@ -23,6 +24,8 @@ pub struct Executor {
     certificate: Workers<Job>,
     egress: Workers<Job>,
     platform: Workers<Job>,
+    /// Not for the core: nobody there waits for it.
+    backup: Workers<Question>,
     completions: Completions<Completion>,
 }
 
@@ -48,6 +51,7 @@ impl Executor {
             certificate: lane("certificate", 1, 1)?,
             egress: lane("egress", 1, 1)?,
             platform: lane("platform", 1, 1)?,
+            backup: Workers::start("backup", 1, BACKUPS_WAITING_MAX, 1, || answer, &completions)?,
             completions,
         })
     }
@@ -55,6 +59,13 @@ impl Executor {
     /// Hands `job` to its lane, or back when the lane's queue is full.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         self.worker(job.lane()).submit(job)
+    }
+
+    /// Has a backup made in its turn. Where too many wait, the one who asks is turned away.
+    pub(super) fn make_backup(&self, question: Question) {
+        if self.backup.submit(question).is_err() {
+            ::log::warn!("a backup was not made: {BACKUPS_WAITING_MAX} others wait");
+        }
     }
 
     fn worker(&self, lane: Lane) -> &Workers<Job> {
@@ -75,15 +86,23 @@ impl Executor {
     /// Lets the workers finish what was submitted and ends them. `false` if a lane took longer than `timeout`: its
     /// thread still runs.
     pub fn shut_down(self, timeout: Duration) -> bool {
-        // A certificate that is still being opened or ordered is of no use any more, nor is a quote.
+        // A certificate that is still being opened or ordered is of no use any more, nor is a quote. Whoever makes a
+        // backup sees that it is not whole.
         self.certificate.close();
         self.egress.close();
         self.platform.close();
+        self.backup.close();
         self.store.close();
         self.bulk.close();
         let (store, bulk) = (self.store.join(timeout), self.bulk.join(timeout));
         store && bulk
     }
+}
+
+/// The work of the backup lane.
+fn answer(questions: Vec<Question>) -> Vec<Completion> {
+    questions.into_iter().for_each(Question::answer);
+    Vec::new()
 }
 
 /// Answers on their way from the workers to the reactor. Bounded by the jobs that the lanes take.

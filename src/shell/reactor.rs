@@ -10,6 +10,7 @@
 
 mod turn;
 
+use super::backups::Door;
 use super::connections::{self, NO_SLOT};
 use super::executor::Executor;
 use super::os::Clock;
@@ -18,6 +19,7 @@ use super::sockets;
 use crate::limits::{Limits, REFUSED_CONNECTIONS_MAX};
 use crate::server::Server;
 use crate::server::event::{ConnectionId, Input, Listener, Output};
+use crate::store::redb::Snapshots;
 use crate::time::{Instant, Now};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Token, Waker};
@@ -66,6 +68,8 @@ pub struct Reactor {
     bootstrap_addresses: Vec<SocketAddr>,
     challenge_port: u16,
     signals: Signals,
+    /// Where backups are asked for, while an embedded database is open.
+    door: Option<Door>,
     clock: Clock,
     connections_max: usize,
 }
@@ -84,6 +88,7 @@ struct Listening {
 enum Source {
     Waker,
     Signals,
+    Door,
     /// The listener of this number.
     Listener(u32),
     Connection(ConnectionId),
@@ -95,7 +100,8 @@ impl Source {
         match self {
             Source::Waker => own(0),
             Source::Signals => own(1),
-            Source::Listener(index) => own(2 + index),
+            Source::Door => own(2),
+            Source::Listener(index) => own(3 + index),
             Source::Connection(id) => connections::token(id),
         }
     }
@@ -104,7 +110,8 @@ impl Source {
         match connections::id(token) {
             ConnectionId { slot: NO_SLOT, generation: 0 } => Source::Waker,
             ConnectionId { slot: NO_SLOT, generation: 1 } => Source::Signals,
-            ConnectionId { slot: NO_SLOT, generation } => Source::Listener(generation - 2),
+            ConnectionId { slot: NO_SLOT, generation: 2 } => Source::Door,
+            ConnectionId { slot: NO_SLOT, generation } => Source::Listener(generation - 3),
             id => Source::Connection(id),
         }
     }
@@ -133,6 +140,7 @@ impl Reactor {
             bootstrap_addresses: Vec::new(),
             challenge_port: 0,
             signals,
+            door: None,
             clock,
             connections_max,
         };
@@ -162,9 +170,30 @@ impl Reactor {
         Ok(self)
     }
 
+    /// Lets backups be made of this database.
+    pub fn with_backups(mut self, snapshots: Snapshots) -> Reactor {
+        self.open_door(snapshots);
+        self
+    }
+
+    /// The keys are served in any case.
+    fn open_door(&mut self, snapshots: Snapshots) {
+        // One that was there before takes its socket with it.
+        self.door = None;
+        let door = Door::open(snapshots);
+        let registered = door.and_then(|door| {
+            door.register(self.poll.registry(), Source::Door.token())?;
+            Ok(door)
+        });
+        match registered {
+            Ok(door) => self.door = Some(door),
+            Err(error) => ::log::warn!("no backups can be made while this server runs: {error}"),
+        }
+    }
+
     fn add_listener(&mut self, listener: Listener, mut socket: TcpListener) -> io::Result<()> {
         let number = self.next_listener;
-        self.next_listener = number.wrapping_add(1) % (u32::MAX - 2);
+        self.next_listener = number.wrapping_add(1) % (u32::MAX - 3);
         let token = Source::Listener(number).token();
         self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
         self.listeners.push(Listening { listener, number, socket, ready: false });
@@ -213,7 +242,9 @@ mod tests {
         let connection = |slot, generation| Source::Connection(ConnectionId { slot, generation });
         let listeners = [0, 1, 15].map(Source::Listener);
         let connections = [connection(0, 0), connection(0, 1), connection(1, 0), connection(7, u32::MAX)];
-        for source in [Source::Waker, Source::Signals].into_iter().chain(listeners).chain(connections) {
+        for source in
+            [Source::Waker, Source::Signals, Source::Door].into_iter().chain(listeners).chain(connections)
+        {
             assert_eq!(Source::of(source.token()), source);
         }
     }

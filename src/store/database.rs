@@ -1,7 +1,7 @@
 //! Which database holds the objects, and what opens it.
 #![forbid(unsafe_code)]
 
-use super::redb::RedbStore;
+use super::redb::{RedbStore, Snapshots};
 use super::sealed::{self, MasterSecret};
 use super::tenants::Tenants;
 use super::{Store, StoreError};
@@ -32,15 +32,28 @@ pub enum Place {
     },
 }
 
+/// A database that is open.
+pub struct Opened {
+    /// Its objects.
+    pub store: Arc<dyn Store>,
+    /// What backups of it are made from, where it is this server that makes them.
+    pub snapshots: Option<Snapshots>,
+}
+
 impl Database {
     /// Opens it; `clear` removes all that is in it first.
-    pub fn open(&self, clear: bool, entropy: &mut dyn Entropy) -> Result<Arc<dyn Store>, StoreError> {
+    pub fn open(&self, clear: bool, entropy: &mut dyn Entropy) -> Result<Opened, StoreError> {
         match &self.place {
             Place::Embedded(folder) => {
-                sealed::open(RedbStore::open(folder, clear)?, self.master.as_deref(), entropy)
+                let engine = RedbStore::open(folder, clear)?;
+                let snapshots = Some(engine.snapshots(folder));
+                Ok(Opened { store: sealed::open(engine, self.master.as_deref(), entropy)?, snapshots })
             }
             Place::Tenants { .. } if self.master.is_some() => Err(StoreError::Locked(NO_MASTER)),
-            Place::Tenants { folder, open_max } => Ok(Arc::new(Tenants::open(folder, *open_max, clear)?)),
+            Place::Tenants { folder, open_max } => {
+                let tenants = Tenants::open(folder, *open_max, clear)?;
+                Ok(Opened { store: Arc::new(tenants), snapshots: None })
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use tenants::Tenants;
 
 pub use crate::kms::view::StoreError;
 
+pub mod check;
 pub mod database;
 pub mod late;
 #[cfg(any(test, feature = "testing"))]

@@ -6,11 +6,15 @@
 //! such errors are fatal, and the next start recovers the last commit.
 #![forbid(unsafe_code)]
 
+pub mod new_file;
+mod overlay;
 mod rows;
+mod snapshot;
 
-use self::rows::Writing;
+use self::overlay::Overlay;
+use self::rows::{Cleared, Writing};
 use super::StoreError;
-use super::rows::{Engine, Rows, RowsMut};
+use super::rows::{Engine, Key, Rows, RowsMut, SCHEMA_NAME, Table};
 use crate::limits;
 use ::redb::backends::FileBackend;
 use ::redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction};
@@ -18,9 +22,12 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
+
+pub use snapshot::{Snapshot, Snapshots};
 
 /// The file's name in its folder.
-const FILE_NAME: &str = "keyway.redb";
+pub const FILE_NAME: &str = "keyway.redb";
 /// The part of a file that redb writes first when it makes one, without the nine bytes that mark it as complete.
 const HEADER_BYTES: usize = 512;
 const MARK_BYTES: usize = 9;
@@ -29,12 +36,14 @@ const UNFINISHED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Objects in a file of redb.
 pub struct RedbStore {
-    database: Database,
+    /// Shared with [`Snapshots`], which do not keep it.
+    database: Arc<Database>,
 }
 
 impl RedbStore {
     /// Opens `keyway.redb` in `folder`, making both where they are not there (for the owner only). `clear` removes all
-    /// objects and grants, in one transaction. One process at a time: a second one gets [`StoreError::AlreadyOpen`].
+    /// objects and grants, in one transaction, and logs how many. One process at a time: a second one gets
+    /// [`StoreError::AlreadyOpen`].
     ///
     /// The file is made the owner's alone whenever it is not; a folder that others may read is only warned of, since it
     /// may be a mounted volume with rules of its own.
@@ -70,18 +79,37 @@ impl RedbStore {
         RedbStore::start(backend, false, limits::STORE_CACHE_BYTES)
     }
 
+    /// Opens the database in `file`, which is only read, and verifies it, as every opening does. What is changed in it is
+    /// forgotten when it is closed. [`StoreError::AlreadyOpen`] where a server writes it.
+    pub fn open_unchanged(file: File) -> Result<RedbStore, StoreError> {
+        if file.metadata()?.len() == 0 {
+            return Err(StoreError::Corrupt("the file is empty".to_owned()));
+        }
+        let store = RedbStore::verify(Overlay::new(file)?, limits::STORE_CACHE_BYTES)?;
+        let schema = Engine::read(&store)?.get(Key::new(Table::Meta, SCHEMA_NAME, &[]))?;
+        rows::check_schema(&schema.unwrap_or_default())?;
+        Ok(store)
+    }
+
     fn start(backend: impl StorageBackend, clear: bool, cache_bytes: usize) -> Result<RedbStore, StoreError> {
         discard_unfinished(&backend)?;
+        let store = RedbStore::verify(backend, cache_bytes)?;
+        // This commit also tells at once when the disk cannot be written.
+        let transaction = store.begin_write()?;
+        let cleared = rows::prepare(&transaction, clear)?;
+        transaction.commit()?;
+        if let Some(Cleared { objects, grants }) = cleared {
+            log::warn!("the database was cleared: {objects} objects and {grants} grants were erased");
+        }
+        Ok(store)
+    }
+
+    fn verify(backend: impl StorageBackend, cache_bytes: usize) -> Result<RedbStore, StoreError> {
         let database = Builder::new()
             .set_cache_size(cache_bytes)
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)?;
-        let store = RedbStore { database };
-        // This commit also tells at once when the disk cannot be written.
-        let transaction = store.begin_write()?;
-        rows::prepare(&transaction, clear)?;
-        transaction.commit()?;
-        Ok(store)
+        Ok(RedbStore { database: Arc::new(database) })
     }
 
     fn begin_write(&self) -> Result<WriteTransaction, StoreError> {

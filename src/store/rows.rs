@@ -63,6 +63,9 @@ impl Table {
     }
 }
 
+/// The row of [`Table::Meta`] with the version of the tables, where an engine keeps one there.
+pub const SCHEMA_NAME: &[u8] = b"schema";
+
 /// The key of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<'k> {
@@ -98,6 +101,18 @@ pub fn prefix(first: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), first].concat()
 }
 
+/// The two parts of the bytes of a key, where they are those of one.
+pub fn parts(table: Table, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match table {
+        Table::Meta | Table::Uids => Some((bytes, &[])),
+        Table::Objects => Some((&[], bytes)),
+        _ => {
+            let (length, rest) = bytes.split_first_chunk()?;
+            rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)
+        }
+    }
+}
+
 /// A value: of an object, it holds the material.
 pub type Value = Zeroizing<Vec<u8>>;
 /// A row of a list: the second part of its key, and its value.
@@ -116,6 +131,13 @@ pub trait Rows {
 
     /// The last sequence of the objects.
     fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// Rows to read, of one commit, that can also be gone through from the first to the last.
+pub trait AllRows: Rows {
+    /// The rows of a table in the order of their keys: each with the bytes of its whole key ([`Key::bytes`]), and its value.
+    fn all(&self, table: Table)
+    -> Result<Box<dyn Iterator<Item = Result<Row, StoreError>> + '_>, StoreError>;
 }
 
 /// Rows to read and write, in a transaction. Reads see its own changes.
@@ -190,5 +212,27 @@ pub trait Engine: Send + Sync {
     /// Why the database does not answer, as far as the last question told.
     fn trouble(&self) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_key_have_its_parts() {
+        for table in Table::ALL {
+            for (first, second) in [("", ""), ("a", ""), ("a", "b"), ("", "\0\0\0\x01x")] {
+                let bytes = Key::new(table, first.as_bytes(), second.as_bytes()).bytes();
+                let (first_found, second_found) = parts(table, &bytes).unwrap();
+                assert_eq!(Key::new(table, first_found, second_found).bytes(), bytes);
+                if table >= Table::Tags {
+                    assert_eq!((first_found, second_found), (first.as_bytes(), second.as_bytes()));
+                }
+            }
+        }
+        for wrong in [&b""[..], b"\0\0\0", b"\0\0\0\x02a"] {
+            assert_eq!(parts(Table::Tags, wrong), None);
+        }
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Running<C> {
     /// The lack of files or memory was logged.
     accept_warned: bool,
     signalled: bool,
+    /// A backup was asked for.
+    asked: bool,
     woken: bool,
     /// One SIGTERM came.
     terminating: bool,
@@ -85,6 +87,7 @@ impl<C: Core> Running<C> {
             accept_again: None,
             accept_warned: false,
             signalled: false,
+            asked: false,
             woken: false,
             terminating: false,
             exit: None,
@@ -128,6 +131,7 @@ impl<C: Core> Running<C> {
             Self::flush,
             Self::read,
             Self::accept,
+            Self::open_to_backups,
             Self::time_out,
         ];
         for step in steps {
@@ -155,6 +159,7 @@ impl<C: Core> Running<C> {
             match Source::of(event.token()) {
                 Source::Waker => self.woken = true,
                 Source::Signals => self.signalled = true,
+                Source::Door => self.asked = true,
                 Source::Listener(number) => {
                     for open in self.reactor.listeners.iter_mut().filter(|open| open.number == number) {
                         open.ready = true;
@@ -200,7 +205,12 @@ impl<C: Core> Running<C> {
         }
         let mut completions = std::mem::take(&mut self.completions);
         self.executor.completions().take(&mut completions);
-        for completion in completions.drain(..) {
+        for mut completion in completions.drain(..) {
+            if let Done::Provided(Ok(provided)) = &mut completion.done
+                && let Some(snapshots) = provided.snapshots.take()
+            {
+                self.reactor.open_door(snapshots);
+            }
             self.handle(Input::Completed(completion));
         }
         self.completions = completions;
@@ -242,6 +252,14 @@ impl<C: Core> Running<C> {
             }
             self.connections.queue(connection);
         }
+    }
+
+    fn open_to_backups(&mut self) {
+        if !std::mem::take(&mut self.asked) {
+            return;
+        }
+        let questions = std::iter::from_fn(|| self.reactor.door.as_ref()?.next());
+        questions.for_each(|question| self.executor.make_backup(question));
     }
 
     fn has_room(&self) -> bool {

@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 
 use crate::store::StoreError;
-use crate::store::rows::{Key, Row, Rows, RowsMut, Table, Value, prefix};
+use crate::store::rows::{Key, Row, Rows, RowsMut, SCHEMA_NAME, Table, Value, prefix};
 use ::redb::{
-    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction,
+    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+    WriteTransaction,
 };
 use zeroize::Zeroizing;
 
@@ -12,32 +13,41 @@ type Bytes = &'static [u8];
 
 /// The version of the tables. A step to the next one goes into [`prepare`].
 const SCHEMA: u32 = 1;
-/// Where the version is.
-const SCHEMA_NAME: &[u8] = b"schema";
+
+/// What was removed on demand.
+pub(super) struct Cleared {
+    pub(super) objects: u64,
+    pub(super) grants: u64,
+}
 
 /// Makes the tables where they are not there, refuses those of a later version, and empties them on demand.
-pub(super) fn prepare(transaction: &WriteTransaction, clear: bool) -> Result<(), StoreError> {
-    let schema =
-        transaction.open_table(definition(Table::Meta))?.get(SCHEMA_NAME)?.map(version).transpose()?;
-    match schema {
-        None | Some(SCHEMA) => {}
-        Some(found) if found > SCHEMA => return Err(StoreError::Newer { found, known: SCHEMA }),
-        Some(_) => return Err(StoreError::Corrupt("its schema has no such version".to_owned())),
+pub(super) fn prepare(transaction: &WriteTransaction, clear: bool) -> Result<Option<Cleared>, StoreError> {
+    let tables = writing(transaction)?;
+    if let Some(schema) = tables.get(Key::new(Table::Meta, SCHEMA_NAME, &[]))? {
+        check_schema(&schema)?;
     }
+    let mut cleared = None;
+    if clear {
+        let (objects, grants) = (tables.rows(Table::Objects)?, tables.rows(Table::GrantsByObject)?);
+        cleared = Some(Cleared { objects, grants });
+    }
+    drop(tables);
     for table in Table::ALL {
         if clear {
             transaction.delete_table(definition(table))?;
         }
-        transaction.open_table(definition(table))?;
     }
-    let mut meta = transaction.open_table(definition(Table::Meta))?;
-    meta.insert(SCHEMA_NAME, SCHEMA.to_be_bytes().as_slice())?;
-    Ok(())
+    writing(transaction)?.put(Table::Meta, SCHEMA_NAME, &SCHEMA.to_be_bytes())?;
+    Ok(cleared)
 }
 
-fn version(value: AccessGuard<'_, Bytes>) -> Result<u32, StoreError> {
-    let bytes = value.value().try_into();
-    bytes.map(u32::from_be_bytes).map_err(|_| StoreError::Corrupt("its schema has no version".to_owned()))
+/// Refuses what is not of this version.
+pub(super) fn check_schema(schema: &[u8]) -> Result<(), StoreError> {
+    match schema.try_into().map(u32::from_be_bytes) {
+        Ok(SCHEMA) => Ok(()),
+        Ok(found) if found > SCHEMA => Err(StoreError::Newer { found, known: SCHEMA }),
+        _ => Err(StoreError::Corrupt("its schema has no such version".to_owned())),
+    }
 }
 
 fn definition(table: Table) -> TableDefinition<'static, Bytes, Bytes> {
@@ -86,6 +96,32 @@ impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
             let Some(second) = key.value().strip_prefix(prefix.as_slice()) else { break };
             show(second, value.value());
         }
+        Ok(())
+    }
+
+    /// The rows of a table, whole keys and values, in order.
+    pub(super) fn all(
+        &self,
+        table: Table,
+    ) -> Result<Box<dyn Iterator<Item = Result<Row, StoreError>> + '_>, StoreError> {
+        Ok(Box::new(self.0[table as usize].iter()?.map(|entry| {
+            let (key, value) = entry?;
+            Ok((key.value().to_vec(), Zeroizing::new(value.value().to_vec())))
+        })))
+    }
+}
+
+impl<T: ReadableTableMetadata> Tables<T> {
+    /// How many rows a table has.
+    pub(super) fn rows(&self, table: Table) -> Result<u64, StoreError> {
+        Ok(self.0[table as usize].len()?)
+    }
+}
+
+impl Tables<::redb::Table<'_, Bytes, Bytes>> {
+    /// Sets the value at the bytes of a key.
+    pub(super) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.0[table as usize].insert(key, value)?;
         Ok(())
     }
 }
@@ -144,8 +180,7 @@ impl Rows for Writing<'_> {
 impl RowsMut for Writing<'_> {
     fn put(&mut self, key: Key<'_>, value: &[u8]) -> Result<(), StoreError> {
         self.has_changed = true;
-        self.tables.0[key.table as usize].insert(key.bytes().as_slice(), value)?;
-        Ok(())
+        self.tables.put(key.table, &key.bytes(), value)
     }
 
     fn remove(&mut self, key: Key<'_>) -> Result<(), StoreError> {

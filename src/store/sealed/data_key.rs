@@ -26,7 +26,8 @@ use openssl::kdf::argon2id;
 use ring::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
-const NAME: Key<'static> = Key { table: Table::Meta, first: b"data_key", second: &[] };
+/// The row in which it is: a database that has it is sealed.
+pub const NAME: Key<'static> = Key { table: Table::Meta, first: b"data_key", second: &[] };
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 26;
 const KEY_BYTES: usize = 32;

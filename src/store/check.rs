@@ -1,0 +1,199 @@
+//! Whether the rows of a database fit together ([`rows`](super::rows) says how they should).
+#![forbid(unsafe_code)]
+
+use super::rows::{AllRows, Key, Table, parts};
+use super::{StoreError, record, sealed};
+use crate::kms::object::Object;
+
+/// Bytes of a sequence, and of rights.
+const SEQUENCE_BYTES: usize = 8;
+const RIGHTS_BYTES: usize = 4;
+
+/// What a check has seen.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Objects.
+    pub objects: u64,
+    /// Grants: of one object to one user each.
+    pub grants: u64,
+    /// How often something did not fit.
+    pub findings: u64,
+    /// Whether the rows are sealed: then only their numbers and the forms of their keys were checked.
+    pub is_sealed: bool,
+}
+
+/// Goes through all rows and tells one sentence for each thing that does not fit; never what is in a record. An error is one
+/// of reading, not of the rows.
+pub fn check(rows: &dyn AllRows, tell: &mut dyn FnMut(&str)) -> Result<Report, StoreError> {
+    let mut check = Check { rows, tell, report: Report::default() };
+    check.report.is_sealed = check.is_sealed()?;
+    match check.report.is_sealed {
+        true => check.sealed_rows()?,
+        false => check.plain_rows()?,
+    }
+    Ok(check.report)
+}
+
+struct Check<'c> {
+    rows: &'c dyn AllRows,
+    tell: &'c mut dyn FnMut(&str),
+    report: Report,
+}
+
+impl Check<'_> {
+    fn is_sealed(&self) -> Result<bool, StoreError> {
+        Ok(self.rows.get(sealed::DATA_KEY)?.is_some())
+    }
+
+    fn find(&mut self, what: String) {
+        self.report.findings += 1;
+        (self.tell)(&what);
+    }
+
+    /// Each object has one identifier and one owner, and each grant is there both ways: so much can be counted.
+    fn sealed_rows(&mut self) -> Result<(), StoreError> {
+        let mut counts = [0_u64; Table::ALL.len()];
+        for table in Table::ALL {
+            for row in self.rows.all(table)? {
+                counts[table as usize] += 1;
+                if parts(table, &row?.0).is_none() {
+                    self.find(format!("{}: a key has not its form", table.name()));
+                }
+            }
+        }
+        self.report.objects = counts[Table::Objects as usize];
+        self.report.grants = counts[Table::GrantsByObject as usize];
+        for (table, other) in [
+            (Table::Uids, Table::Objects),
+            (Table::Owners, Table::Objects),
+            (Table::GrantsByUser, Table::GrantsByObject),
+        ] {
+            let [count, others] = [table, other].map(|table| counts[table as usize]);
+            if count != others {
+                self.find(format!("{}: {count} rows for the {others} of {}", table.name(), other.name()));
+            }
+        }
+        Ok(())
+    }
+
+    fn plain_rows(&mut self) -> Result<(), StoreError> {
+        for row in self.rows.all(Table::Objects)? {
+            let (sequence, record) = row?;
+            self.object(&sequence, &record)?;
+        }
+        for row in self.rows.all(Table::Uids)? {
+            let (uid, sequence) = row?;
+            if self.object_at(&sequence)?.is_none_or(|object| object.uid.as_bytes() != uid) {
+                self.find(format!("uids: {} does not lead to its object", shown(&uid)));
+            }
+        }
+        for table in [Table::Tags, Table::Owners] {
+            for row in self.rows.all(table)? {
+                let (key, uid) = row?;
+                self.listed(table, &key, &uid)?;
+            }
+        }
+        for (table, other) in
+            [(Table::GrantsByObject, Table::GrantsByUser), (Table::GrantsByUser, Table::GrantsByObject)]
+        {
+            for row in self.rows.all(table)? {
+                let (key, rights) = row?;
+                self.grant(table, other, &key, &rights)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A record can be read, and is found by its identifier, its tags and its owner.
+    fn object(&mut self, sequence: &[u8], record: &[u8]) -> Result<(), StoreError> {
+        self.report.objects += 1;
+        if sequence.len() != SEQUENCE_BYTES {
+            self.find(format!("objects: a sequence has {} bytes", sequence.len()));
+        }
+        let object = match record::decode(record) {
+            Ok(object) => object,
+            Err(error) => {
+                let what = if let StoreError::Corrupt(what) = error { what } else { error.to_string() };
+                self.find(format!("objects: at sequence {}: {what}", shown_sequence(sequence)));
+                return Ok(());
+            }
+        };
+        let uid = object.uid.as_bytes();
+        let found = self.rows.get(Key::new(Table::Uids, uid, &[]))?;
+        if found.is_none_or(|found| *found != sequence) {
+            self.find(format!("objects: {} is not found by its identifier", shown(uid)));
+        }
+        let tags = object.tags.iter().map(|tag| (Table::Tags, tag));
+        for (table, name) in tags.chain([(Table::Owners, &object.owner)]) {
+            let found = self.rows.get(Key::new(table, name.as_bytes(), sequence))?;
+            if found.is_none_or(|found| *found != uid) {
+                let (table, name) = (table.name(), shown(name.as_bytes()));
+                self.find(format!("{table}: {} is missing below {name}", shown(uid)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a list names has that tag or owner.
+    fn listed(&mut self, table: Table, key: &[u8], uid: &[u8]) -> Result<(), StoreError> {
+        let Some((name, sequence)) = parts(table, key) else {
+            self.find(format!("{}: a key has not its form", table.name()));
+            return Ok(());
+        };
+        let belongs = self.object_at(sequence)?.is_some_and(|object| {
+            let is_its_own = match table {
+                Table::Tags => object.tags.iter().any(|tag| tag.as_bytes() == name),
+                _ => object.owner.as_bytes() == name,
+            };
+            is_its_own && object.uid.as_bytes() == uid
+        });
+        if !belongs {
+            self.find(format!("{}: {} does not belong below {}", table.name(), shown(uid), shown(name)));
+        }
+        Ok(())
+    }
+
+    /// A grant is on an object, allows something, and is there the other way round.
+    fn grant(&mut self, table: Table, other: Table, key: &[u8], rights: &[u8]) -> Result<(), StoreError> {
+        let Some((first, second)) = parts(table, key) else {
+            self.find(format!("{}: a key has not its form", table.name()));
+            return Ok(());
+        };
+        let (uid, user) = match table {
+            Table::GrantsByObject => (first, second),
+            _ => (second, first),
+        };
+        let it = format!("{}: the grant on {} to {}", table.name(), shown(uid), shown(user));
+        if self.rows.get(Key::new(other, second, first))?.is_none_or(|found| *found != rights) {
+            self.find(format!("{it} is not the same in {}", other.name()));
+        }
+        if table == Table::GrantsByObject {
+            self.report.grants += 1;
+            if self.rows.get(Key::new(Table::Uids, uid, &[]))?.is_none() {
+                self.find(format!("{it} is on no object"));
+            }
+            if rights.len() != RIGHTS_BYTES || rights == [0; RIGHTS_BYTES] {
+                self.find(format!("{it} allows nothing"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The object at a sequence; `None` also where its record cannot be read, which is a finding of its own.
+    fn object_at(&self, sequence: &[u8]) -> Result<Option<Object>, StoreError> {
+        let record = self.rows.get(Key::new(Table::Objects, &[], sequence))?;
+        Ok(record.and_then(|record| record::decode(&record).ok()))
+    }
+}
+
+/// A name as it can be printed.
+fn shown(name: &[u8]) -> String {
+    format!("\"{}\"", String::from_utf8_lossy(name).escape_debug())
+}
+
+fn shown_sequence(sequence: &[u8]) -> String {
+    match sequence.try_into() {
+        Ok(bytes) => u64::from_be_bytes(bytes).to_string(),
+        Err(_) => format!("{sequence:02x?}"),
+    }
+}
