@@ -7,6 +7,7 @@ mod database;
 mod help;
 pub mod options;
 mod platform;
+mod rekey;
 mod secrets;
 mod sources;
 mod upkeep;
@@ -29,6 +30,7 @@ pub use bootstrap::{Bootstrap, Token};
 pub use certbot::Certbot;
 pub use database::{Database, Master};
 pub use platform::Platform;
+pub use rekey::Rekey;
 pub use sources::Surroundings;
 pub use upkeep::{Task, Upkeep};
 
@@ -40,6 +42,8 @@ pub enum Command {
     Health(HealthTarget),
     /// Look after the embedded database.
     Upkeep(Upkeep),
+    /// Seal a database with another password.
+    Rekey(Box<Rekey>),
     /// Print this and end.
     Print(String),
 }
@@ -123,6 +127,7 @@ pub fn resolve(
         Verb::Backup | Verb::Restore | Verb::Check => {
             upkeep::find(verb, &values, surroundings).map(Command::Upkeep)
         }
+        Verb::Rekey => rekey::find(values, surroundings).map(|rekey| Command::Rekey(Box::new(rekey))),
     }
 }
 

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
-mod database;
+pub mod database;
 mod owner;
 
 use crate::config::{Config, Platform};

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+pub mod rekey;
 mod restore;
 
 use crate::config::{Task, Upkeep};

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use support::{CREATE, Client, Scratch, Server, keyway_fails, on, value_of};
+use support::{CREATE, Client, Scratch, Server, keyway, keyway_fails, on, value_of};
 
 const UID: &str = "a-name-to-search-for";
 
@@ -83,4 +83,56 @@ fn a_key_from_the_platform_seals_the_database() {
     arguments.extend(wrong.each_ref().map(String::as_str));
     let (code, told) = keyway_fails(&arguments);
     assert!(code == 3 && told.contains("is not the one that it was sealed with"), "{told}");
+}
+
+/// A backup of a sealed database is as sealed as the database, and opens with what that opened with at its time.
+#[test]
+fn the_master_password_is_changed_without_touching_the_data() {
+    let scratch = Scratch::new();
+    let [old, new] = ["old", "new"].map(|name| scratch.file(name));
+    fs::write(&old, "correct horse\n").unwrap();
+    fs::write(&new, "battery staple\n").unwrap();
+    let server = Server::start(scratch.path(), &["--master-password-file", &old]);
+    create(&server);
+    let (data, backup) = (scratch.file("data"), scratch.file("backup"));
+    let run_keyway = |args: &[&str]| {
+        let output = keyway(&[args, &["--root-data-path", &data]].concat()).output().unwrap();
+        let (out, err) = (output.stdout, output.stderr);
+        (output.status.code().unwrap(), String::from_utf8([out, err].concat()).unwrap())
+    };
+    let (code, told) = run_keyway(&["backup", &backup]);
+    assert_eq!(code, 0, "{told}");
+    let rekey = || run_keyway(&["rekey", "--master-password-file", &old, &new]);
+    let (code, told) = rekey();
+    assert!(code == 1 && told.contains("already open in another process"), "{told}");
+    assert_eq!(server.terminate().code(), Some(0));
+    let (code, told) = rekey();
+    assert!(code == 0 && told.contains("is sealed with the new password"), "{told}");
+    let (code, told) = rekey();
+    assert!(code == 1 && told.contains("not the one that it was sealed with"), "{told}");
+    let (code, told) = run_keyway(&["rekey", &new]);
+    assert!(code == 2 && told.contains("needs what the database is sealed with now"), "{told}");
+    let (code, told) = run_keyway(&["check"]);
+    assert!(code == 0 && told.contains("1 objects and 0 grants, sealed: "), "{told}");
+
+    let server = Server::start(scratch.path(), &["--master-password-file", &new]);
+    assert_eq!(get(&server), 200);
+    assert_eq!(server.terminate().code(), Some(0));
+    let (code, told) = run_keyway(&["restore", "--clear-database", &backup]);
+    assert_eq!(code, 0, "{told}");
+    let server = Server::start(scratch.path(), &["--master-password-file", &old]);
+    assert_eq!(get(&server), 200);
+    assert!(!shows_the_name(scratch.path()));
+}
+
+#[test]
+fn nothing_is_made_where_there_is_no_database() {
+    let scratch = Scratch::new();
+    let file = scratch.file("password");
+    fs::write(&file, "p").unwrap();
+    let data = scratch.file("data");
+    let (code, told) =
+        keyway_fails(&["rekey", "--root-data-path", &data, "--master-password-file", &file, &file]);
+    assert!(code == 1 && told.contains("keyway.redb cannot be used (No such file"), "{told}");
+    assert!(!Path::new(&data).exists());
 }

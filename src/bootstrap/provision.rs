@@ -3,7 +3,7 @@
 
 use crate::limits;
 use crate::secret::{self, Secret};
-use crate::store::database::{Database, NO_MASTER, Place};
+use crate::store::database::{Database, OWN_SECRETS, Place};
 use crate::store::sealed::MasterSecret;
 use crate::wire::json::{Error, Lexer};
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ impl Provision {
         let [path, password] = members(body, ["path"], ["master_password"])?;
         let folder = folder(path)?;
         if has_master || password.is_some() {
-            return Err(NO_MASTER.into());
+            return Err(OWN_SECRETS.into());
         }
         self.database = Some(Arc::new(Database { place: Place::Tenants { folder, open_max }, master: None }));
         Ok("Successfully received Sqlite Enc. configuration")

@@ -5,7 +5,7 @@ use super::sources::{Surroundings, Values};
 use super::{ConfigError, Warnings, data_folder, invalid, options as o, salt, secrets};
 use crate::limits::Limits;
 use crate::secret::Secret;
-use crate::store::database::{NO_MASTER, Place};
+use crate::store::database::{OWN_SECRETS, Place};
 
 /// Where the keys are, and what opens it.
 pub struct Database {
@@ -42,7 +42,7 @@ pub(super) fn find(
         Master::Platform(_) => Some("--master-use-tee-key"),
     };
     if let (Place::Tenants { .. }, Some(option)) = (&place, named) {
-        return Err(invalid(values, &o::DATABASE_TYPE, &format!("{NO_MASTER} ({option})")));
+        return Err(invalid(values, &o::DATABASE_TYPE, &format!("{OWN_SECRETS} ({option})")));
     }
     Ok(Database { place, master, clear: values.is_set(&o::CLEAR_DATABASE) })
 }

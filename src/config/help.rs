@@ -13,6 +13,7 @@ pub fn of(verb: Verb) -> String {
         Verb::Backup => backup(),
         Verb::Restore => restore(),
         Verb::Check => check(),
+        Verb::Rekey => rekey(),
     }
 }
 
@@ -26,6 +27,7 @@ Usage:
   keyway backup [OPTIONS] FILE     copies the embedded database, also while a server serves it
   keyway restore [OPTIONS] FILE    puts a backup in the place of the embedded database
   keyway check [OPTIONS] [FILE]    looks whether all of a database or a backup fits together
+  keyway rekey [OPTIONS] FILE      seals a database with another master password, which FILE holds
 
 An option counts before its environment variable, that before the same variable in a file .env in the
 working folder, and that before the default. Flags are set by variables that say true or 1.
@@ -72,7 +74,7 @@ FILE is a database like the one that it is a copy of, with keys in it: it is mad
 called FILE.partial. A running server goes on serving meanwhile, and sends its rows through keyway.sock in
 the folder of the database, which its own user and root can use.
 ",
-    ) + &embedded_options(&[])
+    ) + &database_options(&EMBEDDED, &[])
         + "\nExit codes: 0 the backup is there, 1 it is not, 2 wrong options.\n"
 }
 
@@ -86,7 +88,7 @@ Usage: keyway restore [OPTIONS] FILE
 The server must have ended. FILE is checked first, as keyway check does it, and stays as it is. A database
 that has objects is replaced with --clear-database only, and is kept as keyway.redb.before-restore.
 ",
-    ) + &embedded_options(&[&clear])
+    ) + &database_options(&EMBEDDED, &[&clear])
         + "\nExit codes: 0 restored, 1 not restored and nothing changed, 2 wrong options.\n"
 }
 
@@ -101,18 +103,37 @@ and check that. Every page is verified, every record is read, and every list and
 it is about; of a sealed database, what can be seen without its secret. One line is printed for each thing
 that does not fit, and one for the whole. Nothing is changed.
 ",
-    ) + &embedded_options(&[])
+    ) + &database_options(&EMBEDDED, &[])
         + "\nExit codes: 0 all fits, 1 something does not or cannot be read, 2 wrong options.\n"
 }
 
-/// How a command finds the embedded database.
-fn embedded_options(more: &[&Spec]) -> String {
+fn rekey() -> String {
+    String::from(
+        "Seals a database with another master password
+
+Usage: keyway rekey [OPTIONS] FILE
+
+FILE holds the new password. What the database is sealed with now is given as to the server. Only the key that
+the data is encrypted with is wrapped anew, in one transaction; the data stays as it is, and so does what old
+backups need. A server of an embedded database must have ended; it starts with the new password.
+",
+    ) + &database_options(&EMBEDDED, &SECRETS)
+        + "\nExit codes: 0 done, 1 not done and nothing changed, 2 wrong options.\n"
+}
+
+/// Where an embedded database is.
+const EMBEDDED: [&Spec; 3] = [&options::DATABASE_TYPE, &options::SQLITE_PATH, &options::ROOT_DATA_PATH];
+/// What a database is sealed with.
+const SECRETS: [&Spec; 4] =
+    [&options::MASTER_PASSWORD, &options::MASTER_PASSWORD_FILE, &options::MASTER_USE_TEE_KEY, &options::TEE];
+
+/// How a command finds the database.
+fn database_options(where_it_is: &[&Spec], more: &[&Spec]) -> String {
     let mut text = String::from(
         "
 It takes the options and variables of the server, so that it finds the database where the server keeps it:
 ",
     );
-    let where_it_is = [&options::DATABASE_TYPE, &options::SQLITE_PATH, &options::ROOT_DATA_PATH];
     for spec in where_it_is.iter().chain(more) {
         describe(spec, &mut text);
     }

@@ -64,11 +64,13 @@ pub enum Verb {
     Restore,
     /// Looks whether all of it fits together.
     Check,
+    /// Seals the database with another password.
+    Rekey,
 }
 
 impl Verb {
     /// All that have a name, in the order of the help.
-    pub const COMMANDS: [Verb; 4] = [Verb::Health, Verb::Backup, Verb::Restore, Verb::Check];
+    pub const COMMANDS: [Verb; 5] = [Verb::Health, Verb::Backup, Verb::Restore, Verb::Check, Verb::Rekey];
 
     /// The word on the command line.
     pub fn name(self) -> &'static str {
@@ -78,11 +80,12 @@ impl Verb {
             Verb::Backup => "backup",
             Verb::Restore => "restore",
             Verb::Check => "check",
+            Verb::Rekey => "rekey",
         }
     }
 
     fn takes_file(self) -> bool {
-        matches!(self, Verb::Backup | Verb::Restore | Verb::Check)
+        !matches!(self, Verb::Serve | Verb::Health)
     }
 }
 

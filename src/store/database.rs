@@ -1,7 +1,7 @@
 //! Which database holds the objects, and what opens it.
 #![forbid(unsafe_code)]
 
-use super::redb::{RedbStore, Snapshots};
+use super::redb::{FILE_NAME, RedbStore, Snapshots};
 use super::sealed::{self, MasterSecret};
 use super::tenants::Tenants;
 use super::{Store, StoreError};
@@ -49,7 +49,7 @@ impl Database {
                 let snapshots = Some(engine.snapshots(folder));
                 Ok(Opened { store: sealed::open(engine, self.master.as_deref(), entropy)?, snapshots })
             }
-            Place::Tenants { .. } if self.master.is_some() => Err(StoreError::Locked(NO_MASTER)),
+            Place::Tenants { .. } if self.master.is_some() => Err(StoreError::Locked(OWN_SECRETS)),
             Place::Tenants { folder, open_max } => {
                 let tenants = Tenants::open(folder, *open_max, clear)?;
                 Ok(Opened { store: Arc::new(tenants), snapshots: None })
@@ -58,8 +58,28 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Seals it with another master secret: wraps its data key anew.
+    pub fn rekey(&self, new: &MasterSecret, entropy: &mut dyn Entropy) -> Result<(), StoreError> {
+        let old = self.master.as_deref().ok_or(NO_MASTER)?;
+        match &self.place {
+            Place::Embedded(folder) => {
+                // None is to be made by this.
+                let path = folder.join(FILE_NAME);
+                if let Err(error) = std::fs::metadata(&path) {
+                    return Err(StoreError::Inaccessible { path, reason: error.to_string() });
+                }
+                sealed::rewrap(&RedbStore::open(folder, false)?, old, new, entropy)
+            }
+            Place::Tenants { .. } => Err(StoreError::Locked(OWN_SECRETS)),
+        }
+    }
+}
+
+const NO_MASTER: StoreError = StoreError::Locked("what it is sealed with now is not given");
+
 /// Why tenants and a master secret do not go together.
-pub const NO_MASTER: &str = "the databases of tenants have secrets of their own: give no master secret";
+pub const OWN_SECRETS: &str = "the databases of tenants have secrets of their own: give no master secret";
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
