@@ -163,8 +163,12 @@ fn requests(criterion: &mut Criterion) {
 /// Adds other objects, all in one batch.
 fn fill(store: &dyn Store) {
     let asker = Asker { principal: Principal("admin".into()), now: Clock::start().now().utc };
-    let call =
-        || Call { endpoint: Endpoint::Kmip, asker: asker.clone(), body: CREATE.as_bytes().to_vec().into() };
+    let call = || Call {
+        endpoint: Endpoint::Kmip,
+        asker: asker.clone(),
+        body: CREATE.as_bytes().to_vec().into(),
+        tenant: None,
+    };
     let mut calls: Vec<Call> = (0..OTHER_OBJECTS).map(|_| call()).collect();
     pipeline::write(&mut calls, store, &mut OsEntropy).unwrap();
 }

@@ -14,7 +14,7 @@ mod upkeep;
 
 use crate::job::CertificateSource;
 use crate::kms::policy::EVERYBODY;
-use crate::limits::{Limits, NAME_BYTES_MAX};
+use crate::limits::{Limits, NAME_BYTES_MAX, TENANTS_IN_USE_MAX};
 use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
 use crate::wire::hex;
@@ -188,7 +188,8 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         let reason = "lists what the authorities of --authority-cert-file have revoked: add that option";
         return Err(invalid(&values, &options::AUTHORITY_CRL_FILE, reason));
     }
-    let database = database::find(&mut values, surroundings, &mut warnings)?;
+    let limits = limits(&values)?;
+    let database = database::find(&mut values, surroundings, &mut warnings, &limits)?;
     Ok(Config {
         hostname: values.text(&options::HOSTNAME).to_owned(),
         port: number(&values, &options::PORT, 0, u16::MAX)?,
@@ -202,7 +203,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         client_identity: client_identity(&values)?,
         default_username: username(&values)?,
         force_default_username: values.is_set(&options::FORCE_DEFAULT_USERNAME),
-        limits: limits(&values)?,
+        limits,
         log_level: log_level(&values, surroundings)?,
         warnings,
         description,
@@ -289,6 +290,7 @@ fn limits(values: &Values) -> Result<Limits, ConfigError> {
         target_bytes_max: number(values, &o::MAX_TARGET_BYTES, 64, KIB * KIB)?,
         body_bytes_max: number(values, &o::MAX_BODY_BYTES, KIB, GIB)?,
         bodies_bytes_max: number(values, &o::MAX_BODIES_BYTES, KIB, 64 * GIB)?,
+        open_databases_max: number(values, &o::MAX_OPEN_DATABASES, TENANTS_IN_USE_MAX, 1024)?,
         handshake_timeout: seconds(&o::HANDSHAKE_TIMEOUT)?,
         head_timeout: seconds(&o::HEAD_TIMEOUT)?,
         body_timeout: seconds(&o::BODY_TIMEOUT)?,

@@ -1,6 +1,8 @@
 //! Slow or blocking work as plain data: a [`Job`] goes to a lane, a [`Completion`] comes back.
 #![forbid(unsafe_code)]
 
+mod requests;
+
 use crate::acme::challenge::{Challenge, Kind};
 use crate::acme::failure::{Failure, Kind as FailureKind};
 use crate::acme::renewal_info::Window;
@@ -8,7 +10,7 @@ use crate::crypto::{pkcs12, sha256, x509};
 use crate::egress::{self, Egress, Issued};
 use crate::entropy::Entropy;
 use crate::limits;
-use crate::pipeline::{self, Call, Reply};
+use crate::pipeline::{Call, Reply};
 use crate::secret::Secret;
 use crate::store::database::{Database, Opened};
 use crate::store::redb::Snapshots;
@@ -19,6 +21,8 @@ use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
+
+pub use requests::OPENS_NOTHING;
 
 /// Names one connection for its whole life: the shell allots the slot and counts its generations, so that what arrives
 /// late for a closed connection finds nobody.
@@ -44,9 +48,9 @@ pub enum JobId {
 /// A bounded queue with a worker thread of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// Writes: whatever waits is run as one batch, in one durable transaction.
+    /// Writes: whatever waits is run as one batch, in one durable transaction (one for each database of a tenant).
     Store,
-    /// Scans and large bodies: one at a time.
+    /// Scans and large bodies, and whatever has to open a database first: one at a time.
     Bulk,
     /// The certificate's file: deriving keys from its password may take seconds, and no request waits for it.
     Certificate,
@@ -69,7 +73,7 @@ impl Job {
     pub fn lane(&self) -> Lane {
         match self.work {
             Work::Write(_) => Lane::Store,
-            Work::Read(_) => Lane::Bulk,
+            Work::Read(_) | Work::NewDatabase => Lane::Bulk,
             Work::LoadCertificate { .. } | Work::LoadRevocations { .. } | Work::Provide { .. } => {
                 Lane::Certificate
             }
@@ -85,6 +89,8 @@ pub enum Work {
     Write(Call),
     /// A request that only reads.
     Read(Call),
+    /// Making a database for a new tenant.
+    NewDatabase,
     /// Reading the certificate's file again.
     LoadCertificate {
         /// The digest of the file's content when it was last read, whatever it was: the same is not opened again.
@@ -210,18 +216,16 @@ pub struct Resources {
     pub quoter: Option<Arc<dyn Quoter>>,
 }
 
-/// Runs a batch of jobs of one lane and answers each, in order. The store lane hands over all that waits (at most
-/// [`crate::limits::GROUP_COMMIT_MAX`]); the others hand over one job at a time.
+/// Runs a batch of jobs of one lane and answers each, those for one database in order. The store lane hands over all that
+/// waits (at most [`crate::limits::GROUP_COMMIT_MAX`]); the others hand over one job at a time.
 pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
     let mut completions = Vec::with_capacity(jobs.len());
-    let (mut ids, mut writes) = (Vec::new(), Vec::new());
+    let mut writes = Vec::new();
     for Job { id, work } in jobs {
         match work {
-            Work::Write(call) => {
-                ids.push(id);
-                writes.push(call);
-            }
-            Work::Read(call) => completions.push(Completion { id, done: read(call, resources) }),
+            Work::Write(call) => writes.push((id, call)),
+            Work::Read(call) => completions.push(Completion { id, done: requests::read(call, resources) }),
+            Work::NewDatabase => completions.push(Completion { id, done: requests::new_database(resources) }),
             Work::LoadCertificate { known, now } => {
                 completions.push(Completion { id, done: load_certificate(known, now, resources) });
             }
@@ -250,42 +254,8 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
             }
         }
     }
-    completions.extend(write(ids, writes, resources));
+    completions.extend(requests::write(writes, resources));
     completions
-}
-
-fn write(ids: Vec<JobId>, mut calls: Vec<Call>, resources: &mut Resources) -> Vec<Completion> {
-    if calls.is_empty() {
-        return Vec::new();
-    }
-    match pipeline::write(&mut calls, &*resources.store, &mut *resources.entropy) {
-        Ok(replies) => ids
-            .into_iter()
-            .zip(replies)
-            .map(|(id, reply)| Completion { id, done: Done::Answered(reply) })
-            .collect(),
-        Err(error) => {
-            ids.into_iter().map(|id| Completion { id, done: Done::StoreFailed(error.clone()) }).collect()
-        }
-    }
-}
-
-fn read(mut call: Call, resources: &mut Resources) -> Done {
-    let mut body = Zeroizing::new(Vec::new());
-    let answer = resources.store.read().and_then(|view| {
-        pipeline::read(
-            &call.endpoint,
-            &call.asker,
-            &mut call.body,
-            &*view,
-            &mut *resources.entropy,
-            &mut body,
-        )
-    });
-    match answer {
-        Ok(answer) => Done::Answered(Reply { answer, body }),
-        Err(error) => Done::StoreFailed(error),
-    }
 }
 
 fn quote(report_data: &[u8; REPORT_DATA_BYTES], resources: &Resources) -> Done {

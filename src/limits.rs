@@ -48,6 +48,8 @@ pub const READ_BYTES: usize = 36 * 1024;
 pub const TLS_SESSIONS_MAX: usize = 1024;
 /// Cache of the embedded store, in bytes.
 pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Cache of one tenant's database, in bytes.
+pub const TENANT_CACHE_BYTES: usize = 512 * 1024;
 /// Requests committed in one transaction at most.
 pub const GROUP_COMMIT_MAX: usize = 512;
 /// Requests that are answered side by side where the database is elsewhere, each over a connection of its own.
@@ -70,6 +72,8 @@ pub const DATABASE_RUNS_MAX: u32 = 8;
 pub const DATABASE_PAUSE_MIN: Duration = Duration::from_millis(125);
 /// The longest of these times.
 pub const DATABASE_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Databases of tenants that are in use at once: one where changes are committed, and one for each reader.
+pub const TENANTS_IN_USE_MAX: usize = 1 + READERS;
 /// Jobs that wait in the queue of one lane; more are answered "try later" at once.
 pub const LANE_JOBS_MAX: usize = 2048;
 /// Backups that wait for their turn; further ones are turned away.
@@ -126,6 +130,8 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Bytes of all bodies that are being received or answered beyond [`INLINE_BODY_BYTES_MAX`] each (503).
     pub bodies_bytes_max: usize,
+    /// Databases of tenants that are open; at least [`TENANTS_IN_USE_MAX`], so that one can always be closed for another.
+    pub open_databases_max: usize,
     /// From accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first byte of a head to its last (408).
@@ -148,6 +154,7 @@ impl Default for Limits {
             target_bytes_max: 4 * 1024,
             body_bytes_max: 64 * 1024 * 1024,
             bodies_bytes_max: 128 * 1024 * 1024,
+            open_databases_max: 16,
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
@@ -165,7 +172,9 @@ impl Limits {
         let per_connection = TLS_STATE_BYTES + READ_BYTES + self.head_bytes_max + 2 * INLINE_BODY_BYTES_MAX;
         let bodies = BODY_COPIES * self.bodies_bytes_max;
         let connections = self.connections_max + REFUSED_CONNECTIONS_MAX;
-        FIXED_BYTES + STORE_CACHE_BYTES + connections * per_connection + bodies
+        // There is one database, or those of tenants.
+        let stores = STORE_CACHE_BYTES.max(self.open_databases_max * TENANT_CACHE_BYTES);
+        FIXED_BYTES + stores + connections * per_connection + bodies
     }
 }
 

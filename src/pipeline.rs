@@ -12,6 +12,7 @@ use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::rights::Rights;
 use crate::kms::view::{Changes, View};
 use crate::limits;
+use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
 use crate::wire::access as wire_access;
@@ -52,6 +53,8 @@ pub struct Call {
     pub asker: Asker,
     /// The body of the request.
     pub body: Zeroizing<Vec<u8>>,
+    /// In whose database, where every tenant has one.
+    pub tenant: Option<Box<Tenant>>,
 }
 
 /// Status and type of an answer whose body was written elsewhere.
@@ -172,7 +175,7 @@ pub fn write(
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<Reply>, StoreError> {
     let (mut decoded, mut askers) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
-    for Call { endpoint, asker, body } in calls {
+    for Call { endpoint, asker, body, .. } in calls {
         decoded.push(decode(endpoint, body));
         askers.push(&*asker);
     }

@@ -41,7 +41,8 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     os::tune_allocator();
     let clock = Clock::start();
     tell(&config);
-    if let Err(short) = os::allow_open_files(config.limits.connections_max) {
+    let files_max = config.limits.connections_max + config.limits.open_databases_max;
+    if let Err(short) = os::allow_open_files(files_max) {
         ::log::warn!("{short}");
     }
 

@@ -164,6 +164,31 @@ fn without_a_pkcs12_it_becomes_what_the_command_line_says() {
 }
 
 #[test]
+fn the_databases_of_tenants_may_be_what_is_handed_over() {
+    let (scratch, tenants) = (Scratch::new(), Scratch::new());
+    let server = Waiting::start(scratch.path(), &[]);
+    let folder = tenants.file("sqlite-data");
+    for path in ["/sqlite-ec", "/sqlite-enc"] {
+        assert_eq!(
+            server.post(path, &format!(r#"{{"path": "{folder}"}}"#)),
+            (200, r#"{"success":"Successfully received Sqlite Enc. configuration"}"#.into())
+        );
+    }
+    assert_eq!(server.post("/new_database", "").0, 404, "not yet");
+    assert_eq!(server.post("/start", "{}"), (200, PLAIN.into()));
+    server.wait_for_key_server("http");
+    let (status, secret) = Client::connect(server.port).post("/new_database", "");
+    assert_eq!(status, 200, "{secret}");
+    let field = format!("DatabaseSecret: {}", secret.trim_matches('"'));
+    let url = format!("http://localhost:{}/kmip/2_1", server.port);
+    let ask = |body: &str| run("curl", ["-sS", "--fail-with-body", "-H", &field, &url, "-d", body]);
+    let uid = value_of("UniqueIdentifier", &ask(CREATE));
+    assert_eq!(value_of("Key", &ask(&on("Get", &uid))).len(), 64);
+    assert_eq!(Client::connect(server.port).post("/kmip/2_1", CREATE).0, 401);
+    assert!(Path::new(&folder).read_dir().unwrap().count() == 1);
+}
+
+#[test]
 fn a_fault_is_told_and_the_server_goes_on_waiting_with_what_it_has() {
     let (authority, scratch) = (Authority::new(), Scratch::new());
     authority.server("a", "P-256");
@@ -186,9 +211,11 @@ fn a_fault_is_told_and_the_server_goes_on_waiting_with_what_it_has() {
         "Json deserialize error: missing field `path` at line 1 column 11"
     );
     assert!(told(server.post("/sqlite", r#"{"path": "run/db"}"#)).contains("must be absolute"));
-    for path in ["/postgresql", "/mysql", "/redis-findex", "/sqlite-enc", "/sqlite-ec"] {
+    for path in ["/postgresql", "/mysql", "/redis-findex"] {
         assert!(told(server.post(path, r#"{"url": "x"}"#)).contains("is not built in this version yet"));
     }
+    let sealed = format!(r#"{{"path": "{}", "master_password": "p"}}"#, scratch.file("db"));
+    assert!(told(server.post("/sqlite-enc", &sealed)).ends_with("give no master secret"));
     let text = scratch.file("text");
     std::fs::write(&text, "no PKCS#12").unwrap();
     let upload =

@@ -58,7 +58,17 @@ struct Client {
 
 impl Client {
     fn new(version: &str, server: &Server, trust: Trust) -> Client {
+        Client::spawn(Command::new(python(version)), server, trust)
+    }
+
+    /// With the secret of a tenant's database.
+    fn of_tenant(version: &str, server: &Server, secret: &str) -> Client {
         let mut command = Command::new(python(version));
+        command.env("DATABASE_SECRET", secret);
+        Client::spawn(command, server, Trust::Usual)
+    }
+
+    fn spawn(mut command: Command, server: &Server, trust: Trust) -> Client {
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/client.py")).arg(server.url(""));
         match trust {
             Trust::Usual => &mut command,
@@ -210,6 +220,29 @@ fn each_client_reads_what_another_has_made() {
     assert_eq!(new.decrypt(&quoted(&uid), [&data, &nonce, &tag]), Ok("abcd".into()));
     let early = old.ask(&format!(r#"["destroy", {uid:?}]"#)).unwrap_err();
     assert!(early.ends_with("is active. It must be revoked first"), "{early}");
+}
+
+#[test]
+fn tenants_have_databases_of_their_own() {
+    let scratch = Scratch::new();
+    let server = Server::start(scratch.path(), &["--database-type", "sqlite-enc"]);
+    let [one, other] = [(); 2].map(|()| {
+        let answer = support::Client::connect(server.port).post("/new_database", "").1;
+        answer.trim_matches('"').to_owned()
+    });
+    let mut new = Client::of_tenant(NEW, &server, &one);
+    keys_live_and_die(&mut new);
+    let uid = new.create("AES", 256, "[]");
+    let mut old = Client::of_tenant(OLD, &server, &one);
+    assert_eq!(old.key(&quoted(&uid)), new.key(&quoted(&uid)));
+    let get = format!(r#"["get", {uid:?}]"#);
+    for version in [NEW, OLD] {
+        let gone = refused(version, &format!("Item_Not_Found: {uid}"));
+        assert_eq!(Client::of_tenant(version, &server, &other).ask(&get), gone);
+        let missing = "Access denied: Missing KmsDatabaseSecret header in the query";
+        let denied = Client::new(version, &server, Trust::Usual).ask(&get).unwrap_err();
+        assert!(denied.contains(missing), "{version}: {denied}");
+    }
 }
 
 #[test]

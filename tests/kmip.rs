@@ -62,7 +62,7 @@ impl Kms {
     /// The status and body of the answer to a request of `user`.
     fn ask(&mut self, user: &str, endpoint: Endpoint, body: &str) -> (u16, String) {
         let asker = Asker { principal: Principal(user.into()), now: Timestamp::from_unix(self.now) };
-        let mut call = Call { endpoint, asker, body: body.as_bytes().to_vec().into() };
+        let mut call = Call { endpoint, asker, body: body.as_bytes().to_vec().into(), tenant: None };
         let place = pipeline::place(&call.endpoint, &call.body, true);
         let (answer, body) = if place == Place::StoreLane {
             let mut calls = [call];

@@ -49,6 +49,28 @@ fn a_first_key_is_made_used_granted_and_destroyed() {
 }
 
 #[test]
+fn a_tenant_gets_a_database_and_uses_it() {
+    let scratch = Scratch::new();
+    let server = Server::start(scratch.path(), &["--database-type=sqlite-enc"]);
+    let commands = commands_in("docs/databases.md", "A database for each tenant");
+    assert!(commands.contains("http://localhost:9998"), "{commands}");
+    let script = commands.replace("http://localhost:9998", &server.url(""));
+    let answers = run("bash", ["-euo", "pipefail", "-c", &script]);
+    let answers: Vec<&str> = answers.lines().collect();
+    let expected = [
+        r#"{"tag":"CreateResponse","#,
+        r#"[{"object_id":"first","state":"#,
+        "[]",
+        "Access denied: Missing KmsDatabaseSecret header",
+        "Access denied: the KmsDatabaseSecret header opens no database",
+    ];
+    assert_eq!(answers.len(), expected.len(), "{answers:#?}");
+    for (answer, beginning) in answers.iter().zip(expected) {
+        assert!(answer.starts_with(beginning), "{beginning}\n{answer}");
+    }
+}
+
+#[test]
 fn a_backup_is_made_checked_and_restored() {
     let scratch = Scratch::new();
     let server = Server::start(scratch.path(), &[]);

@@ -73,7 +73,8 @@ fn one_commit_a_request(duration: Duration) -> f64 {
     let mut count = 0.0;
     while start.elapsed() < duration {
         let asker = Asker { principal: Principal("admin".into()), now: clock.now().utc };
-        let call = Call { endpoint: Endpoint::Kmip, asker, body: CREATE.as_bytes().to_vec().into() };
+        let call =
+            Call { endpoint: Endpoint::Kmip, asker, body: CREATE.as_bytes().to_vec().into(), tenant: None };
         let id = JobId::Request(ConnectionId { slot: 0, generation: 0 });
         let done = job::run(vec![Job { id, work: Work::Write(call) }], &mut resources).remove(0).done;
         assert!(matches!(done, Done::Answered(reply) if reply.answer.status == 200));

@@ -3,7 +3,7 @@
 
 use crate::limits;
 use crate::secret::{self, Secret};
-use crate::store::database::{Database, Place};
+use crate::store::database::{Database, OWN_SECRETS, Place};
 use crate::store::sealed::MasterSecret;
 use crate::wire::json::{Error, Lexer};
 use std::path::{Path, PathBuf};
@@ -36,17 +36,31 @@ impl Provision {
         master: Option<Arc<MasterSecret>>,
     ) -> Result<&'static str, Fault> {
         let [path, password] = members(body, ["path"], ["master_password"])?;
-        let path = path.as_ref().and_then(Secret::expose_str).unwrap_or_default();
-        if !Path::new(path).is_absolute() || path.contains('\0') {
-            return Err("path must be absolute: begin it with a slash".into());
-        }
+        let folder = folder(path)?;
         if password.as_ref().is_some_and(|password| password.expose().is_empty()) {
             return Err("master_password is empty: leave it out for a database that is not sealed".into());
         }
-        let place = Place::Embedded(PathBuf::from(path));
+        let place = Place::Embedded(folder);
         let given = password.map(|password| MasterSecret::password(password, String::new()));
         self.database = Some(Arc::new(Database { place, master: given.map(Arc::new).or(master) }));
         Ok("Successfully received Sqlite configuration")
+    }
+
+    /// Takes the folder of the databases of tenants: `{"path": "/folder"}`; `open_max` of them are open at a time. They are not
+    /// sealed with a master secret, be it in the hand-over or on the command line.
+    pub fn take_tenants(
+        &mut self,
+        body: &mut [u8],
+        open_max: usize,
+        has_master: bool,
+    ) -> Result<&'static str, Fault> {
+        let [path, password] = members(body, ["path"], ["master_password"])?;
+        let folder = folder(path)?;
+        if has_master || password.is_some() {
+            return Err(OWN_SECRETS.into());
+        }
+        self.database = Some(Arc::new(Database { place: Place::Tenants { folder, open_max }, master: None }));
+        Ok("Successfully received Sqlite Enc. configuration")
     }
 
     /// Takes a PKCS#12 file. It is opened at the start only, when its password is there.
@@ -74,6 +88,14 @@ impl Provision {
         self.password = password;
         Ok("PKCS#12 password received")
     }
+}
+
+fn folder(path: Option<Secret>) -> Result<PathBuf, Fault> {
+    let path = path.as_ref().and_then(Secret::expose_str).unwrap_or_default();
+    if !Path::new(path).is_absolute() || path.contains('\0') {
+        return Err("path must be absolute: begin it with a slash".into());
+    }
+    Ok(PathBuf::from(path))
 }
 
 /// Reads the body of `/start`: whether the database is to be cleared. An empty body asks for nothing.

@@ -3,8 +3,9 @@
 
 use super::sources::{Surroundings, Values};
 use super::{ConfigError, Warnings, data_folder, invalid, options as o, salt, secrets};
+use crate::limits::Limits;
 use crate::secret::Secret;
-use crate::store::database::Place;
+use crate::store::database::{OWN_SECRETS, Place};
 
 /// Where the keys are, and what opens it.
 pub struct Database {
@@ -31,25 +32,33 @@ pub(super) fn find(
     values: &mut Values,
     surroundings: &Surroundings<'_>,
     warnings: &mut Warnings,
+    limits: &Limits,
 ) -> Result<Database, ConfigError> {
-    let place = place(values, surroundings, warnings)?;
-    Ok(Database {
-        place,
-        master: master(values, surroundings, warnings)?,
-        clear: values.is_set(&o::CLEAR_DATABASE),
-    })
+    let place = place(values, surroundings, warnings, limits)?;
+    let master = master(values, surroundings, warnings)?;
+    let named = match master {
+        Master::None => None,
+        Master::Password(_) => Some("--master-password"),
+        Master::Platform(_) => Some("--master-use-tee-key"),
+    };
+    if let (Place::Tenants { .. }, Some(option)) = (&place, named) {
+        return Err(invalid(values, &o::DATABASE_TYPE, &format!("{OWN_SECRETS} ({option})")));
+    }
+    Ok(Database { place, master, clear: values.is_set(&o::CLEAR_DATABASE) })
 }
 
 fn place(
     values: &Values,
     surroundings: &Surroundings<'_>,
     warnings: &mut Warnings,
+    limits: &Limits,
 ) -> Result<Place, ConfigError> {
     let spec = &o::DATABASE_TYPE;
     let kind = values.text(spec);
-    match kind {
-        "sqlite" | "redb" => {}
-        "sqlite-enc" | "redb-enc" | "postgresql" | "mysql" | "redis-findex" | "redis" => {
+    let has_tenants = match kind {
+        "sqlite" | "redb" => false,
+        "sqlite-enc" | "redb-enc" => true,
+        "postgresql" | "mysql" | "redis-findex" | "redis" => {
             let reason =
                 format!("{kind:?} is not built in this version yet; use sqlite, the embedded database");
             return Err(invalid(values, spec, &reason));
@@ -58,8 +67,17 @@ fn place(
             let reason = format!("{kind:?} is no type of database; use sqlite, the embedded database");
             return Err(invalid(values, spec, &reason));
         }
-    }
+    };
     let folder = data_folder(values, &o::SQLITE_PATH, surroundings)?;
+    if has_tenants {
+        if folder.join("keyway.redb").exists() {
+            warnings.push(format!(
+                "{} holds a database of --database-type sqlite: its keys are no tenant's, and are not served",
+                folder.display()
+            ));
+        }
+        return Ok(Place::Tenants { folder, open_max: limits.open_databases_max });
+    }
     let old = folder.join("kms.db");
     if old.exists() {
         warnings.push(format!(

@@ -216,9 +216,9 @@ options! {
         "PEM file with the key that the enclave is signed with, for GET /tee/sgx_enclave_public_key.");
 
     DATABASE_TYPE = option(Database, "database-type", "TYPE", &["KMS_DATABASE_TYPE"], "sqlite",
-        "sqlite or redb: the embedded database, keyway.redb. No other type is built in this version.");
+        "sqlite or redb: the embedded database, keyway.redb. sqlite-enc or redb-enc: such a one for each tenant.");
     SQLITE_PATH = option(Database, "sqlite-path", "FOLDER", &["KMS_SQLITE_PATH"], "./sqlite-data",
-        "Folder of the embedded database; relative to the root data path.");
+        "Folder of the embedded database, or of those of tenants; relative to the root data path.");
     MASTER_PASSWORD = option(Database, "master-password", "TEXT", &["KMS_MASTER_PASSWORD"], "",
         "The database is sealed with it: it holds nothing but ciphertext. Prefer a file.").secret();
     MASTER_PASSWORD_FILE = option(Database, "master-password-file", "FILE", &["KMS_MASTER_PASSWORD_FILE"], "",
@@ -226,7 +226,7 @@ options! {
     MASTER_USE_TEE_KEY = option(Database, "master-use-tee-key", "HEX", &["KMS_MASTER_USE_TEE_KEY"], "",
         "The database is sealed with a key that is derived from the platform (see --tee) with this salt.");
     CLEAR_DATABASE = flag(Database, "clear-database", &["KMS_CLEAR_DATABASE"],
-        "Removes all keys and grants at the start.");
+        "Removes all keys and grants at the start, and all databases of tenants.");
 
     AUTHORITY_CERT_FILE = option(Identity, "authority-cert-file", "FILE", &["KMS_AUTHORITY_CERT_FILE"], "",
         "PEM file of authorities: clients must show a certificate by one of them.");
@@ -249,6 +249,8 @@ options! {
         "The body of a request.");
     MAX_BODIES_BYTES = option(Limits, "max-bodies-bytes", "N", &["KMS_MAX_BODIES_BYTES"], "134217728",
         "All large bodies and answers together.");
+    MAX_OPEN_DATABASES = option(Limits, "max-open-databases", "N", &["KMS_MAX_OPEN_DATABASES"], "16",
+        "Databases of tenants that are open at a time, at least 9: half a MiB of memory each.");
     HANDSHAKE_TIMEOUT = option(Limits, "handshake-timeout", "S", &["KMS_HANDSHAKE_TIMEOUT"], "10",
         "From the connection to the end of the TLS handshake.");
     HEAD_TIMEOUT = option(Limits, "head-timeout", "S", &["KMS_HEAD_TIMEOUT"], "10",

@@ -4,7 +4,7 @@
 use super::database::{self, Database, Master};
 use super::platform::{self, Platform};
 use super::sources::{Surroundings, Values};
-use super::{ConfigError, log_level, secrets};
+use super::{ConfigError, limits, log_level, secrets};
 use crate::secret::Secret;
 
 /// A database that is to be sealed with another password.
@@ -32,7 +32,8 @@ pub(super) fn find(mut values: Values, surroundings: &Surroundings<'_>) -> Resul
     }
     // What is said of exposed secrets and the like is for the server's log.
     let warnings = &mut Vec::new();
-    let database = database::find(&mut values, surroundings, warnings)?;
+    let limits = limits(&values)?;
+    let database = database::find(&mut values, surroundings, warnings, &limits)?;
     if matches!(database.master, Master::None) {
         return Err(ConfigError(
             "keyway rekey needs what the database is sealed with now: --master-password-file or --master-use-tee-key"

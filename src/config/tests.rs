@@ -136,6 +136,34 @@ fn a_database_is_sealed_by_one_secret() {
 }
 
 #[test]
+fn the_databases_of_tenants_have_secrets_of_their_own() {
+    for (master, option) in
+        [("--master-password p", "--master-password"), ("--master-use-tee-key 00", "--master-use-tee-key")]
+    {
+        assert_eq!(
+            World::new().refusal(&format!("--database-type redb-enc {master}")),
+            format!(
+                "--database-type \"redb-enc\" (command line): the databases of tenants have secrets of their own: \
+                 give no master secret ({option})"
+            )
+        );
+    }
+    assert_eq!(
+        World::new().refusal("backup keys.backup --database-type sqlite-enc"),
+        "--database-type \"sqlite-enc\" (command line): keyway backup is for the embedded database; use copies of the \
+         tenants' files, made while the server is stopped (keyway check takes one of them)"
+    );
+    assert_eq!(
+        World::new().refusal("--max-open-databases 8"),
+        "--max-open-databases \"8\" (command line): must be a whole number from 9 to 1024"
+    );
+    let folder = Folder::new("tenants");
+    folder.write("sqlite-data/keyway.redb", "");
+    let line = format!("--database-type sqlite-enc --root-data-path {}", folder.0.display());
+    assert!(World::new().serve(&line).warnings[0].ends_with("its keys are no tenant's, and are not served"));
+}
+
+#[test]
 fn paths_begin_where_they_always_did() {
     let folder = |line: &str| World::new().serve(line).database.place.to_string();
     assert_eq!(folder("--root-data-path data"), "/root/data/sqlite-data");
@@ -287,12 +315,11 @@ fn health_asks_where_the_server_was_told_to_listen() {
 fn documented_command_lines_are_served_or_refused_by_name() {
     let world = World::new();
     world.serve("--https-p12-file=server.mydomain.com.p12 --https-p12-password=myPass");
+    let tenants = world.serve("--database-type=sqlite-enc --max-open-databases 20").database.place;
+    let folder = "/root/cosmian-kms/sqlite-data".into();
+    assert_eq!(tenants, Place::Tenants { folder, open_max: 20 });
     world.serve("--database-type=sqlite --default-username NAME --force-default-username");
     for (line, told) in [
-        (
-            "--database-type=sqlite-enc",
-            "--database-type \"sqlite-enc\" (command line): \"sqlite-enc\" is not built in this version yet; use sqlite, the embedded database",
-        ),
         (
             "--database-type=mysql --database-url=mysql://mysql_server:3306/kms",
             "--database-url: access to databases on other machines is not built in this version yet; remove the option",

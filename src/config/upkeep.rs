@@ -77,6 +77,9 @@ fn embedded_folder(
         "mysql" => "mariadb-dump or mysqldump",
         "postgresql" => "pg_dump and pg_restore",
         "redis" | "redis-findex" => "redis-cli --rdb",
+        "sqlite-enc" | "redb-enc" => {
+            "copies of the tenants' files, made while the server is stopped (keyway check takes one of them)"
+        }
         _ => return data_folder(values, &options::SQLITE_PATH, surroundings),
     };
     let reason = format!("keyway {} is for the embedded database; use {tools}", verb.name());

@@ -213,6 +213,11 @@ impl Shared {
             HandOver::Database => {
                 told(provision.take_database(body, bootstrap.database.master.clone()).map(str::to_owned))
             }
+            HandOver::Tenants => {
+                let has_master = bootstrap.database.master.is_some();
+                let open_max = self.limits.open_databases_max;
+                told(provision.take_tenants(body, open_max, has_master).map(str::to_owned))
+            }
             HandOver::OtherDatabase(kind) => told(Err(format!(
                 "{kind} is not built in this version yet: hand over the embedded database by /sqlite"
             ))),

@@ -73,7 +73,8 @@ impl Shared {
                     return Some(head_bytes);
                 }
                 Ok(Some((head, head_bytes))) => {
-                    let mut exchange = Exchange::of(&head, connection.listener);
+                    let mut exchange =
+                        Exchange::of(&head, connection.listener, self.store.tenants().is_some());
                     if let Route::Bootstrap(hand_over) = exchange.route
                         && let Err(denied) = self.admit(connection.peer.ip(), hand_over, &head, now)
                     {
@@ -189,7 +190,7 @@ impl Shared {
     }
 
     /// Answers a complete request, or hands it to a lane.
-    fn dispatch(&mut self, connection: &mut Connection, exchange: Exchange, body: &mut [u8], now: Now) {
+    fn dispatch(&mut self, connection: &mut Connection, mut exchange: Exchange, body: &mut [u8], now: Now) {
         match &exchange.route {
             Route::Version => {
                 self.body.extend_from_slice(concat!("\"keyway ", env!("CARGO_PKG_VERSION"), "\"").as_bytes());
@@ -221,11 +222,20 @@ impl Shared {
                 };
                 self.respond(connection, &exchange, status, OCTET_STREAM, now);
             }
+            Route::NewDatabase if self.store.tenants().is_some() => {
+                self.wait_for(connection, exchange, Work::NewDatabase);
+            }
+            Route::NewDatabase => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
             Route::Elsewhere(..) => self.respond(connection, &exchange, 308, TEXT_PLAIN, now),
             Route::Bootstrap(hand_over) => {
                 if let Some(work) = self.hand_over(connection, &exchange, *hand_over, body, now) {
                     self.wait_for(connection, exchange, work);
                 }
+            }
+            Route::Kms(_) if matches!(exchange.tenant, Some(Err(_))) => {
+                let denied = exchange.tenant.take().and_then(Result::err).unwrap_or_default();
+                self.body.extend_from_slice(denied.as_bytes());
+                self.respond(connection, &exchange, 401, TEXT_PLAIN, now);
             }
             Route::Kms(endpoint) => match pipeline::place(endpoint, body, self.store.reads_at_once()) {
                 Place::Here => match self.answer_here(connection, endpoint, body, now) {
@@ -247,6 +257,7 @@ impl Shared {
                         endpoint: endpoint.clone(),
                         asker: self.asker(connection, now),
                         body: Zeroizing::new(body.to_vec()),
+                        tenant: exchange.tenant.take().and_then(Result::ok),
                     };
                     let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
                     self.wait_for(connection, exchange, work);

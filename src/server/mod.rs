@@ -19,6 +19,7 @@ mod exchange;
 mod health;
 mod output;
 mod routes;
+mod tenants;
 mod timers;
 mod tls;
 mod watch;

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::event::Listener;
+use super::tenants;
 use crate::acme::challenge::HTTP_PATH;
 use crate::kms::access::Direction;
 use crate::pipeline::Endpoint;
+use crate::store::tenants::Tenant;
 use crate::wire::http::Version;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::target::decode_segment;
@@ -21,6 +23,8 @@ pub enum Route {
     Options,
     /// What needs an identity and the store.
     Kms(Endpoint),
+    /// `POST /new_database`.
+    NewDatabase,
     /// On the bootstrap server.
     Bootstrap(HandOver),
     /// `GET /tee/attestation_report`, with its query.
@@ -44,6 +48,8 @@ pub enum HandOver {
     Health,
     /// `POST /sqlite`.
     Database,
+    /// `POST /sqlite-enc`.
+    Tenants,
     /// `POST` of a database that this version does not have: which.
     OtherDatabase(&'static str),
     /// `POST /pkcs12`.
@@ -71,6 +77,7 @@ impl Route {
             (Method::Get | Method::Head, "/version") => Route::Version,
             (Method::Get | Method::Head, "/health" | "/health/ready") => Route::Health(Question::Ready),
             (Method::Get | Method::Head, "/health/live") => Route::Health(Question::Live),
+            (Method::Post, "/new_database") => Route::NewDatabase,
             (Method::Post, "/access/grant") => Route::Kms(Endpoint::ChangeAccess(Direction::Grant)),
             (Method::Post, "/access/revoke") => Route::Kms(Endpoint::ChangeAccess(Direction::Revoke)),
             // The old server's documentation knows its list as /objects/owned.
@@ -102,7 +109,7 @@ impl Route {
             (Method::Get | Method::Head, "/health" | "/health/ready") => HandOver::Health,
             (Method::Post, "/sqlite") => HandOver::Database,
             // The old server's documentation has both spellings.
-            (Method::Post, "/sqlite-enc" | "/sqlite-ec") => other("sqlite-enc"),
+            (Method::Post, "/sqlite-enc" | "/sqlite-ec") => HandOver::Tenants,
             (Method::Post, "/postgresql") => other("postgresql"),
             (Method::Post, "/mysql") => other("mysql"),
             (Method::Post, "/redis-findex") => other("redis-findex"),
@@ -136,7 +143,6 @@ impl Route {
 }
 
 /// A request whose head was read.
-#[derive(Clone, Debug)]
 pub struct Exchange {
     /// What it wants.
     pub route: Route,
@@ -150,17 +156,22 @@ pub struct Exchange {
     pub origin: Option<Box<str>>,
     /// The boundary of a form, on the bootstrap server.
     pub boundary: Option<Box<str>>,
+    /// In whose database, or the text of the answer 401, where every tenant has one.
+    pub tenant: Option<Result<Box<Tenant>, &'static str>>,
 }
 
 impl Exchange {
-    /// What is needed of this head.
-    pub fn of(head: &Head<'_>, listener: Listener) -> Exchange {
+    /// What is needed of this head; `has_tenants` says whether every tenant has a database.
+    pub fn of(head: &Head<'_>, listener: Listener, has_tenants: bool) -> Exchange {
+        let route = match listener {
+            Listener::Main => Route::of(head.method, head.path, head.query),
+            Listener::Challenge => Route::of_challenge(head),
+            Listener::Bootstrap => Route::of_bootstrap(head.method, head.path),
+        };
+        let needs_tenant = has_tenants && matches!(route, Route::Kms(_));
         Exchange {
-            route: match listener {
-                Listener::Main => Route::of(head.method, head.path, head.query),
-                Listener::Challenge => Route::of_challenge(head),
-                Listener::Bootstrap => Route::of_bootstrap(head.method, head.path),
-            },
+            tenant: needs_tenant.then(|| tenants::named_by(head.database_secret)),
+            route,
             boundary: head
                 .content_type
                 .filter(|_| listener == Listener::Bootstrap)
@@ -184,6 +195,8 @@ mod tests {
         let of = |method, path| Route::of(method, path, Some("nonce=x"));
         assert_eq!(of(Method::Post, "/kmip/2_1"), kms(Endpoint::Kmip));
         assert_eq!(of(Method::Get, "/kmip/2_1"), Route::Unknown);
+        assert_eq!(of(Method::Post, "/new_database"), Route::NewDatabase);
+        assert_eq!(of(Method::Get, "/new_database"), Route::Unknown);
         assert_eq!(of(Method::Get, "/objects/owned"), kms(Endpoint::ListOwned));
         assert_eq!(of(Method::Get, "/access/list/a%2Fb"), kms(Endpoint::ListAccess("a/b".into())));
         assert_eq!(of(Method::Get, "/access/list/"), Route::Unknown);

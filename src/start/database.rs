@@ -30,6 +30,6 @@ pub fn of(place: Place, master: Master, platform: &Platform) -> Result<Database,
 /// Where what a TPM must remember is kept.
 fn folder(place: &Place) -> &Path {
     match place {
-        Place::Embedded(folder) => folder,
+        Place::Embedded(folder) | Place::Tenants { folder, .. } => folder,
     }
 }

@@ -3,6 +3,7 @@
 
 use super::redb::{FILE_NAME, RedbStore, Snapshots};
 use super::sealed::{self, MasterSecret};
+use super::tenants::Tenants;
 use super::{Store, StoreError};
 use crate::entropy::Entropy;
 use std::fmt;
@@ -22,6 +23,13 @@ pub struct Database {
 pub enum Place {
     /// The embedded database, in this folder.
     Embedded(PathBuf),
+    /// A database for each tenant, in this folder.
+    Tenants {
+        /// The folder.
+        folder: PathBuf,
+        /// How many of them are open at a time.
+        open_max: usize,
+    },
 }
 
 /// A database that is open.
@@ -41,6 +49,11 @@ impl Database {
                 let snapshots = Some(engine.snapshots(folder));
                 Ok(Opened { store: sealed::open(engine, self.master.as_deref(), entropy)?, snapshots })
             }
+            Place::Tenants { .. } if self.master.is_some() => Err(StoreError::Locked(OWN_SECRETS)),
+            Place::Tenants { folder, open_max } => {
+                let tenants = Tenants::open(folder, *open_max, clear)?;
+                Ok(Opened { store: Arc::new(tenants), snapshots: None })
+            }
         }
     }
 }
@@ -58,16 +71,20 @@ impl Database {
                 }
                 sealed::rewrap(&RedbStore::open(folder, false)?, old, new, entropy)
             }
+            Place::Tenants { .. } => Err(StoreError::Locked(OWN_SECRETS)),
         }
     }
 }
 
 const NO_MASTER: StoreError = StoreError::Locked("what it is sealed with now is not given");
 
+/// Why tenants and a master secret do not go together.
+pub const OWN_SECRETS: &str = "the databases of tenants have secrets of their own: give no master secret";
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Embedded(folder) => write!(f, "{}", folder.display()),
+            Place::Embedded(folder) | Place::Tenants { folder, .. } => write!(f, "{}", folder.display()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A store that is opened after the start: the bootstrap server is told only then where it is.
 #![forbid(unsafe_code)]
 
+use super::tenants::Tenants;
 use super::{Store, StoreError, Transaction};
 use crate::kms::view::View;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -49,6 +50,10 @@ impl Store for LateStore {
 
     fn trouble(&self) -> Option<String> {
         self.opened().ok()?.trouble()
+    }
+
+    fn tenants(&self) -> Option<Tenants> {
+        self.opened().ok()?.tenants()
     }
 }
 

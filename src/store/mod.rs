@@ -1,11 +1,13 @@
 //! Where objects last.
 //!
 //! An engine keeps rows of bytes ([`rows`]); [`tables`] finds objects in them, for every engine alike. [`redb::RedbStore`]
-//! keeps them in one file, the engines of [`remote`] in databases that servers share; [`memory::MemoryStore`] is a store
-//! in a few obvious lines, for tests to compare with. All answer through the [`View`] that decisions are made over.
+//! keeps them in one file, [`tenants::Tenants`] in one for each tenant, the engines of [`remote`] in databases that servers
+//! share; [`memory::MemoryStore`] is a store in a few obvious lines, for tests to compare with. All answer through the
+//! [`View`] that decisions are made over.
 #![forbid(unsafe_code)]
 
 use crate::kms::view::{Changes, View};
+use tenants::Tenants;
 
 pub use crate::kms::view::StoreError;
 
@@ -20,6 +22,7 @@ pub mod remote;
 pub mod rows;
 pub mod sealed;
 mod tables;
+pub mod tenants;
 
 /// A place for objects. Reads see the last commit; writes are serialised.
 pub trait Store: Send + Sync {
@@ -44,6 +47,11 @@ pub trait Store: Send + Sync {
 
     /// Why the database does not answer, as far as the last question told.
     fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// The databases of tenants, where each has one of its own: then nothing is read or written here.
+    fn tenants(&self) -> Option<Tenants> {
         None
     }
 }

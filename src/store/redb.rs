@@ -52,16 +52,31 @@ impl RedbStore {
         // Nobody else may be making the file while this looks whether its making was cut short.
         let _guard = Guard::take(folder)?;
         let path = folder.join(FILE_NAME);
-        let file = open_file(&path).map_err(inaccessible(&path))?;
+        let file = open_file(&path, Making::WhereMissing).map_err(inaccessible(&path))?;
         // The file's name must last as well as its content.
         sync_folder(folder);
-        let backend = FileBackend::new(file)?;
-        RedbStore::start(backend, clear)
+        RedbStore::start(FileBackend::new(file)?, clear, limits::STORE_CACHE_BYTES)
+    }
+
+    /// Makes a file, which must not be there, in a folder that is guarded ([`Guard`]).
+    pub fn make_file(path: &Path, cache_bytes: usize) -> Result<RedbStore, StoreError> {
+        let file = open_file(path, Making::Always).map_err(inaccessible(path))?;
+        path.parent().into_iter().for_each(sync_folder);
+        RedbStore::start(FileBackend::new(file)?, false, cache_bytes)
+    }
+
+    /// Opens a file, which must be there, in a folder that is guarded.
+    pub fn open_file(path: &Path, cache_bytes: usize) -> Result<RedbStore, StoreError> {
+        let file = open_file(path, Making::Never).map_err(inaccessible(path))?;
+        if file.metadata()?.len() == 0 {
+            return Err(StoreError::Corrupt("the file is empty".to_owned()));
+        }
+        RedbStore::start(FileBackend::new(file)?, false, cache_bytes)
     }
 
     /// Opens the database that lies in `backend`, and makes one where that is empty.
     pub fn with_backend(backend: impl StorageBackend) -> Result<RedbStore, StoreError> {
-        RedbStore::start(backend, false)
+        RedbStore::start(backend, false, limits::STORE_CACHE_BYTES)
     }
 
     /// Opens the database in `file`, which is only read, and verifies it, as every opening does. What is changed in it is
@@ -70,15 +85,15 @@ impl RedbStore {
         if file.metadata()?.len() == 0 {
             return Err(StoreError::Corrupt("the file is empty".to_owned()));
         }
-        let store = RedbStore::verify(Overlay::new(file)?)?;
+        let store = RedbStore::verify(Overlay::new(file)?, limits::STORE_CACHE_BYTES)?;
         let schema = Engine::read(&store)?.get(Key::new(Table::Meta, SCHEMA_NAME, &[]))?;
         rows::check_schema(&schema.unwrap_or_default())?;
         Ok(store)
     }
 
-    fn start(backend: impl StorageBackend, clear: bool) -> Result<RedbStore, StoreError> {
+    fn start(backend: impl StorageBackend, clear: bool, cache_bytes: usize) -> Result<RedbStore, StoreError> {
         discard_unfinished(&backend)?;
-        let store = RedbStore::verify(backend)?;
+        let store = RedbStore::verify(backend, cache_bytes)?;
         // This commit also tells at once when the disk cannot be written.
         let transaction = store.begin_write()?;
         let cleared = rows::prepare(&transaction, clear)?;
@@ -89,9 +104,9 @@ impl RedbStore {
         Ok(store)
     }
 
-    fn verify(backend: impl StorageBackend) -> Result<RedbStore, StoreError> {
+    fn verify(backend: impl StorageBackend, cache_bytes: usize) -> Result<RedbStore, StoreError> {
         let database = Builder::new()
-            .set_cache_size(limits::STORE_CACHE_BYTES)
+            .set_cache_size(cache_bytes)
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)?;
         Ok(RedbStore { database: Arc::new(database) })
@@ -130,8 +145,8 @@ impl Engine for RedbStore {
     }
 }
 
-/// Keeps others from opening or replacing the database in a folder while it lives. A server takes it for its start only:
-/// then the file itself is locked.
+/// Keeps others from opening or replacing the database in a folder while it lives. A server with one database takes it for
+/// its start only: then the file itself is locked.
 pub struct Guard {
     _folder: File,
 }
@@ -162,11 +177,25 @@ pub fn prepare_folder(folder: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether a file is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Making {
+    Never,
+    WhereMissing,
+    Always,
+}
+
 /// Opens or makes the file, and sees to it that it is the owner's alone, whatever the umask.
-fn open_file(path: &Path) -> io::Result<File> {
+fn open_file(path: &Path, making: Making) -> io::Result<File> {
     let existed = path.exists();
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(making == Making::WhereMissing)
+        .create_new(making == Making::Always)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
     let mode = file.metadata()?.permissions().mode() & 0o777;
     if mode != 0o600 {
         file.set_permissions(Permissions::from_mode(0o600))?;
@@ -178,7 +207,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 }
 
 /// Makes the names in a folder durable. Some file systems cannot sync a folder; they have other ways, or none.
-fn sync_folder(folder: &Path) {
+pub(super) fn sync_folder(folder: &Path) {
     if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
         log::warn!("{} could not be synced to the disk: {error}", folder.display());
     }
@@ -201,7 +230,8 @@ fn discard_unfinished(backend: &impl StorageBackend) -> io::Result<()> {
     Ok(())
 }
 
-fn inaccessible(path: &Path) -> impl Fn(io::Error) -> StoreError {
+/// What an error of the operating system at a path means.
+pub(super) fn inaccessible(path: &Path) -> impl Fn(io::Error) -> StoreError {
     move |error| match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::DiskFull,
         _ => StoreError::Inaccessible { path: path.to_owned(), reason: error.to_string() },

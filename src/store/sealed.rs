@@ -33,6 +33,15 @@ pub fn open(
     })
 }
 
+/// Opens the objects of an engine that was sealed before with this secret.
+pub fn open_sealed(
+    engine: impl Engine + 'static,
+    master: &MasterSecret,
+) -> Result<Arc<dyn Store>, StoreError> {
+    let keys = Keys::of(&data_key::of_sealed(&engine, master)?);
+    Ok(Arc::new(Sealed { engine, keys }))
+}
+
 /// An engine whose rows are sealed.
 struct Sealed<E> {
     engine: E,

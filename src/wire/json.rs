@@ -199,12 +199,7 @@ impl<'a> Lexer<'a> {
 
     /// A number.
     pub fn number(&mut self) -> Result<Number, Error> {
-        if !matches!(self.peek()?, b'-' | b'0'..=b'9') {
-            return Err(self.invalid_type("a number"));
-        }
-        let (length, integral) =
-            number_length(self.rest).map_err(|at| self.fault(Category::Syntax, "invalid number", at))?;
-        let token = std::str::from_utf8(self.take(length)).expect("digits and signs are ASCII");
+        let (token, integral) = self.number_token()?;
         if integral {
             if let Ok(value) = token.parse() {
                 return Ok(Number::Unsigned(value));
@@ -217,6 +212,22 @@ impl<'a> Lexer<'a> {
             Ok(value) if f64::is_finite(value) => Ok(Number::Float(value)),
             _ => Err(self.fault(Category::Syntax, "number out of range", 0)),
         }
+    }
+
+    /// A whole number without a sign, of up to 128 bits.
+    pub fn unsigned(&mut self) -> Result<u128, Error> {
+        let (token, _) = self.number_token()?;
+        token.parse().map_err(|_| self.data("expected a whole number of up to 128 bits, without a sign"))
+    }
+
+    /// The text of a number, and whether it has neither fraction nor exponent.
+    fn number_token(&mut self) -> Result<(&'a str, bool), Error> {
+        if !matches!(self.peek()?, b'-' | b'0'..=b'9') {
+            return Err(self.invalid_type("a number"));
+        }
+        let (length, integral) =
+            number_length(self.rest).map_err(|at| self.fault(Category::Syntax, "invalid number", at))?;
+        Ok((std::str::from_utf8(self.take(length)).expect("digits and signs are ASCII"), integral))
     }
 
     /// A whole number of 64 bits.

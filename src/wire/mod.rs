@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod database_secret;
 pub mod hex;
 pub mod http;
 pub mod json;

@@ -2,6 +2,8 @@
 each line of standard output is its result, `ok` and a text, or `error` and a message. Bytes are hexadecimal.
 
 Usage: client.py URL [insecure|CERTIFICATE]
+
+The variable DATABASE_SECRET may hold the secret of a tenant's database.
 """
 
 import asyncio
@@ -20,13 +22,14 @@ from cosmian_kms import KmsClient
 
 
 def connect(url, trust=None):
+    secret = {"database_secret": os.environ.get("DATABASE_SECRET")}
     if trust is None:
-        return KmsClient(url)
+        return KmsClient(url, **secret)
     if trust == "insecure":
-        return KmsClient(url, insecure_mode=True)
+        return KmsClient(url, insecure_mode=True, **secret)
     with open(trust) as certificate:
         # The one certificate that is taken instead of what authorities sign.
-        return KmsClient(url, insecure_mode=True, allowed_tee_tls_cert=certificate.read())
+        return KmsClient(url, insecure_mode=True, allowed_tee_tls_cert=certificate.read(), **secret)
 
 
 class Commands:

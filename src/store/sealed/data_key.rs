@@ -88,6 +88,12 @@ pub fn open(
     }
 }
 
+/// The data key of a database that was sealed before: one without is damaged.
+pub fn of_sealed(engine: &impl Engine, master: &MasterSecret) -> Result<Secret, StoreError> {
+    let row = engine.read()?.get(NAME)?;
+    unwrap(&row.ok_or_else(|| StoreError::Corrupt("it has no data key".to_owned()))?, master)
+}
+
 fn make(
     engine: &impl Engine,
     master: &MasterSecret,

@@ -102,6 +102,7 @@ impl Lanes {
             | Work::BeginOrder { .. }
             | Work::FinishOrder { .. }
             | Work::AskRenewalInfo { .. }
+            | Work::NewDatabase
             | Work::Quote { .. } => 0,
         };
         self.all().flat_map(|queue| queue.waiting.iter().map(large)).sum()

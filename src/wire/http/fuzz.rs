@@ -121,8 +121,12 @@ fn check(head: &Head<'_>) {
         .expect("a head that is written is valid")
         .expect("a head that is written is complete");
     // Bytes above 0x7f in credentials do not survive the text.
-    let authorization = head.authorization.filter(|credentials| credentials.is_ascii());
-    assert!(again == Head { authorization, ..*head } && length == written.len(), "{written:?}");
+    let [authorization, database_secret] =
+        [head.authorization, head.database_secret].map(|secret| secret.filter(|bytes| bytes.is_ascii()));
+    assert!(
+        again == Head { authorization, database_secret, ..*head } && length == written.len(),
+        "{written:?}"
+    );
 
     check_response(head);
 }
@@ -147,7 +151,9 @@ fn rewrite(head: &Head<'_>) -> String {
         Framing::Length(length) => Some(length.to_string()),
         Framing::None | Framing::Chunked => None,
     };
-    let authorization = head.authorization.and_then(|value| std::str::from_utf8(value).ok());
+    let [authorization, database_secret] = [head.authorization, head.database_secret].map(|secret| {
+        secret.and_then(|bytes| std::str::from_utf8(bytes).ok()).filter(|text| text.is_ascii())
+    });
     let mut text = format!("{method} {}{query} {version}\r\n", head.path);
     for (name, value) in [
         ("Host", head.host),
@@ -156,7 +162,8 @@ fn rewrite(head: &Head<'_>) -> String {
         ("Connection", Some(if head.keep_alive { "keep-alive" } else { "close" })),
         ("Expect", head.expect_continue.then_some("100-continue")),
         ("Origin", head.origin),
-        ("Authorization", authorization.filter(|value| value.is_ascii())),
+        ("Authorization", authorization),
+        ("DatabaseSecret", database_secret),
         ("Content-Type", head.content_type),
         ("Access-Control-Request-Method", head.access_control_request_method),
         ("Access-Control-Request-Headers", head.access_control_request_headers),

@@ -18,6 +18,7 @@ const MALFORMED_FIELD_NAME: Refusal =
     Refusal::bad_request("The name of a header field is malformed, or there is white space around it.");
 const MALFORMED_FIELD_VALUE: Refusal = Refusal::bad_request("The value of a header field is malformed.");
 const REPEATED_FIELD: Refusal = Refusal::bad_request("A header field that may occur once is repeated.");
+const TWO_SECRETS: Refusal = Refusal::bad_request("Two different secrets of databases are given.");
 const VERSION: Refusal = Refusal::new(505, "This server speaks HTTP/1.1 only.");
 const NO_HOST: Refusal = Refusal::bad_request("The Host header field is missing.");
 const MALFORMED_HOST: Refusal = Refusal::bad_request("The Host header field is malformed.");
@@ -88,6 +89,8 @@ pub struct Head<'a> {
     pub origin: Option<&'a str>,
     /// `Authorization`: a secret.
     pub authorization: Option<&'a [u8]>,
+    /// `KmsDatabaseSecret`, or `DatabaseSecret` as later clients call it: a secret.
+    pub database_secret: Option<&'a [u8]>,
     /// `Content-Type`.
     pub content_type: Option<&'a str>,
     /// `Access-Control-Request-Method`.
@@ -168,6 +171,7 @@ fn parse_complete<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Head<'a>, Refu
             && !matches!(framing, Framing::None | Framing::Length(0)),
         origin: fields.origin,
         authorization: fields.authorization,
+        database_secret: fields.database_secret,
         content_type: fields.content_type,
         access_control_request_method: fields.access_control_request_method,
         access_control_request_headers: fields.access_control_request_headers,
@@ -205,6 +209,7 @@ struct Fields<'a> {
     expect_continue: bool,
     origin: Option<&'a str>,
     authorization: Option<&'a [u8]>,
+    database_secret: Option<&'a [u8]>,
     content_type: Option<&'a str>,
     access_control_request_method: Option<&'a str>,
     access_control_request_headers: Option<&'a str>,
@@ -233,6 +238,12 @@ impl<'a> Fields<'a> {
             if value.eq_ignore_ascii_case(b"100-continue") { Ok(()) } else { Err(UNKNOWN_EXPECTATION) }
         } else if is("authorization") {
             set_once(&mut self.authorization, value, REPEATED_FIELD)
+        } else if is("kmsdatabasesecret") || is("databasesecret") {
+            // Under both names, for servers of both generations, it is one secret still.
+            match self.database_secret.replace(value) {
+                Some(other) if other != value => Err(TWO_SECRETS),
+                _ => Ok(()),
+            }
         } else if is("content-type") {
             set_once_ascii(&mut self.content_type, value)
         } else if is("origin") {

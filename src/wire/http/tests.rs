@@ -29,6 +29,7 @@ fn a_head_says_what_was_asked() {
     let bytes = request(
         "POST /kmip/2_1?a=b?c HTTP/1.1\r\nHost: kms.example:9998\r\nAuthorization: Bearer \u{e9}\r\n\
          content-TYPE:application/json\t \r\nContent-Length: 007\r\nOrigin: https://a\r\nExpect: 100-Continue\r\n\
+         kmsDATABASEsecret: c2Vj\r\nDatabaseSecret:c2Vj\r\n\
          Access-Control-Request-Headers: x\r\nAccess-Control-Request-Method: PUT\r\nX-Other: \r\nX-Other: b",
     );
     let body = b"1234567";
@@ -47,6 +48,7 @@ fn a_head_says_what_was_asked() {
                     expect_continue: true,
                     origin: Some("https://a"),
                     authorization: Some("Bearer \u{e9}".as_bytes()),
+                    database_secret: Some(b"c2Vj"),
                     content_type: Some("application/json"),
                     access_control_request_method: Some("PUT"),
                     access_control_request_headers: Some("x"),
