@@ -156,7 +156,10 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
     let certbot = certbot::find(&values, surroundings, &mut warnings)?;
     let platform = platform::find(&values, surroundings, &mut warnings)?;
     let (option, file) = (&options::HTTPS_P12_PASSWORD, &options::HTTPS_P12_PASSWORD_FILE);
-    let password = secrets::find(option, file, &mut values, surroundings, &mut warnings)?;
+    let password = secrets::find(option, file, &mut values, surroundings)?;
+    if let Some(password) = &password {
+        password.warn_if_exposed(option, file, &mut warnings);
+    }
     let tls = match values.get(&options::HTTPS_P12_FILE) {
         Some(_) if certbot.is_some() => {
             warnings
@@ -165,10 +168,11 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         }
         Some(file) => Some(CertificateSource {
             file: surroundings.working_folder.join(&file.text),
-            password: password.map_or(Secret::new(Vec::new()), |(password, _)| password),
+            password: password.map_or(Secret::new(Vec::new()), |password| password.secret),
         }),
         None => {
-            if let Some((_, source)) = password {
+            if let Some(password) = password {
+                let source = password.source;
                 warnings.push(format!(
                     "a password ({source}) without --https-p12-file: the server speaks plain HTTP"
                 ));

@@ -68,7 +68,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     let store: Arc<dyn Store> = match &config.bootstrap {
         Some(_) => late.clone(),
         None => {
-            let opened = database.open(config.database.clear, &mut OsEntropy);
+            let opened = database::open(&database, config.database.clear, &clock);
             let opened = opened.map_err(|error| Exit(EXIT_STORE_FAILED, error.to_string()))?;
             snapshots = opened.snapshots;
             opened.store

@@ -211,9 +211,11 @@ fn a_fault_is_told_and_the_server_goes_on_waiting_with_what_it_has() {
         "Json deserialize error: missing field `path` at line 1 column 11"
     );
     assert!(told(server.post("/sqlite", r#"{"path": "run/db"}"#)).contains("must be absolute"));
-    for path in ["/postgresql", "/mysql", "/redis-findex"] {
-        assert!(told(server.post(path, r#"{"url": "x"}"#)).contains("is not built in this version yet"));
-    }
+    assert!(told(server.post("/postgresql", r#"{"url": "notaurl"}"#)).contains("its URL cannot be read"));
+    assert!(told(server.post("/mysql", r#"{"nope": 1}"#)).contains("missing field `url`"));
+    let nowhere = r#"{"url": "redis://127.0.0.1:1","master_password":"p","findex_label":"l"}"#;
+    assert_eq!(server.post("/redis-findex", nowhere).0, 200, "nobody is asked before the start");
+    assert!(told(server.post("/start", "{}")).contains("database: the database does not answer"));
     let sealed = format!(r#"{{"path": "{}", "master_password": "p"}}"#, scratch.file("db"));
     assert!(told(server.post("/sqlite-enc", &sealed)).ends_with("give no master secret"));
     let text = scratch.file("text");

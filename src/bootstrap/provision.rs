@@ -4,6 +4,7 @@
 use crate::limits;
 use crate::secret::{self, Secret};
 use crate::store::database::{Database, OWN_SECRETS, Place};
+use crate::store::remote::{self, Kind};
 use crate::store::sealed::MasterSecret;
 use crate::wire::json::{Error, Lexer};
 use std::path::{Path, PathBuf};
@@ -36,14 +37,37 @@ impl Provision {
         master: Option<Arc<MasterSecret>>,
     ) -> Result<&'static str, Fault> {
         let [path, password] = members(body, ["path"], ["master_password"])?;
-        let folder = folder(path)?;
-        if password.as_ref().is_some_and(|password| password.expose().is_empty()) {
-            return Err("master_password is empty: leave it out for a database that is not sealed".into());
-        }
-        let place = Place::Embedded(folder);
-        let given = password.map(|password| MasterSecret::password(password, String::new()));
-        self.database = Some(Arc::new(Database { place, master: given.map(Arc::new).or(master) }));
+        let (place, given) = (Place::Embedded(folder(path)?), given_master(password, String::new())?);
+        self.database = Some(Arc::new(Database { place, master: given.or(master) }));
         Ok("Successfully received Sqlite configuration")
+    }
+
+    /// Takes a database elsewhere: `{"url": "mysql://.."}`, and perhaps `"master_password": "text"`. Of Redis,
+    /// `"master_password"` and `"findex_label"` are needed: what is kept there was always encrypted.
+    pub fn take_remote(
+        &mut self,
+        kind: Kind,
+        body: &mut [u8],
+        master: Option<Arc<MasterSecret>>,
+    ) -> Result<&'static str, Fault> {
+        let [url, password, label] = match kind {
+            Kind::Redis => members(body, ["url", "master_password", "findex_label"], [])?,
+            Kind::MySql | Kind::PostgreSql => {
+                let [url, password] = members(body, ["url"], ["master_password"])?;
+                [url, password, None]
+            }
+        };
+        let url = url.unwrap_or(Secret::new(Vec::new()));
+        remote::check(&url, kind).map_err(|error| error.to_string())?;
+        let label = label.as_ref().and_then(Secret::expose_str).unwrap_or_default().to_owned();
+        let given = given_master(password, label)?;
+        let place = Place::Remote { kind, url, certificate: None };
+        self.database = Some(Arc::new(Database { place, master: given.or(master) }));
+        Ok(match kind {
+            Kind::Redis => "Successfully received Redis-Findex configuration",
+            Kind::PostgreSql => "Successfully received PostgreSQL configuration",
+            Kind::MySql => "Successfully received MySql/MariaDB configuration",
+        })
     }
 
     /// Takes the folder of the databases of tenants: `{"path": "/folder"}`; `open_max` of them are open at a time. They are not
@@ -87,6 +111,15 @@ impl Provision {
         let [password] = members(body, ["password"], [])?;
         self.password = password;
         Ok("PKCS#12 password received")
+    }
+}
+
+fn given_master(password: Option<Secret>, label: String) -> Result<Option<Arc<MasterSecret>>, Fault> {
+    match password {
+        Some(password) if password.expose().is_empty() => {
+            Err("master_password is empty: leave it out for a database that is not sealed".into())
+        }
+        password => Ok(password.map(|password| Arc::new(MasterSecret::password(password, label)))),
     }
 }
 
@@ -170,9 +203,7 @@ mod tests {
             );
         }
         let database = provision.database.take().unwrap();
-        assert!(
-            database.place == Place::Embedded("/cosmian-kms/sqlite-data".into()) && database.master.is_none()
-        );
+        assert!(database.place.to_string() == "/cosmian-kms/sqlite-data" && database.master.is_none());
         let mut body = br#"{"path": "/sealed", "master_password": "Horse"}"#.to_vec();
         provision.take_database(&mut body, None).unwrap();
         assert!(provision.database.as_ref().unwrap().master.is_some() && body.iter().all(|byte| *byte == 0));
@@ -203,6 +234,44 @@ mod tests {
         assert!(provision.take_pkcs12(&[]).unwrap_err().contains("application/octet-stream"));
         assert_eq!(provision.take_pkcs12(&[b"text"]), Err("the file is no PKCS#12 file".into()));
         assert!(provision.take_pkcs12(&[&vec![0x30; limits::PKCS12_BYTES_MAX + 1]]).is_err());
+    }
+
+    #[test]
+    fn databases_elsewhere_have_urls() {
+        let mut provision = Provision::default();
+        let mut take = |kind, body: &str| provision.take_remote(kind, &mut body.as_bytes().to_vec(), None);
+        for (kind, body, told) in [
+            (
+                Kind::Redis,
+                r#"{"url": "redis://redis-server:6379", "master_password":"password","findex_label":"label"}"#,
+                "Successfully received Redis-Findex configuration",
+            ),
+            (
+                Kind::PostgreSql,
+                r#"{"url": "postgresql://postgres-server:5432"}"#,
+                "Successfully received PostgreSQL configuration",
+            ),
+            (
+                Kind::MySql,
+                r#"{"url": "mysql://u:hidden@mysql-server:3306", "master_password": "p"}"#,
+                "Successfully received MySql/MariaDB configuration",
+            ),
+        ] {
+            assert_eq!(take(kind, body), Ok(told));
+        }
+        for (kind, body, told) in [
+            (Kind::PostgreSql, r#"{"url": "notaurl"}"#, "its URL cannot be read"),
+            (Kind::MySql, r#"{"nope": 1}"#, "missing field `url`"),
+            (Kind::MySql, r#"{"url": "redis://u:hidden@h"}"#, "its URL is of another kind"),
+            (Kind::Redis, r#"{"url": "redis://h"}"#, "missing field `master_password`"),
+            (Kind::MySql, r#"{"url": "mysql://h", "master_password": ""}"#, "master_password is empty"),
+        ] {
+            let fault = take(kind, body).unwrap_err();
+            assert!(fault.contains(told) && !fault.contains("hidden"), "{fault}");
+        }
+        let database = provision.database.unwrap();
+        assert_eq!(database.place.to_string(), "mysql://u@mysql-server:3306");
+        assert!(database.master.is_some());
     }
 
     #[test]

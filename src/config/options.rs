@@ -216,7 +216,23 @@ options! {
         "PEM file with the key that the enclave is signed with, for GET /tee/sgx_enclave_public_key.");
 
     DATABASE_TYPE = option(Database, "database-type", "TYPE", &["KMS_DATABASE_TYPE"], "sqlite",
-        "sqlite or redb: the embedded database, keyway.redb. sqlite-enc or redb-enc: such a one for each tenant.");
+        "sqlite, redb: embedded. sqlite-enc, redb-enc: one a tenant. mysql, postgresql, redis, redis-findex.");
+    DATABASE_URL = option(Database, "database-url", "URL", &["KMS_DATABASE_URL"], "",
+        "Where the last four are: mysql://USER:PASSWORD@HOST:PORT/NAME, postgresql://.., redis://..").secret();
+    DATABASE_URL_FILE = option(Database, "database-url-file", "FILE", &["KMS_DATABASE_URL_FILE"], "",
+        "File with the URL. Without either: database-url in $CREDENTIALS_DIRECTORY, if there.");
+    MYSQL_USER_CERT_FILE = option(Database, "mysql-user-cert-file", "FILE", &["KMS_MYSQL_USER_CERT_FILE"], "",
+        "PKCS#12 file with the certificate that a MySQL asks for.");
+    MYSQL_USER_CERT_PASSWORD = option(Database, "mysql-user-cert-password", "TEXT",
+        &["KMS_MYSQL_USER_CERT_PASSWORD"], "", "Its password. Prefer a file.").secret();
+    MYSQL_USER_CERT_PASSWORD_FILE = option(Database, "mysql-user-cert-password-file", "FILE",
+        &["KMS_MYSQL_USER_CERT_PASSWORD_FILE"], "", "File with its password.");
+    REDIS_MASTER_PASSWORD = option(Database, "redis-master-password", "TEXT", &["KMS_REDIS_MASTER_PASSWORD"], "",
+        "What a redis-findex database is sealed with. Prefer a file.").secret();
+    REDIS_MASTER_PASSWORD_FILE = option(Database, "redis-master-password-file", "FILE",
+        &["KMS_REDIS_MASTER_PASSWORD_FILE"], "", "File with that password.");
+    REDIS_FINDEX_LABEL = option(Database, "redis-findex-label", "TEXT", &["KMS_REDIS_FINDEX_LABEL"], "",
+        "Tells redis-findex databases with the same password apart.");
     SQLITE_PATH = option(Database, "sqlite-path", "FOLDER", &["KMS_SQLITE_PATH"], "./sqlite-data",
         "Folder of the embedded database, or of those of tenants; relative to the root data path.");
     MASTER_PASSWORD = option(Database, "master-password", "TEXT", &["KMS_MASTER_PASSWORD"], "",
@@ -267,20 +283,13 @@ options! {
     LOG_LEVEL = option(Logging, "log-level", "LEVEL", &["KMS_LOG_LEVEL"], "info",
         "error, warn, info, debug or trace. Without it, the level in RUST_LOG counts.");
 
-    DATABASE_URL = option(NotBuilt, "database-url", "URL", &["KMS_DATABASE_URL"], "", REMOTE).secret();
     JWK_PRIVATE_KEY = option(NotBuilt, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY"], "",
         "encryption of requests (JWE)").secret();
     JWKS_URI = option(NotBuilt, "jwks-uri", "URL", &["KMS_JWKS_URI"], "", TOKENS);
     JWT_AUDIENCE = option(NotBuilt, "jwt-audience", "TEXT", &["KMS_JWT_AUDIENCE", "KMS_JST_AUDIENCE"], "", TOKENS);
     JWT_ISSUER_URI = option(NotBuilt, "jwt-issuer-uri", "URL", &["KMS_JWT_ISSUER_URI"], "", TOKENS);
-    MYSQL_USER_CERT_FILE = option(NotBuilt, "mysql-user-cert-file", "FILE", &["KMS_MYSQL_USER_CERT_FILE"], "",
-        REMOTE);
-    REDIS_FINDEX_LABEL = option(NotBuilt, "redis-findex-label", "TEXT", &["KMS_REDIS_FINDEX_LABEL"], "", REMOTE);
-    REDIS_MASTER_PASSWORD = option(NotBuilt, "redis-master-password", "TEXT", &["KMS_REDIS_MASTER_PASSWORD"],
-        "", REMOTE).secret();
 }
 
-const REMOTE: &str = "access to databases on other machines";
 const TOKENS: &str = "authentication by tokens (JWT)";
 
 /// The option with this name or alias.

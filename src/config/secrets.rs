@@ -13,34 +13,51 @@ use zeroize::Zeroizing;
 /// Bytes of a file with a secret.
 const FILE_BYTES_MAX: u64 = 4096;
 
-/// A secret and, for the operator, where it came from. `option` is the one that holds it and `file` the one that names a file;
-/// the option's name is that of the credential too (systemd.exec(5), `LoadCredential=`).
+/// A secret that was found.
+pub struct Found {
+    /// It.
+    pub secret: Secret,
+    /// Where it came from, for the operator.
+    pub source: String,
+    /// It stood on the command line.
+    is_exposed: bool,
+}
+
+impl Found {
+    /// Warns of a secret that others on this machine can read.
+    pub fn warn_if_exposed(&self, option: &Spec, file: &Spec, warnings: &mut Warnings) {
+        if self.is_exposed {
+            warnings.push(format!(
+                "--{} stands on the command line, where others on this machine can read it: use --{}",
+                option.name, file.name
+            ));
+        }
+    }
+}
+
+/// Looks for a secret. `option` is the one that holds it and `file` the one that names a file; the option's name is that of
+/// the credential too (systemd.exec(5), `LoadCredential=`).
 pub fn find(
     option: &Spec,
     file: &Spec,
     values: &mut Values,
     surroundings: &Surroundings<'_>,
-    warnings: &mut Warnings,
-) -> Result<Option<(Secret, String)>, ConfigError> {
+) -> Result<Option<Found>, ConfigError> {
     let read = |path: &Path, told: &str| {
         let secret = read_secret(path);
         let secret = secret.map_err(|reason| ConfigError(format!("{told}{}: {reason}", path.display())))?;
-        Ok(Some((secret, path.display().to_string())))
+        Ok(Some(Found { secret, source: path.display().to_string(), is_exposed: false }))
     };
     match (values.take(option), values.get(file)) {
         (Some(_), Some(_)) => Err(ConfigError(format!(
             "--{} and --{} are both given: give one of them",
             option.name, file.name
         ))),
-        (Some(given), None) => {
-            if given.source == Source::CommandLine && option.is_secret {
-                warnings.push(format!(
-                    "--{} stands on the command line, where others on this machine can read it: use --{}",
-                    option.name, file.name
-                ));
-            }
-            Ok(Some((Secret::new(given.text.into_bytes()), given.source.to_string())))
-        }
+        (Some(given), None) => Ok(Some(Found {
+            source: given.source.to_string(),
+            is_exposed: given.source == Source::CommandLine,
+            secret: Secret::new(given.text.into_bytes()),
+        })),
         (None, Some(given)) => {
             read(&surroundings.working_folder.join(&given.text), &format!("--{}: ", file.name))
         }
@@ -55,14 +72,20 @@ pub fn find(
 
 /// The content of a file with a secret, without the end of its line.
 pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
-    // All the room at once: growing would leave copies behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize + 1));
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content);
-    read.map_err(|error| format!("cannot be read: {error}"))?;
-    if content.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("is longer than {FILE_BYTES_MAX} bytes, too long for a password"));
-    }
-    let line = content.strip_suffix(b"\n").unwrap_or(&content);
+    let content = read_file(path, FILE_BYTES_MAX)?;
+    let line = content.expose().strip_suffix(b"\n").unwrap_or(content.expose());
     Ok(Secret::copy_of(line.strip_suffix(b"\r").unwrap_or(line)))
+}
+
+/// The content of a secret file of so many bytes at most.
+pub(super) fn read_file(path: &Path, bytes_max: u64) -> Result<Secret, String> {
+    // All the room at once: growing would leave copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(bytes_max as usize + 1));
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let read = file.take(bytes_max + 1).read_to_end(&mut content);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if content.len() as u64 > bytes_max {
+        return Err(format!("is longer than {bytes_max} bytes"));
+    }
+    Ok(Secret::new(std::mem::take(&mut *content)))
 }

@@ -218,9 +218,10 @@ impl Shared {
                 let open_max = self.limits.open_databases_max;
                 told(provision.take_tenants(body, open_max, has_master).map(str::to_owned))
             }
-            HandOver::OtherDatabase(kind) => told(Err(format!(
-                "{kind} is not built in this version yet: hand over the embedded database by /sqlite"
-            ))),
+            HandOver::Remote(kind) => {
+                let master = bootstrap.database.master.clone();
+                told(provision.take_remote(kind, body, master).map(str::to_owned))
+            }
             HandOver::Pkcs12 => {
                 let parts =
                     match &exchange.boundary {

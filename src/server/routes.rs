@@ -6,6 +6,7 @@ use super::tenants;
 use crate::acme::challenge::HTTP_PATH;
 use crate::kms::access::Direction;
 use crate::pipeline::Endpoint;
+use crate::store::remote::Kind;
 use crate::store::tenants::Tenant;
 use crate::wire::http::Version;
 use crate::wire::http::head::{Head, Method};
@@ -50,8 +51,8 @@ pub enum HandOver {
     Database,
     /// `POST /sqlite-enc`.
     Tenants,
-    /// `POST` of a database that this version does not have: which.
-    OtherDatabase(&'static str),
+    /// `POST /mysql`, `/postgresql` or `/redis-findex`.
+    Remote(Kind),
     /// `POST /pkcs12`.
     Pkcs12,
     /// `POST /pkcs12-password`.
@@ -103,16 +104,15 @@ impl Route {
 
     /// The route of a request on the bootstrap server.
     fn of_bootstrap(method: Method, path: &str) -> Route {
-        let other = HandOver::OtherDatabase;
         Route::Bootstrap(match (method, path) {
             (Method::Get | Method::Head, "/") => HandOver::Page,
             (Method::Get | Method::Head, "/health" | "/health/ready") => HandOver::Health,
             (Method::Post, "/sqlite") => HandOver::Database,
             // The old server's documentation has both spellings.
             (Method::Post, "/sqlite-enc" | "/sqlite-ec") => HandOver::Tenants,
-            (Method::Post, "/postgresql") => other("postgresql"),
-            (Method::Post, "/mysql") => other("mysql"),
-            (Method::Post, "/redis-findex") => other("redis-findex"),
+            (Method::Post, "/postgresql") => HandOver::Remote(Kind::PostgreSql),
+            (Method::Post, "/mysql") => HandOver::Remote(Kind::MySql),
+            (Method::Post, "/redis-findex") => HandOver::Remote(Kind::Redis),
             (Method::Post, "/pkcs12") => HandOver::Pkcs12,
             (Method::Post, "/pkcs12-password") => HandOver::Password,
             (Method::Post, "/start") => HandOver::Start,

@@ -2,10 +2,13 @@
 #![forbid(unsafe_code)]
 
 use super::redb::{FILE_NAME, RedbStore, Snapshots};
+use super::remote::{self, ClientCertificate, Kind, MySqlEngine, PostgresEngine, RedisEngine};
+use super::rows::Engine;
 use super::sealed::{self, MasterSecret};
 use super::tenants::Tenants;
 use super::{Store, StoreError};
 use crate::entropy::Entropy;
+use crate::secret::Secret;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +22,6 @@ pub struct Database {
 }
 
 /// Where a database is. `Display` shows no password.
-#[derive(Debug, PartialEq, Eq)]
 pub enum Place {
     /// The embedded database, in this folder.
     Embedded(PathBuf),
@@ -29,6 +31,15 @@ pub enum Place {
         folder: PathBuf,
         /// How many of them are open at a time.
         open_max: usize,
+    },
+    /// A database elsewhere.
+    Remote {
+        /// What it is.
+        kind: Kind,
+        /// Where it is, with the password.
+        url: Secret,
+        /// A PKCS#12 file, and its password, with the certificate that lets this server in.
+        certificate: Option<(Secret, Secret)>,
     },
 }
 
@@ -54,6 +65,10 @@ impl Database {
                 let tenants = Tenants::open(folder, *open_max, clear)?;
                 Ok(Opened { store: Arc::new(tenants), snapshots: None })
             }
+            Place::Remote { kind, url, certificate } => {
+                let engine = remote_engine(*kind, url, certificate.as_ref(), clear)?;
+                Ok(Opened { store: sealed::open(engine, self.master.as_deref(), entropy)?, snapshots: None })
+            }
         }
     }
 }
@@ -72,8 +87,29 @@ impl Database {
                 sealed::rewrap(&RedbStore::open(folder, false)?, old, new, entropy)
             }
             Place::Tenants { .. } => Err(StoreError::Locked(OWN_SECRETS)),
+            Place::Remote { kind, url, certificate } => {
+                let engine = remote_engine(*kind, url, certificate.as_ref(), false)?;
+                sealed::rewrap(&engine, old, new, entropy)
+            }
         }
     }
+}
+
+fn remote_engine(
+    kind: Kind,
+    url: &Secret,
+    certificate: Option<&(Secret, Secret)>,
+    clear: bool,
+) -> Result<Box<dyn Engine>, StoreError> {
+    let certificate =
+        certificate.map(|(file, password)| ClientCertificate::open(file.expose(), password)).transpose();
+    let certificate = certificate
+        .map_err(|reason| StoreError::Misconfigured(format!("its client certificate: {reason}")))?;
+    Ok(match kind {
+        Kind::MySql => Box::new(MySqlEngine::open(url, certificate, clear)?),
+        Kind::PostgreSql => Box::new(PostgresEngine::open(url, certificate, clear)?),
+        Kind::Redis => Box::new(RedisEngine::open(url, certificate, clear)?),
+    })
 }
 
 const NO_MASTER: StoreError = StoreError::Locked("what it is sealed with now is not given");
@@ -85,6 +121,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Embedded(folder) | Place::Tenants { folder, .. } => write!(f, "{}", folder.display()),
+            Place::Remote { url, .. } => f.write_str(&remote::describe(url)),
         }
     }
 }

@@ -27,7 +27,7 @@ mod postgres;
 mod redis;
 mod tls;
 
-pub use address::describe;
+pub use address::{check, describe};
 pub use engine::Remote;
 pub use mysql::MySqlEngine;
 pub use postgres::PostgresEngine;
@@ -39,6 +39,28 @@ use super::rows::{Key, Table, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
+
+/// The kinds of databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// MySQL, MariaDB and what speaks their protocol.
+    MySql,
+    /// PostgreSQL, likewise.
+    PostgreSql,
+    /// Redis, likewise.
+    Redis,
+}
+
+impl Kind {
+    /// What its URLs begin with; the first is what is told.
+    pub const fn schemes(self) -> &'static [&'static str] {
+        match self {
+            Kind::MySql => &["mysql"],
+            Kind::PostgreSql => &["postgresql", "postgres"],
+            Kind::Redis => &["redis", "rediss"],
+        }
+    }
+}
 
 /// A database, and how to reach it.
 pub trait Database: Send + Sync + 'static {

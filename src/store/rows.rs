@@ -215,6 +215,27 @@ pub trait Engine: Send + Sync {
     }
 }
 
+impl Engine for Box<dyn Engine> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+    fn read(&self) -> Result<Box<dyn Rows>, StoreError> {
+        (**self).read()
+    }
+    fn transact(
+        &self,
+        work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        (**self).transact(work)
+    }
+    fn reads_at_once(&self) -> bool {
+        (**self).reads_at_once()
+    }
+    fn trouble(&self) -> Option<String> {
+        (**self).trouble()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

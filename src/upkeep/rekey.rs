@@ -1,7 +1,7 @@
 //! Seals a database with another master password.
 #![forbid(unsafe_code)]
 
-use crate::config::Rekey;
+use crate::config::{Master, Rekey};
 use crate::shell::log;
 use crate::shell::os::{self, OsEntropy};
 use crate::start::{self, EXIT_FAILURE, Exit, print};
@@ -13,8 +13,12 @@ pub fn run(rekey: Rekey) -> Result<u8, Exit> {
     log::init(rekey.log_level);
     os::harden().map_err(|error| failed(error.to_string()))?;
     let place = rekey.database.place.to_string();
+    let label = match &rekey.database.master {
+        Master::Password(_, label) => label.clone(),
+        Master::Platform { .. } | Master::None => String::new(),
+    };
     let database = start::database::of(rekey.database.place, rekey.database.master, &rekey.platform);
-    let new = MasterSecret::password(rekey.password, String::new());
+    let new = MasterSecret::password(rekey.password, label);
     let done = database.map_err(failed)?.rekey(&new, &mut OsEntropy);
     done.map_err(|error| failed(error.to_string()))?;
     print(&format!(

@@ -218,10 +218,15 @@ pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(program: &str, args: I) -
 
 /// A socket that does not wait for ever.
 pub fn tcp(port: u16) -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream
+    try_tcp(port).unwrap()
+}
+
+/// The same, where there may be nobody.
+pub fn try_tcp(port: u16) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    Ok(stream)
 }
 
 /// A connection that is kept alive.
@@ -233,6 +238,11 @@ impl Client {
     /// In the clear.
     pub fn connect(port: u16) -> Client {
         Client::over(tcp(port))
+    }
+
+    /// The same, where there may be nobody.
+    pub fn try_connect(port: u16) -> std::io::Result<Client> {
+        Ok(Client::over(try_tcp(port)?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The URLs of databases. They hold passwords, and what is told of them holds none.
 #![forbid(unsafe_code)]
 
+use super::Kind;
 use crate::secret::Secret;
 use crate::store::StoreError;
 use url::Url;
@@ -15,6 +16,11 @@ pub fn describe(url: &Secret) -> String {
     };
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{user}{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
+
+/// Looks whether a URL can be one of this kind, as far as that can be seen without asking anybody.
+pub fn check(url: &Secret, kind: Kind) -> Result<(), StoreError> {
+    parse(url, kind.schemes()).map(drop)
 }
 
 /// Reads a URL with one of these schemes. The error says what is wrong, and shows nothing of it.
