@@ -62,6 +62,8 @@ pub const DATABASE_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DATABASE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction may stand still before the database gives up on its server: others wait for it.
 pub const DATABASE_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection is kept that nobody uses: less than that, and less than what stands in between has patience.
+pub const DATABASE_KEEP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the first erasure of a database may take.
 pub const DATABASE_CLEAR_TIMEOUT: Duration = Duration::from_secs(600);
 /// How often a transaction is run before the database counts as busy.
