@@ -148,14 +148,18 @@ impl<D: Database> Pool<D> {
         state.trouble = Some(reason.clone());
         if is_away {
             state.idle.clear();
-            if state.outage.is_none() {
-                log::warn!("the database does not answer: {reason}");
-            }
             let pause = match &state.outage {
-                Some(outage) => (outage.pause * 2).min(DATABASE_PAUSE_MAX),
-                None => DATABASE_PAUSE_MIN,
+                None => {
+                    log::warn!("the database does not answer: {reason}");
+                    Some(DATABASE_PAUSE_MIN)
+                }
+                Some(outage) if outage.is_probed => Some((outage.pause * 2).min(DATABASE_PAUSE_MAX)),
+                // Others who began before the outage was known do not make it longer.
+                Some(_) => None,
             };
-            state.outage = Some(Outage { until: Instant::now() + pause, pause, is_probed: false });
+            if let Some(pause) = pause {
+                state.outage = Some(Outage { until: Instant::now() + pause, pause, is_probed: false });
+            }
         }
         StoreError::Unavailable(reason)
     }
