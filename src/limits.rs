@@ -66,6 +66,8 @@ pub const DATABASE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 pub const DATABASE_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a server that starts waits for a database that does not answer yet, since both may be started together.
 pub const DATABASE_START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection is kept that nobody uses: less than that, and less than what stands in between has patience.
+pub const DATABASE_KEEP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the first erasure of a database may take.
 pub const DATABASE_CLEAR_TIMEOUT: Duration = Duration::from_secs(600);
 /// How often a transaction is run before the database counts as busy.

@@ -314,6 +314,13 @@ fn a_restart_loses_nothing(database: &mut Database) {
         assert!(stored >= count, "{stored} of {count}");
     }
     assert!(servers.iter().all(|server| Engine::trouble(&**server).is_none()));
+
+    // A restart while nobody asks is seen by nobody.
+    database.crash();
+    database.resume();
+    wait_for("the database", || open(database, false).ok());
+    assert!(Store::read(&*servers[0]).unwrap().object("own-0").unwrap().is_some());
+    count_up(&*servers[1], "own-0").unwrap();
 }
 
 /// The first question after a server fell silent waits for it; others are told at once.

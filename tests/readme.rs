@@ -49,6 +49,26 @@ fn a_first_key_is_made_used_granted_and_destroyed() {
 }
 
 #[test]
+fn a_database_is_sealed_and_gets_another_password() {
+    let scratch = Scratch::new();
+    let commands = commands_in("docs/databases.md", "Sealing");
+    let start = "keyway --master-password-file master-password --sqlite-path \"$PWD/sealed\"\n";
+    assert!(commands.contains(start), "{commands}");
+    let until_it_serves = format!(
+        "{} --port 0 > out & server=$!; until grep -q listening out; do sleep 0.05; done; kill $server; wait $server\n",
+        start.trim_end()
+    );
+    let folder = Path::new(env!("CARGO_BIN_EXE_keyway")).parent().unwrap().to_str().unwrap();
+    let script = format!(
+        "cd '{}'; PATH='{folder}':$PATH\n{}",
+        scratch.path().display(),
+        commands.replace(start, &until_it_serves)
+    );
+    let told = run("bash", ["-euo", "pipefail", "-c", &script]);
+    assert!(told.ends_with("is sealed with the new password; old backups need the old one\n"), "{told}");
+}
+
+#[test]
 fn a_tenant_gets_a_database_and_uses_it() {
     let scratch = Scratch::new();
     let server = Server::start(scratch.path(), &["--database-type=sqlite-enc"]);

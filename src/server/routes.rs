@@ -6,7 +6,7 @@ use super::tenants;
 use crate::acme::challenge::HTTP_PATH;
 use crate::kms::access::Direction;
 use crate::pipeline::Endpoint;
-use crate::store::remote::Kind;
+use crate::store::database::Kind;
 use crate::store::tenants::Tenant;
 use crate::wire::http::Version;
 use crate::wire::http::head::{Head, Method};

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::redb::{FILE_NAME, RedbStore, Snapshots};
-use super::remote::{self, ClientCertificate, Kind, MySqlEngine, PostgresEngine, RedisEngine};
+use super::remote::{self, ClientCertificate, MySqlEngine, PostgresEngine, RedisEngine};
 use super::rows::Engine;
 use super::sealed::{self, MasterSecret};
 use super::tenants::Tenants;
@@ -12,6 +12,8 @@ use crate::secret::Secret;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+pub use super::remote::Kind;
 
 /// A database that can be opened.
 pub struct Database {

@@ -133,6 +133,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What happened, for the operator.
+    fn reason(self) -> String {
+        match self {
+            Failure::Again(reason) | Failure::Lost(reason) | Failure::Silent(reason) => reason,
+            Failure::Unsure(reason) => format!("{reason}; whether the last change was made is not known"),
+            Failure::Stored(error) => error.to_string(),
+        }
+    }
+
     /// The same failure, of a commit.
     fn of_commit(self) -> Failure {
         match self {

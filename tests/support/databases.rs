@@ -190,7 +190,10 @@ impl Database {
         let id = process.id().to_string();
         match self.kind {
             // The processes that serve connections have to end with the first one.
-            Kind::Postgres => drop(run("kill", ["-s", "QUIT", &id])),
+            Kind::Postgres => {
+                run("kill", ["-s", "QUIT", &id]);
+                run("kill", ["-s", "CONT", &id]);
+            }
             _ => process.kill().unwrap(),
         }
         process.wait().unwrap();
@@ -205,10 +208,12 @@ impl Database {
     /// Lets it stand still, with its connections open, and go on (`STOP`, `CONT`).
     pub fn signal(&self, name: &str) {
         let id = self.process.as_ref().unwrap().id().to_string();
-        // Those of PostgreSQL that serve connections are its children.
+        run("kill", ["-s", name, &id]);
+        // Those of PostgreSQL that serve connections are its children; some end by themselves.
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        let processes = [&id].into_iter().map(String::as_str).chain(children.split_whitespace());
-        run("kill", ["-s", name].into_iter().chain(processes));
+        for child in children.split_whitespace() {
+            let _ = Command::new("kill").args(["-s", name, child]).stderr(Stdio::null()).status();
+        }
     }
 
     /// Where all that it keeps is.

@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// The version of what is in the database. A step to the next one goes into [`Remote::start`].
+/// The version of what is in the database. A step to the next one goes into [`prepare`].
 const SCHEMA: u32 = 1;
 
 /// Objects in a database that servers share.
@@ -27,30 +27,11 @@ impl<D: Database> Remote<D> {
         let pool = Pool::new(database, place.clone());
         let patience = if clear { limits::DATABASE_CLEAR_TIMEOUT } else { limits::DATABASE_ANSWER_TIMEOUT };
         let mut connection = pool.connect(patience)?;
-        let mut prepare = || {
-            connection.prepare()?;
-            let head = connection.begin()?;
-            if head.schema.is_some() {
-                head.check()?;
-            }
-            let mut changes = Changes::new();
-            changes.insert(meta(SCHEMA_NAME), Some(Zeroizing::new(SCHEMA.to_be_bytes().to_vec())));
-            changes.insert(meta(COMMITS_NAME), Some(head.next_commits()?));
-            let mut erased = None;
-            if clear {
-                erased = Some(connection.count(&all_of(Table::Objects), usize::MAX)?);
-                connection.clear()?;
-                // A new one is made by whoever seals what is empty now.
-                changes.insert(address(DATA_KEY), None);
-            }
-            connection.commit(&changes)?;
-            Ok(erased)
-        };
         // Servers that start together may meet here as anywhere.
-        let mut prepared = prepare();
+        let mut prepared = prepare(&mut connection, clear);
         for _ in 1..limits::DATABASE_RUNS_MAX {
             let Err(Failure::Again(_)) = prepared else { break };
-            prepared = prepare();
+            prepared = connection.roll_back().and_then(|()| prepare(&mut connection, clear));
         }
         if let Some(count) = prepared.map_err(|failure| pool.told(failure))? {
             log::warn!("{place} was cleared: {count} objects were erased");
@@ -82,6 +63,27 @@ impl<D: Database> Engine for Remote<D> {
     fn trouble(&self) -> Option<String> {
         self.0.trouble()
     }
+}
+
+/// Makes the database one of ours; how many objects were erased, if they were to be.
+fn prepare(connection: &mut impl Connection, clear: bool) -> Result<Option<usize>, Failure> {
+    connection.prepare()?;
+    let head = connection.begin()?;
+    if head.schema.is_some() {
+        head.check()?;
+    }
+    let (mut erased, mut changes) = (None, Changes::new());
+    if clear {
+        erased = Some(connection.count(&all_of(Table::Objects), usize::MAX)?);
+        connection.clear()?;
+        // A new one is made by whoever seals what is empty now.
+        changes.insert(address(DATA_KEY), None);
+    }
+    // Written in any case: what cannot be written is better known now.
+    changes.insert(meta(SCHEMA_NAME), Some(Zeroizing::new(SCHEMA.to_be_bytes().to_vec())));
+    changes.insert(meta(COMMITS_NAME), Some(head.next_commits()?));
+    connection.commit(&changes)?;
+    Ok(erased)
 }
 
 /// One run of a transaction, and what the work answered if that is what counts.

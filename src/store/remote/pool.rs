@@ -7,8 +7,8 @@
 
 use super::{Database, Failure};
 use crate::limits::{
-    DATABASE_ANSWER_TIMEOUT, DATABASE_CONNECTIONS_MAX, DATABASE_PAUSE_MAX, DATABASE_PAUSE_MIN,
-    DATABASE_RUNS_MAX,
+    DATABASE_ANSWER_TIMEOUT, DATABASE_CONNECTIONS_MAX, DATABASE_KEEP_TIMEOUT, DATABASE_PAUSE_MAX,
+    DATABASE_PAUSE_MIN, DATABASE_RUNS_MAX,
 };
 use crate::store::StoreError;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,8 @@ pub struct Pool<D: Database> {
 }
 
 struct State<C> {
-    idle: Vec<C>,
+    /// Since when each is not used; the last one was used last.
+    idle: Vec<(Instant, C)>,
     in_use: usize,
     /// While no connection can be made.
     outage: Option<Outage>,
@@ -78,13 +79,7 @@ impl<D: Database> Pool<D> {
                     self.lock().idle.clear();
                     log::debug!("a connection to {} was lost: {reason}", self.place);
                 }
-                Failure::Stored(error) => return Err(error),
-                Failure::Again(reason) | Failure::Lost(reason) => return Err(self.failed(reason, false)),
-                Failure::Silent(reason) => return Err(self.failed(reason, true)),
-                Failure::Unsure(reason) => {
-                    let reason = format!("{reason}; whether the last change was made is not known");
-                    return Err(self.failed(reason, false));
-                }
+                failure => return Err(self.told(failure)),
             }
         }
     }
@@ -103,10 +98,8 @@ impl<D: Database> Pool<D> {
     pub fn told(&self, failure: Failure) -> StoreError {
         match failure {
             Failure::Stored(error) => error,
-            Failure::Again(reason)
-            | Failure::Lost(reason)
-            | Failure::Silent(reason)
-            | Failure::Unsure(reason) => self.failed(reason, false),
+            Failure::Silent(reason) => self.failed(reason, true),
+            failure => self.failed(failure.reason(), false),
         }
     }
 
@@ -117,9 +110,13 @@ impl<D: Database> Pool<D> {
         if waited.timed_out() {
             return Err(StoreError::Unavailable(format!("{}: all connections are in use", self.place)));
         }
-        if let Some(kept) = state.idle.pop() {
-            state.in_use += 1;
-            return Ok(Lease { pool: self, connection: Some(kept), was_kept: true });
+        // The last one first: what is in little use grows old.
+        if let Some((since, kept)) = state.idle.pop() {
+            if since.elapsed() < DATABASE_KEEP_TIMEOUT {
+                state.in_use += 1;
+                return Ok(Lease { pool: self, connection: Some(kept), was_kept: true });
+            }
+            state.idle.clear();
         }
         if let Some(outage) = &mut state.outage {
             if outage.is_probed || Instant::now() < outage.until {
@@ -140,13 +137,7 @@ impl<D: Database> Pool<D> {
                 lease.connection = Some(connection);
                 Ok(lease)
             }
-            Err(Failure::Stored(error)) => Err(error),
-            Err(
-                Failure::Again(reason)
-                | Failure::Lost(reason)
-                | Failure::Silent(reason)
-                | Failure::Unsure(reason),
-            ) => Err(self.failed(reason, true)),
+            Err(failure) => Err(self.failed(failure.reason(), true)),
         }
     }
 
@@ -157,14 +148,18 @@ impl<D: Database> Pool<D> {
         state.trouble = Some(reason.clone());
         if is_away {
             state.idle.clear();
-            if state.outage.is_none() {
-                log::warn!("the database does not answer: {reason}");
-            }
             let pause = match &state.outage {
-                Some(outage) => (outage.pause * 2).min(DATABASE_PAUSE_MAX),
-                None => DATABASE_PAUSE_MIN,
+                None => {
+                    log::warn!("the database does not answer: {reason}");
+                    Some(DATABASE_PAUSE_MIN)
+                }
+                Some(outage) if outage.is_probed => Some((outage.pause * 2).min(DATABASE_PAUSE_MAX)),
+                // Others who began before the outage was known do not make it longer.
+                Some(_) => None,
             };
-            state.outage = Some(Outage { until: Instant::now() + pause, pause, is_probed: false });
+            if let Some(pause) = pause {
+                state.outage = Some(Outage { until: Instant::now() + pause, pause, is_probed: false });
+            }
         }
         StoreError::Unavailable(reason)
     }
@@ -190,7 +185,7 @@ impl<D: Database> Lease<'_, D> {
     /// Keeps the connection for others: the database answers.
     fn give_back(mut self) {
         let mut state = self.pool.lock();
-        state.idle.extend(self.connection.take());
+        state.idle.extend(self.connection.take().map(|connection| (Instant::now(), connection)));
         if state.outage.is_none() {
             state.trouble = None;
         }

@@ -102,7 +102,14 @@ impl Database for Postgres {
                 }
             })
         };
-        let client = wait(&runtime, limits::DATABASE_CONNECT_TIMEOUT * 2, connecting)?;
+        let client = match wait(&runtime, limits::DATABASE_CONNECT_TIMEOUT * 2, connecting) {
+            Ok(client) => client,
+            Err(failure) => {
+                // Not to be dropped: that would wait for a name that is still being resolved.
+                runtime.shutdown_background();
+                return Err(failure);
+            }
+        };
         let session = Session { client, runtime, answer_timeout };
         // The last two free the lock of a server that has stopped in the middle of a transaction, and keep the promise of
         // a commit where the database's default does not.

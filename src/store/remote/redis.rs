@@ -90,15 +90,15 @@ impl Database for Redis {
         let connection = self.client.get_connection_with_timeout(limits::DATABASE_CONNECT_TIMEOUT)?;
         connection.set_read_timeout(Some(answer_timeout))?;
         connection.set_write_timeout(Some(answer_timeout))?;
-        Ok(Session { connection, locked_by: None, clears: false })
+        Ok(Session { connection, is_locked: false, clears: false })
     }
 }
 
 /// A connection, and the transaction on it.
 pub struct Session {
     connection: ::redis::Connection,
-    /// What the lock holds while it is ours.
-    locked_by: Option<[u8; 16]>,
+    /// The lock is ours, and watched.
+    is_locked: bool,
     /// The transaction began by removing everything.
     clears: bool,
 }
@@ -178,7 +178,6 @@ impl Connection for Session {
 
     fn begin(&mut self) -> Result<Head, Failure> {
         let token = self.lock()?;
-        self.locked_by = Some(token);
         self.clears = false;
         let mut watching = pipe();
         watching.cmd("WATCH").arg(LOCK).arg(META).ignore();
@@ -189,6 +188,7 @@ impl Connection for Session {
         if lock.is_none_or(|lock| lock != token) {
             return Err(Failure::Again("the lock was lost".to_owned()));
         }
+        self.is_locked = true;
         Ok(Head { schema: schema.map(Zeroizing::new), commits: commits.map(Zeroizing::new) })
     }
 
@@ -220,20 +220,21 @@ impl Connection for Session {
             }
         }
         commit.cmd("DEL").arg(LOCK).ignore();
-        self.locked_by = None;
+        self.is_locked = false;
         match commit.query::<Option<()>>(&mut self.connection)? {
             Some(()) => Ok(()),
             None => Err(Failure::Again("the lock was lost".to_owned())),
         }
     }
 
-    /// Removes the lock, if it is watched and still ours.
+    /// Removes the lock, if it is still ours: it is watched.
     fn roll_back(&mut self) -> Result<(), Failure> {
-        if self.locked_by.take().is_some() {
-            let mut unlock = pipe();
-            unlock.atomic().cmd("DEL").arg(LOCK).ignore();
-            let _: Option<()> = unlock.query(&mut self.connection)?;
+        if !std::mem::take(&mut self.is_locked) {
+            return self.ask(&mut cmd("UNWATCH"));
         }
+        let mut unlock = pipe();
+        unlock.atomic().cmd("DEL").arg(LOCK).ignore();
+        let _: Option<()> = unlock.query(&mut self.connection)?;
         Ok(())
     }
 }
