@@ -525,7 +525,9 @@ fn the_page_leads_to_a_key_server_in_a_browser() {
     browser.click("#start");
     result("the owner's token is needed");
     browser.type_into("#token", server.told("bootstrap token: "));
-    browser.type_into("#path", &scratch.file("keys"));
+    browser.click("#kind option[value='/sqlite']");
+    browser.type_into("#place", &scratch.file("keys"));
+    browser.type_into("#master", "a master password");
     browser.type_into("#file", &p12);
     browser.type_into("#password", "wrong");
     browser.click("#start");
@@ -543,7 +545,44 @@ fn the_page_leads_to_a_key_server_in_a_browser() {
     let created =
         run("curl", ["-sS", "--fail-with-body", "--cacert", &authority.file("root.pem"), &url, "-d", CREATE]);
     assert!(created.contains("CreateResponse"), "{created}");
-    assert!(scratch.path().join("keys/keyway.redb").exists());
+    let file = std::fs::read(scratch.path().join("keys/keyway.redb")).unwrap();
+    let uid = value_of("UniqueIdentifier", &created);
+    assert!(!file.windows(uid.len()).any(|part| part == uid.as_bytes()), "it is sealed");
+}
+
+#[test]
+fn the_page_asks_for_what_each_database_needs() {
+    let scratch = Scratch::new();
+    let server = Waiting::start(scratch.path(), &[]);
+    let browser = Browser::start();
+    browser.open(&format!("https://localhost:{}/", server.port));
+    browser.click("#kind option[value='/redis-findex']");
+    browser.type_into("#place", "mysql://elsewhere");
+    browser.type_into("#master", "p");
+    browser.type_into("#label", "l");
+    browser.click("#start");
+    let result = |expected: &str| {
+        wait_for(expected, || browser.text("#result").contains(expected).then_some(()));
+    };
+    result("its URL is of another kind: redis://");
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    browser.screenshot(pictures.join("first-start-databases.png").to_str().unwrap());
+    for _ in 0.."mysql://elsewhere".len() {
+        browser.type_into("#place", "\u{E003}");
+    }
+    browser.type_into("#place", "redis://127.0.0.1:1");
+    browser.click("#start");
+    result("database: the database does not answer: redis://127.0.0.1:1");
+    browser.click("#kind option[value='/sqlite-enc']");
+    for _ in 0.."redis://127.0.0.1:1".len() {
+        browser.type_into("#place", "\u{E003}");
+    }
+    browser.type_into("#place", &scratch.file("tenants"));
+    browser.click("#start");
+    result("Starting the KMS server");
+    server.wait_for_key_server("http");
+    let url = format!("http://localhost:{}/new_database", server.port);
+    assert!(run("curl", ["-sS", "--fail-with-body", "-X", "POST", &url]).starts_with('"'));
 }
 
 #[test]

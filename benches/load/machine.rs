@@ -12,8 +12,7 @@ pub fn install_tools(programs: &[&'static str]) -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<&str> =
-        missing.iter().map(|p| if *p == "taskset" { "util-linux" } else { p }).collect();
+    let packages: Vec<&str> = missing.iter().map(|program| package_of(program)).collect();
     let line = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
     let is_root = run("id", ["-u"]).trim() == "0";
     if is_root && is_installed("apt-get") {
@@ -26,6 +25,14 @@ pub fn install_tools(programs: &[&'static str]) -> Result<(), String> {
         }
     }
     Err(format!("these programs are missing: {}; as root: {line}", missing.join(", ")))
+}
+
+fn package_of(program: &str) -> &str {
+    match program {
+        "taskset" => "util-linux",
+        "mariadbd" => "mariadb-server",
+        program => program,
+    }
 }
 
 fn is_installed(program: &str) -> bool {

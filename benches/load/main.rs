@@ -19,6 +19,7 @@ mod answers;
 mod bystander;
 mod client;
 mod creates;
+mod engines;
 mod footprint;
 mod handshakes;
 mod machine;
@@ -44,10 +45,11 @@ struct Bench {
 /// One measurement: its name for `--only`, and what makes its lines.
 type Measurement = (&'static str, fn(&Bench, &mut Report));
 
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 7] = [
     ("encrypt", answers::encrypt),
     ("get", answers::get),
     ("create", creates::measure),
+    ("engines", engines::measure),
     ("handshake", handshakes::measure),
     ("bystander", bystander::measure),
     ("footprint", footprint::measure),

@@ -26,6 +26,14 @@ impl Keyway {
         keyway
     }
 
+    /// Starts one in the clear with these arguments, pinned to its core.
+    pub fn start_with(bench: &Bench, arguments: &[&str]) -> Keyway {
+        let folder = Scratch::new();
+        let keyway = Keyway { server: Server::spawn(folder.path(), keyway(arguments)), _folder: folder };
+        bench.cores.pin_server(keyway.server.pid());
+        keyway
+    }
+
     /// Starts one that shares the core of the clients: nothing is done to it between its start and its first answer.
     pub fn start_unpinned(bench: &Bench, tls: bool) -> Keyway {
         let folder = Scratch::new();
