@@ -43,6 +43,8 @@ pub enum JobId {
     Certificate,
     /// The server itself, for what the authorities of its clients have revoked.
     Revocations,
+    /// The server itself, for the databases of tenants.
+    Tenants,
 }
 
 /// A bounded queue with a worker thread of its own.
@@ -73,7 +75,7 @@ impl Job {
     pub fn lane(&self) -> Lane {
         match self.work {
             Work::Write(_) => Lane::Store,
-            Work::Read(_) | Work::NewDatabase => Lane::Bulk,
+            Work::Read(_) | Work::Probe | Work::NewDatabase | Work::CloseUnused => Lane::Bulk,
             Work::LoadCertificate { .. } | Work::LoadRevocations { .. } | Work::Provide { .. } => {
                 Lane::Certificate
             }
@@ -91,6 +93,10 @@ pub enum Work {
     Read(Call),
     /// Making a database for a new tenant.
     NewDatabase,
+    /// Asking the database whether it answers.
+    Probe,
+    /// Closing the databases of tenants that nobody has asked for in a while.
+    CloseUnused,
     /// Reading the certificate's file again.
     LoadCertificate {
         /// The digest of the file's content when it was last read, whatever it was: the same is not opened again.
@@ -150,6 +156,13 @@ pub struct Completion {
 pub enum Done {
     /// To a request.
     Answered(Reply),
+    /// The database was asked.
+    Probed,
+    /// Unused databases of tenants were closed.
+    UnusedClosed {
+        /// How many are still open.
+        left: usize,
+    },
     /// The store failed, and the request has changed nothing.
     StoreFailed(StoreError),
     /// The certificate's file has not changed.
@@ -225,6 +238,15 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
         match work {
             Work::Write(call) => writes.push((id, call)),
             Work::Read(call) => completions.push(Completion { id, done: requests::read(call, resources) }),
+            Work::Probe => {
+                // What came of it is what the store tells of its trouble.
+                let _ = resources.store.read().and_then(|view| view.granted("", ""));
+                completions.push(Completion { id, done: Done::Probed });
+            }
+            Work::CloseUnused => {
+                let left = resources.store.tenants().map_or(0, |tenants| tenants.close_unused());
+                completions.push(Completion { id, done: Done::UnusedClosed { left } });
+            }
             Work::NewDatabase => completions.push(Completion { id, done: requests::new_database(resources) }),
             Work::LoadCertificate { known, now } => {
                 completions.push(Completion { id, done: load_certificate(known, now, resources) });

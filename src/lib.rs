@@ -10,7 +10,7 @@
 //!                                                   |                                 v
 //!    lanes <------ Output::Submit(Job) -------------+---------- pipeline: prepare -> execute -> finish
 //!      |  store lane: many requests, one durable transaction
-//!      |  bulk lane : scans, large bodies
+//!      |  bulk lane : scans, large bodies, and all that reads a database elsewhere
 //!      |  certificate lane : PKCS#12 files, whose passwords take long to try
 //!      |  egress lane : certificates from an authority
 //!      |  platform lane : quotes of the hardware

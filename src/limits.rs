@@ -76,6 +76,8 @@ pub const DATABASE_RUNS_MAX: u32 = 8;
 pub const DATABASE_PAUSE_MIN: Duration = Duration::from_millis(125);
 /// The longest of these times.
 pub const DATABASE_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How often the databases of tenants are looked through for such as nobody has asked for meanwhile.
+pub const TENANT_IDLE_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Databases of tenants that are in use at once: one where changes are committed, and one for each reader.
 pub const TENANTS_IN_USE_MAX: usize = 1 + READERS;
 /// Jobs that wait in the queue of one lane; more are answered "try later" at once.

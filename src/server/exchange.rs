@@ -5,7 +5,7 @@ use super::Shared;
 use super::bootstrap;
 use super::connection::{Connection, IncompleteBody, Phase};
 use super::event::Listener;
-use super::routes::{Exchange, Route};
+use super::routes::{Exchange, Question, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
 use crate::bootstrap::page;
 use crate::job::{Done, Job, JobId, Work};
@@ -196,6 +196,10 @@ impl Shared {
                 self.body.extend_from_slice(concat!("\"keyway ", env!("CARGO_PKG_VERSION"), "\"").as_bytes());
                 self.respond(connection, &exchange, 200, JSON, now);
             }
+            // Whoever asks for it may have turned away all others that would have found out.
+            Route::Health(Question::Ready) if self.asks_elsewhere() => {
+                self.wait_for(connection, exchange, Work::Probe);
+            }
             Route::Health(question) => {
                 let status = self.write_health(*question, now);
                 self.respond(connection, &exchange, status, JSON, now);
@@ -223,6 +227,7 @@ impl Shared {
                 self.respond(connection, &exchange, status, OCTET_STREAM, now);
             }
             Route::NewDatabase if self.store.tenants().is_some() => {
+                self.watch_databases(now);
                 self.wait_for(connection, exchange, Work::NewDatabase);
             }
             Route::NewDatabase => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
@@ -253,6 +258,9 @@ impl Shared {
                     self.respond(connection, &exchange, 413, TEXT_PLAIN, now);
                 }
                 place @ (Place::StoreLane | Place::BulkLane) => {
+                    if exchange.tenant.is_some() {
+                        self.watch_databases(now);
+                    }
                     let call = Call {
                         endpoint: endpoint.clone(),
                         asker: self.asker(connection, now),
@@ -314,6 +322,10 @@ impl Shared {
                 self.body = body;
                 self.respond(connection, &exchange, answer.status, answer.content_type, now);
             }
+            Done::Probed => {
+                let status = self.write_health(Question::Ready, now);
+                self.respond(connection, &exchange, status, JSON, now);
+            }
             Done::Busy => {
                 self.body.extend_from_slice(b"The server is busy: try again later");
                 self.respond(connection, &exchange, 503, TEXT_PLAIN, now);
@@ -323,6 +335,7 @@ impl Shared {
             | Done::CertificateUnchanged
             | Done::Revocations { .. }
             | Done::RevocationsUnchanged
+            | Done::UnusedClosed { .. }
             | Done::OrderBegun(_)
             | Done::OrderFinished(_)
             | Done::RenewalInfo(_)

@@ -50,6 +50,11 @@ impl Shared {
 }
 
 impl Shared {
+    /// Whether the database must be asked to know how it is, in its lane.
+    pub(super) fn asks_elsewhere(&self) -> bool {
+        !self.store.reads_at_once() && self.store.tenants().is_none()
+    }
+
     fn store_reads(&mut self) -> bool {
         match self.store.reads_at_once() {
             true => self.view().is_ok(),

@@ -106,6 +106,8 @@ struct Shared {
     certificate: Option<Certificate>,
     /// Set until the owner has handed everything over.
     bootstrap: Option<Bootstrap>,
+    /// When the databases of tenants are looked through for unused ones, if any may be open.
+    databases_due: Option<Instant>,
     attestation: Option<Attestation>,
     timers: Timers,
     date: DateCache,
@@ -150,6 +152,7 @@ impl Server {
                 clients,
                 certificate,
                 bootstrap,
+                databases_due: None,
                 attestation: parts.attestation,
                 timers: Timers::default(),
                 date: DateCache::new(parts.now.utc),
@@ -220,6 +223,7 @@ impl Server {
         } else if self.shared.drain_until.is_none() {
             self.shared.check_certificate_file(now);
             self.shared.check_revocations(now);
+            self.shared.check_databases(now);
             self.shared.check_bot(now);
         }
         if self.shared.drain_until.is_some_and(|until| until <= now.instant) {
@@ -244,7 +248,7 @@ impl Server {
             None => {
                 let certificate = shared.certificate.as_ref().and_then(Certificate::poll_timeout);
                 let revocations = shared.clients.as_ref().and_then(Clients::poll_timeout);
-                [certificate, revocations].into_iter().flatten().min()
+                [certificate, revocations, shared.databases_due].into_iter().flatten().min()
             }
         };
         [shared.timers.next(), own, shared.drain_until].into_iter().flatten().min()
@@ -312,6 +316,7 @@ impl Server {
         match (id, done) {
             (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error),
             (JobId::Certificate, done) => self.shared.certificate_answered(done, now),
+            (JobId::Tenants, done) => self.shared.databases_answered(&done, now),
             (JobId::Revocations, done) => {
                 if self.shared.revocations_answered(done, now) {
                     self.end_judged_connections(now);
@@ -579,6 +584,8 @@ impl Shared {
                 self.order_not_taken(now);
             }
             Done::Answered(_)
+            | Done::Probed
+            | Done::UnusedClosed { .. }
             | Done::StoreFailed(_)
             | Done::Provided(_)
             | Done::Revocations { .. }

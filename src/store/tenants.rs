@@ -136,6 +136,11 @@ impl Tenants {
         self.0.places.spoil(tenant.group);
     }
 
+    /// Closes the databases that nobody has asked for since the last call; how many are left open.
+    pub fn close_unused(&self) -> usize {
+        self.0.places.close_unused()
+    }
+
     fn path(&self, tenant: &Tenant) -> PathBuf {
         self.0.folder.join(format!("{}.{EXTENSION}", tenant.group))
     }

@@ -98,8 +98,11 @@ impl<D: Database> Pool<D> {
     pub fn told(&self, failure: Failure) -> StoreError {
         match failure {
             Failure::Stored(error) => error,
-            Failure::Silent(reason) => self.failed(reason, true),
-            failure => self.failed(failure.reason(), false),
+            failure => {
+                // After these, an answer would not come in time.
+                let is_away = matches!(failure, Failure::Silent(_) | Failure::Unsure(_));
+                self.failed(failure.reason(), is_away)
+            }
         }
     }
 

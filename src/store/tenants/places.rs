@@ -23,6 +23,8 @@ struct Place<T: ?Sized> {
     number: u128,
     /// Empty while somebody opens or closes it.
     thing: Option<Arc<T>>,
+    /// It was asked for since [`Places::close_unused`] came by.
+    was_used: bool,
     /// It is of no use any more.
     is_spoilt: bool,
 }
@@ -56,7 +58,8 @@ impl<T: ?Sized> Places<T> {
                 }
                 Some((at, place)) if place.is_spoilt && place.is_idle() => at,
                 Some((at, _)) => {
-                    let place = taken.remove(at);
+                    let mut place = taken.remove(at);
+                    place.was_used = true;
                     let thing = place.thing.clone();
                     taken.push(place);
                     return Ok(thing);
@@ -66,7 +69,7 @@ impl<T: ?Sized> Places<T> {
             };
             taken = self.close(taken, in_the_way);
         }
-        taken.push(Place { number, thing: None, is_spoilt: false });
+        taken.push(Place { number, thing: None, was_used: true, is_spoilt: false });
         drop(taken);
         let opened = open();
         let mut taken = self.lock();
@@ -84,6 +87,16 @@ impl<T: ?Sized> Places<T> {
         if let Some(place) = self.lock().iter_mut().find(|place| place.number == number) {
             place.is_spoilt = true;
         }
+    }
+
+    /// Closes what nobody holds and nobody has asked for since the last call; how many are left.
+    pub fn close_unused(&self) -> usize {
+        let mut taken = self.lock();
+        while let Some(at) = taken.iter().position(|place| place.is_idle() && !place.was_used) {
+            taken = self.close(taken, at);
+        }
+        taken.iter_mut().for_each(|place| place.was_used = false);
+        taken.len()
     }
 
     /// Closes what is in a place without holding the lock, then frees the place.
@@ -134,6 +147,20 @@ mod tests {
         drop(one);
         places.get(3, || open(30)).unwrap();
         assert_eq!(places.get(1, || open(10)).unwrap().as_deref(), Some(&10));
+    }
+
+    #[test]
+    fn what_is_not_used_for_a_while_is_closed() {
+        let places = Places::new(3);
+        let held = places.get(1, || open(1)).unwrap();
+        places.get(2, || open(2)).unwrap();
+        places.get(3, || open(3)).unwrap();
+        assert_eq!(places.close_unused(), 3, "all were used");
+        places.get(3, || again(3)).unwrap();
+        assert_eq!(places.close_unused(), 2, "one is held, one was used");
+        assert_eq!(places.get(2, || open(20)).unwrap().as_deref(), Some(&20));
+        drop(held);
+        assert_eq!((places.close_unused(), places.close_unused()), (1, 0));
     }
 
     #[test]

@@ -103,6 +103,8 @@ impl Lanes {
             | Work::FinishOrder { .. }
             | Work::AskRenewalInfo { .. }
             | Work::NewDatabase
+            | Work::Probe
+            | Work::CloseUnused
             | Work::Quote { .. } => 0,
         };
         self.all().flat_map(|queue| queue.waiting.iter().map(large)).sum()
