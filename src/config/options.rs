@@ -234,7 +234,7 @@ options! {
     REDIS_FINDEX_LABEL = option(Database, "redis-findex-label", "TEXT", &["KMS_REDIS_FINDEX_LABEL"], "",
         "Tells redis-findex databases with the same password apart.");
     SQLITE_PATH = option(Database, "sqlite-path", "FOLDER", &["KMS_SQLITE_PATH"], "./sqlite-data",
-        "Folder of the embedded database, or of those of tenants; relative to the root data path.");
+        "Folder of keyway.redb (not SQLite), or of tenants' databases; relative to the root data path.");
     MASTER_PASSWORD = option(Database, "master-password", "TEXT", &["KMS_MASTER_PASSWORD"], "",
         "The database is sealed with it: it holds nothing but ciphertext. Prefer a file.").secret();
     MASTER_PASSWORD_FILE = option(Database, "master-password-file", "FILE", &["KMS_MASTER_PASSWORD_FILE"], "",
