@@ -8,14 +8,14 @@
 //! | offset | bytes | |
 //! |---|---|---|
 //! | 0 | 1 | version: 1 |
-//! | 1 | 16 | salt |
-//! | 17 | n | ciphertext |
-//! | 17 + n | 16 | tag |
+//! | 1 | 12 | nonce |
+//! | 13 | n | ciphertext |
+//! | 13 + n | 16 | tag |
 //!
-//! by AES-256-GCM with the key HMAC-SHA-256 (key `row`) over the salt, and a nonce of zeros; version, table and key of the row
-//! are its additional data. The salt is the first 16 bytes of HMAC-SHA-256 (key `salt`) over the additional data and the
-//! plaintext: so no key is used for two plaintexts, however many there are and whatever a machine does that was restored
-//! from a snapshot, and the same row has the same value again. Of grants, the plaintext begins with the name that the term
+//! by AES-256-GCM (key `value`); version, table and key of the row are its additional data. The nonce is the first 12 bytes of
+//! HMAC-SHA-256 (key `nonce`) over the additional data and the plaintext: so a machine that was restored from a snapshot
+//! repeats none for another content, and the same row has the same value again. Among 2^32 values, two share a nonce with a
+//! probability of 2^-33 (NIST SP 800-38D section 8.3 has 2^-32). Of grants, the plaintext begins with the name that the term
 //! in the key stands for: its length in 4 bytes, then the name.
 #![forbid(unsafe_code)]
 
@@ -26,15 +26,13 @@ use crate::store::rows::{Key, Table, Value, prefix};
 use ring::hkdf::{HKDF_SHA256, Prk};
 use ring::hmac;
 use std::sync::Arc;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 const TERM_BYTES: usize = 16;
-const SALT_BYTES: usize = 16;
+const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
-const HEAD_BYTES: usize = 1 + SALT_BYTES;
-/// A key is used once.
-const NONCE: [u8; 12] = [0; 12];
+const HEAD_BYTES: usize = 1 + NONCE_BYTES;
 
 /// The keys of one database.
 #[derive(Clone)]
@@ -42,8 +40,8 @@ pub struct Keys(Arc<Derived>);
 
 struct Derived {
     term: hmac::Key,
-    salt: hmac::Key,
-    row: hmac::Key,
+    nonce: hmac::Key,
+    value: AesGcm,
 }
 
 /// A part of a key: a term, or what needs none.
@@ -73,9 +71,11 @@ impl Keys {
             let expanded =
                 key_material.expand(&info, HKDF_SHA256).expect("32 bytes are not too many for HKDF");
             expanded.fill(&mut *bytes).expect("the buffer is as long as what was asked for");
-            hmac::Key::new(hmac::HMAC_SHA256, &*bytes)
+            bytes
         };
-        Keys(Arc::new(Derived { term: derive(b"term"), salt: derive(b"salt"), row: derive(b"row") }))
+        let mac = |info: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, &*derive(info));
+        let value = AesGcm::new(&*derive(b"value")).expect("a key of 32 bytes");
+        Keys(Arc::new(Derived { term: mac(b"term"), nonce: mac(b"nonce"), value }))
     }
 
     /// The first part of a sealed row's key.
@@ -109,16 +109,16 @@ impl Keys {
         let mut sealed =
             Zeroizing::new(Vec::with_capacity(HEAD_BYTES + named.len() + value.len() + TAG_BYTES));
         sealed.push(VERSION);
-        sealed.extend_from_slice(&[0; SALT_BYTES]);
+        sealed.extend_from_slice(&[0; NONCE_BYTES]);
         sealed.extend_from_slice(&named);
         sealed.extend_from_slice(value);
 
-        let mut context = hmac::Context::with_key(&self.0.salt);
+        let mut context = hmac::Context::with_key(&self.0.nonce);
         context.update(&prefix(&additional_data));
         context.update(&sealed[HEAD_BYTES..]);
-        let salt: [u8; SALT_BYTES] = beginning(&context.sign());
-        sealed[1..HEAD_BYTES].copy_from_slice(&salt);
-        let tag = self.cipher(&salt).seal(&NONCE, &additional_data, &mut sealed[HEAD_BYTES..]);
+        let nonce: [u8; NONCE_BYTES] = beginning(&context.sign());
+        sealed[1..HEAD_BYTES].copy_from_slice(&nonce);
+        let tag = self.0.value.seal(&nonce, &additional_data, &mut sealed[HEAD_BYTES..]);
         let tag = tag.ok_or(StoreError::Refused("a value is too long to be sealed"))?;
         sealed.extend_from_slice(&tag);
         Ok(sealed)
@@ -131,11 +131,11 @@ impl Keys {
 
     fn try_open(&self, place: Key<'_>, sealed: &[u8]) -> Option<(Option<Vec<u8>>, Value)> {
         let (&version, rest) = sealed.split_first()?;
-        let (salt, rest) = rest.split_first_chunk::<SALT_BYTES>()?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
         let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
         let mut value = Zeroizing::new(ciphertext.to_vec());
         let is_genuine =
-            version == VERSION && self.cipher(salt).open(&NONCE, &additional_data(place), &mut value, tag);
+            version == VERSION && self.0.value.open(nonce, &additional_data(place), &mut value, tag);
         if !is_genuine {
             return None;
         }
@@ -146,13 +146,6 @@ impl Keys {
         let (second, value) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
         Some((Some(second.to_vec()), Zeroizing::new(value.to_vec())))
     }
-
-    fn cipher(&self, salt: &[u8; SALT_BYTES]) -> AesGcm {
-        let mut key: [u8; 32] = beginning(&hmac::sign(&self.0.row, salt));
-        let cipher = AesGcm::new(&key).expect("a key of 32 bytes");
-        key.zeroize();
-        cipher
-    }
 }
 
 /// Whether the second part of a key is a name: of the other tables it is a sequence, or nothing.
@@ -161,7 +154,12 @@ fn has_named_second(table: Table) -> bool {
 }
 
 fn additional_data(place: Key<'_>) -> Vec<u8> {
-    [&[VERSION, place.table as u8], prefix(place.first).as_slice(), place.second].concat()
+    let mut data = Vec::with_capacity(6 + place.first.len() + place.second.len());
+    data.extend_from_slice(&[VERSION, place.table as u8]);
+    data.extend_from_slice(&(place.first.len() as u32).to_be_bytes());
+    data.extend_from_slice(place.first);
+    data.extend_from_slice(place.second);
+    data
 }
 
 /// The first bytes of an HMAC.
@@ -230,5 +228,5 @@ mod tests {
     }
 
     const TERM: &str = "733f6775116af97b38849f833b9ba309";
-    const SEALED: &str = "01486243ac65d7137c301ee793fc15278173ae794aca37d7a457a7837b1662a20f06a0eeb2b2";
+    const SEALED: &str = "0140babdbb81c87363c765fc88b9af9001e2f613e79efbff9e9c5f94d1993b8a419c";
 }
