@@ -415,10 +415,10 @@ fn the_password_is_not_told_whichever_way_it_came() {
         (&["--https-p12-password", &format!("{PASSWORD}!")], &[]),
         (&[&equals, "--port", "x"], &[]),
         (&[&misspelled], &[]),
-        (&[&url], &[]),
-        (&[&redis], &[]),
+        (&["--database-type=postgresql", &url], &[]),
+        (&["--database-type=redis-findex", "--database-url=redis://localhost", &redis], &[]),
         (&[&jwk], &[]),
-        (&[], &[("KMS_DATABASE_URL", &url), ("KMS_HTTPS_P12_PASSWORD", PASSWORD)]),
+        (&["--database-type=mysql"], &[("KMS_DATABASE_URL", &url), ("KMS_HTTPS_P12_PASSWORD", PASSWORD)]),
         (&["--https-p12-password-file", &file, "--sqlite-path", "/proc/nowhere"], &[]),
     ];
     for (arguments, variables) in wrong {
