@@ -202,3 +202,17 @@ fn two_servers_on_one_mariadb_lose_and_repeat_nothing() {
 fn two_servers_on_one_postgresql_lose_and_repeat_nothing() {
     two_servers_lose_and_repeat_nothing(Kind::Postgres, "postgresql");
 }
+
+/// Whoever asks for the health of a server may be the only one who asks: it must not tell what it once knew.
+#[test]
+fn health_is_what_the_database_says_now() {
+    let mut database = Database::start(Kind::Redis);
+    let (scratch, url) = (Scratch::new(), database.url());
+    let server = Server::spawn(scratch.path(), keyway(&["--database-type", "redis", "--database-url", &url]));
+    let health = || Client::connect(server.port).get("/health").0;
+    assert_eq!(health(), 200);
+    database.crash();
+    assert_eq!(health(), 503, "nobody else has asked since it went");
+    database.resume();
+    wait_for("the database, by nothing but its health", || (health() == 200).then_some(()));
+}

@@ -20,6 +20,14 @@ fn commands_in(file: &str, heading: &str) -> String {
     blocks.collect()
 }
 
+/// Each answer begins as it should, and there are no others.
+fn assert_begin_with(answers: &[&str], expected: &[&str]) {
+    assert_eq!(answers.len(), expected.len(), "{answers:#?}");
+    for (answer, beginning) in answers.iter().zip(expected) {
+        assert!(answer.starts_with(beginning), "{beginning}\n{answer}");
+    }
+}
+
 #[test]
 fn a_first_key_is_made_used_granted_and_destroyed() {
     let scratch = Scratch::new();
@@ -42,10 +50,7 @@ fn a_first_key_is_made_used_granted_and_destroyed() {
         "\"keyway ",
         r#"{"status":"UP","#,
     ];
-    assert_eq!(answers.len(), expected.len(), "{answers:#?}");
-    for (answer, beginning) in answers.iter().zip(expected) {
-        assert!(answer.starts_with(beginning), "{beginning}\n{answer}");
-    }
+    assert_begin_with(&answers, &expected);
 }
 
 #[test]
@@ -84,10 +89,7 @@ fn a_tenant_gets_a_database_and_uses_it() {
         "Access denied: Missing KmsDatabaseSecret header",
         "Access denied: the KmsDatabaseSecret header opens no database",
     ];
-    assert_eq!(answers.len(), expected.len(), "{answers:#?}");
-    for (answer, beginning) in answers.iter().zip(expected) {
-        assert!(answer.starts_with(beginning), "{beginning}\n{answer}");
-    }
+    assert_begin_with(&answers, &expected);
 }
 
 #[test]
