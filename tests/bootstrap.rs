@@ -449,27 +449,20 @@ fn a_client_that_polls_sees_a_short_refusal_at_most() {
     let server = Waiting::start(scratch.path(), &[]);
     let port = server.port;
     let polling = thread::spawn(move || {
-        let (start, mut refused) = (Instant::now(), Duration::ZERO);
-        let mut was_refused: Option<Instant> = None;
+        let start = Instant::now();
+        let mut answers = Vec::new();
         while start.elapsed() < Duration::from_secs(3) {
-            match (TcpStream::connect(("127.0.0.1", port)), was_refused) {
-                (Ok(_), Some(since)) => {
-                    refused += since.elapsed();
-                    was_refused = None;
-                }
-                (Ok(_), None) => {}
-                (Err(_), None) => was_refused = Some(Instant::now()),
-                (Err(_), Some(_)) => {}
-            }
+            answers.push(TcpStream::connect(("127.0.0.1", port)).is_ok());
             thread::sleep(Duration::from_millis(5));
         }
-        assert!(was_refused.is_none(), "nobody listens");
-        refused
+        answers
     });
     assert_eq!(server.post("/start", "{}").0, 200);
     server.wait_for_key_server("http");
-    let refused = polling.join().unwrap();
-    assert!(refused < Duration::from_secs(1), "{refused:?}");
+    let answers = polling.join().unwrap();
+    let refused = answers.iter().filter(|is_taken| !**is_taken).count();
+    assert!(refused * 4 < answers.len(), "{refused} of {}", answers.len());
+    assert_eq!(answers.last(), Some(&true), "nobody listens");
 }
 
 /// What a debugger with the rights of root can read of the process.

@@ -1,7 +1,7 @@
 //! Database servers as Debian has them: each with a folder and a port of its own, as a process of the test.
 
 use super::certificates::Authority;
-use super::{Scratch, free_port, run};
+use super::{Scratch, free_port, run, wait_for};
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
@@ -205,15 +205,30 @@ impl Database {
         command
     }
 
-    /// Lets it stand still, with its connections open, and go on (`STOP`, `CONT`).
-    pub fn signal(&self, name: &str) {
-        let id = self.process.as_ref().unwrap().id().to_string();
-        run("kill", ["-s", name, &id]);
-        // Those of PostgreSQL that serve connections are its children; some end by themselves.
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        for child in children.split_whitespace() {
-            let _ = Command::new("kill").args(["-s", name, child]).stderr(Stdio::null()).status();
+    /// Lets it stand still, with its connections open. A signal is heard by one thread, which tells the others: until all
+    /// have stopped, some still answer.
+    pub fn suspend(&self) {
+        self.signal("STOP");
+        wait_for("all threads to stop", || self.processes().iter().all(|id| is_stopped(id)).then_some(()));
+    }
+
+    /// Lets it go on after that.
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        for id in self.processes() {
+            // Some of those that serve connections end by themselves.
+            let _ = Command::new("kill").args(["-s", name, &id]).stderr(Stdio::null()).status();
         }
+    }
+
+    /// Its process, and those that serve the connections of PostgreSQL, which are its children.
+    fn processes(&self) -> Vec<String> {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        [id].into_iter().chain(children.split_whitespace().map(str::to_owned)).collect()
     }
 
     /// Where all that it keeps is.
@@ -231,6 +246,16 @@ impl Drop for Database {
     fn drop(&mut self) {
         self.crash();
     }
+}
+
+/// Whether no thread of a process runs: stopped, or ended.
+fn is_stopped(id: &str) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // proc(5): the state comes after the name, which is in parentheses and may hold any.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 'Z', 'X']))
+    })
 }
 
 /// A program of PostgreSQL, which Debian keeps apart by version.
