@@ -28,6 +28,8 @@ pub struct Object {
     pub material: Secret,
     /// All other attributes, as TTLV items in the binary encoding, one after the other.
     pub attributes: Vec<u8>,
+    /// What else belongs to the object and is no attribute (`SecretDataType`, `OpaqueDataType`, `KeyWrappingData`), likewise.
+    pub parts: Vec<u8>,
     /// User tags and system tags (`_kk`..), each once, in the order given.
     pub tags: Vec<String>,
 }

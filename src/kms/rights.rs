@@ -37,10 +37,16 @@ impl Rights {
     pub const NONE: Rights = Rights(0);
     /// Leave to activate.
     pub const ACTIVATE: Rights = Rights(1 << 0);
+    /// Leave to add attributes.
+    pub const ADD_ATTRIBUTE: Rights = Rights(1 << 1);
     /// Leave to create.
     pub const CREATE: Rights = Rights(1 << 3);
     /// Leave to decrypt.
     pub const DECRYPT: Rights = Rights(1 << 4);
+    /// Leave to delete attributes.
+    pub const DELETE_ATTRIBUTE: Rights = Rights(1 << 5);
+    /// Leave to derive keys from it.
+    pub const DERIVE_KEY: Rights = Rights(1 << 6);
     /// Leave to destroy.
     pub const DESTROY: Rights = Rights(1 << 7);
     /// Leave to encrypt.
@@ -51,8 +57,18 @@ impl Rights {
     pub const GET: Rights = Rights(1 << 10);
     /// Leave to read attributes.
     pub const GET_ATTRIBUTES: Rights = Rights(1 << 11);
+    /// Leave to put another in its place.
+    pub const IMPORT: Rights = Rights(1 << 13);
+    /// Leave to compute and verify message authentication codes.
+    pub const MAC: Rights = Rights(1 << 15);
+    /// Leave to modify attributes.
+    pub const MODIFY_ATTRIBUTE: Rights = Rights(1 << 16);
+    /// Leave to put a new key in its place.
+    pub const REKEY: Rights = Rights(1 << 17);
     /// Leave to revoke.
     pub const REVOKE: Rights = Rights(1 << 18);
+    /// Leave to set attributes.
+    pub const SET_ATTRIBUTE: Rights = Rights(1 << 19);
 
     /// The right that `name` (lower case, `get`, `encrypt`..) stands for.
     pub fn named(name: &str) -> Option<Rights> {

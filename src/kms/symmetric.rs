@@ -73,6 +73,7 @@ pub fn new_object(
         usage_mask: template.usage_mask.unwrap_or(USAGE_MASK_DEFAULT),
         attributes: template.encode_for_new_object(key.material.expose(), activation, now)?,
         material: key.material,
+        parts: Vec::new(),
         tags: tags::for_new_object(template.user_tags(), object_type::SYMMETRIC_KEY, dialect)?,
     })
 }

@@ -156,6 +156,7 @@ fn copy(object: &Object) -> Object {
         owner: object.owner.clone(),
         material: Secret::copy_of(object.material.expose()),
         attributes: object.attributes.clone(),
+        parts: object.parts.clone(),
         tags: object.tags.clone(),
         ..*object
     }

@@ -1,10 +1,10 @@
 //! How an object lies in a database: one versioned record under its place in the order.
 //!
-//! All integers are big-endian. Version 1:
+//! All integers are big-endian. Version 2:
 //!
 //! | offset | bytes | |
 //! |---|---|---|
-//! | 0 | 1 | version of the record: 1 |
+//! | 0 | 1 | version of the record: 2 |
 //! | 1 | 4 | object type |
 //! | 5 | 4 | state, a code of [`State`] |
 //! | 9 | 4 | key format type |
@@ -17,9 +17,10 @@
 //! | | 2 + n each | tags, likewise |
 //! | | 4 + n | material: its length, its bytes |
 //! | | 4 + n | attributes, likewise |
+//! | | 4 + n | parts, likewise; not in version 1 |
 //!
 //! Nothing follows. A record that is anything else is corrupt, so each object has exactly one record in a version. A new
-//! version gets a new table here and a decoder of its own beside `decode_v1`; old decoders stay, and the next write of
+//! version gets a new table here; what was written in an old one can be read for ever, and the next write of
 //! an object brings its record up to date.
 #![forbid(unsafe_code)]
 
@@ -30,14 +31,15 @@ use crate::secret::Secret;
 use zeroize::Zeroizing;
 
 /// The version that [`encode`] writes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The record of `object`: overwritten when dropped, for it holds the material.
 pub fn encode(object: &Object) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let names = [&object.uid, &object.owner].into_iter().chain(&object.tags);
     let names_bytes: usize = names.map(|name| 2 + name.len()).sum();
-    let bytes =
-        1 + 6 * 4 + 2 + names_bytes + 4 + object.material.expose().len() + 4 + object.attributes.len();
+    let last_fields = [object.material.expose(), &object.attributes, &object.parts];
+    let last_bytes: usize = last_fields.iter().map(|field| 4 + field.len()).sum();
+    let bytes = 1 + 6 * 4 + 2 + names_bytes + last_bytes;
 
     // The whole length at once: growing would leave copies of the material behind.
     let mut out = Zeroizing::new(Vec::with_capacity(bytes));
@@ -58,7 +60,7 @@ pub fn encode(object: &Object) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     for tag in &object.tags {
         put_name(&mut out, tag)?;
     }
-    for field in [object.material.expose(), &object.attributes] {
+    for field in last_fields {
         out.extend_from_slice(&length::<u32>(field.len())?.to_be_bytes());
         out.extend_from_slice(field);
     }
@@ -69,13 +71,9 @@ pub fn encode(object: &Object) -> Result<Zeroizing<Vec<u8>>, StoreError> {
 /// The object of a record of any version.
 pub fn decode(record: &[u8]) -> Result<Object, StoreError> {
     let (&version, fields) = record.split_first().ok_or_else(|| corrupt("it is empty"))?;
-    match version {
-        1 => decode_v1(fields),
-        _ => Err(corrupt("its version is unknown")),
+    if !(1..=VERSION).contains(&version) {
+        return Err(corrupt("its version is unknown"));
     }
-}
-
-fn decode_v1(fields: &[u8]) -> Result<Object, StoreError> {
     let mut fields = Fields(fields);
     let object_type = fields.u32()?;
     let state = State::from_code(fields.u32()?).ok_or_else(|| corrupt("its state is unknown"))?;
@@ -93,6 +91,7 @@ fn decode_v1(fields: &[u8]) -> Result<Object, StoreError> {
     }
     let material = Secret::copy_of(fields.bytes()?);
     let attributes = fields.bytes()?.to_vec();
+    let parts = if version == 1 { Vec::new() } else { fields.bytes()?.to_vec() };
     if !fields.0.is_empty() {
         return Err(corrupt("something follows its end"));
     }
@@ -107,6 +106,7 @@ fn decode_v1(fields: &[u8]) -> Result<Object, StoreError> {
         usage_mask,
         material,
         attributes,
+        parts,
         tags,
     })
 }
@@ -157,12 +157,18 @@ fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("the record of an object cannot be read: {what}"))
 }
 
-/// Whatever decodes is the one record of its object.
+/// Whatever decodes is the one record of its object, or becomes that when it is of an old version.
 #[cfg(any(test, feature = "testing"))]
 pub fn fuzz(data: &[u8]) {
     if let Ok(object) = decode(data) {
         let again = encode(&object).expect("what fitted into a record fits into it again");
-        assert!(again.as_slice() == data, "an object has one record");
+        let is_old = data[0] != VERSION;
+        let then = if is_old {
+            encode(&decode(&again).expect("it was just written"))
+        } else {
+            Ok(data.to_vec().into())
+        };
+        assert!(then.is_ok_and(|then| then == again), "an object has one record");
     }
 }
 
@@ -182,20 +188,22 @@ mod tests {
             usage_mask: 12,
             material: Secret::copy_of(&[0xAA, 0xBB]),
             attributes: vec![0x42, 0x01],
+            parts: vec![0x54],
             tags: vec!["_kk".into(), "a\0b".into(), String::new()],
         }
     }
 
-    /// The record of `object()` in version 1: it must be readable for ever.
+    /// The record of `object()`: it must be readable for ever.
     #[rustfmt::skip]
     const RECORD: &[u8] = &[
-        1,
+        2,
         0, 0, 0, 2,  0, 0, 0, 2,  0, 0, 0, 7,  0, 0, 0, 3,  0, 0, 1, 0,  0, 0, 0, 12,
         0, 2, b'u', b'1',
         0, 4, b'z', b'o', 0xC3, 0xAB,
         0, 3,  0, 3, b'_', b'k', b'k',  0, 3, b'a', 0, b'b',  0, 0,
         0, 0, 0, 2, 0xAA, 0xBB,
         0, 0, 0, 2, 0x42, 0x01,
+        0, 0, 0, 1, 0x54,
     ];
 
     #[test]
@@ -207,7 +215,17 @@ mod tests {
         assert_eq!((read.key_format, read.algorithm, read.length_bits, read.usage_mask), (7, 3, 256, 12));
         assert_eq!(read.material.expose(), [0xAA, 0xBB]);
         assert_eq!(read.attributes, [0x42, 0x01]);
+        assert_eq!(read.parts, [0x54]);
         assert_eq!(read.tags, ["_kk", "a\0b", ""]);
+    }
+
+    #[test]
+    fn a_record_of_version_1_has_no_parts() {
+        let mut old = RECORD[..RECORD.len() - 5].to_vec();
+        old[0] = 1;
+        let read = decode(&old).unwrap();
+        assert_eq!((read.attributes.as_slice(), read.parts.as_slice()), (&[0x42, 0x01][..], &[][..]));
+        fuzz(&old);
     }
 
     #[test]
@@ -228,9 +246,9 @@ mod tests {
             }
         }
         let mut unknown = RECORD.to_vec();
-        unknown[0] = 2;
+        unknown[0] = 3;
         assert!(decode(&unknown).is_err(), "a version of the future");
-        unknown[0] = 1;
+        unknown[0] = 2;
         unknown[8] = 7;
         assert!(decode(&unknown).is_err(), "no such state");
     }

@@ -48,6 +48,7 @@ impl Choices {
             material: Secret::new(vec![self.below(256) as u8; self.below(100)]),
             // Some are longer than a page of the database.
             attributes: vec![self.below(256) as u8; self.below(3000) * self.below(4)],
+            parts: vec![self.below(256) as u8; self.below(40)],
             tags,
         }
     }
@@ -206,6 +207,7 @@ pub fn marked() -> Object {
         usage_mask: 12,
         material: Secret::copy_of(b"marked-material"),
         attributes: b"marked-attribute".to_vec(),
+        parts: b"marked-part".to_vec(),
         tags: vec!["marked-tag".into(), "marked-second-tag".into()],
     }
 }
