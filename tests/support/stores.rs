@@ -105,7 +105,7 @@ fn dump(view: &dyn View) -> String {
     for (i, a) in NAMES.into_iter().enumerate() {
         if let Some(o) = view.object(a).unwrap() {
             let numbers = [o.object_type, o.key_format, o.algorithm, o.length_bits, o.usage_mask];
-            let bytes = (o.material.expose(), o.attributes.len(), o.attributes.first());
+            let bytes = (o.material.expose(), o.attributes.len(), o.attributes.first(), &o.parts);
             writeln!(out, "{:?} {:?} {:?} {numbers:?} {bytes:?} {:?}", o.uid, o.owner, o.state, o.tags)
                 .unwrap();
         }
