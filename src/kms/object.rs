@@ -49,13 +49,13 @@ impl Object {
     }
 
     /// Whether its dates allow to protect data with it (encrypt, sign, wrap, compute a MAC): not from its ProtectStopDate
-    /// on (KMIP 2.1 section 4.42). Its state has a say of its own.
+    /// on (KMIP 2.1 section 4.41). Its state has a say of its own.
     pub fn may_protect(&self, now: Timestamp) -> bool {
         self.date(Tag::PROTECT_STOP_DATE).is_none_or(|stop| now < stop)
     }
 
     /// Whether its dates allow to process protected data with it (decrypt, verify, unwrap): only from its
-    /// ProcessStartDate on (KMIP 2.1 section 4.39). Its state has a say of its own.
+    /// ProcessStartDate on (KMIP 2.1 section 4.40). Its state has a say of its own.
     pub fn may_process(&self, now: Timestamp) -> bool {
         self.date(Tag::PROCESS_START_DATE).is_none_or(|start| start <= now)
     }
@@ -68,9 +68,19 @@ impl Object {
         }
     }
 
-    /// Whether the material may leave the server only wrapped (KMIP 2.1 section 4.53).
+    /// Whether the material may leave the server only wrapped (KMIP 2.1 section 4.55).
     pub fn is_sensitive(&self) -> bool {
         matches!(binary::find(&self.attributes, Tag::SENSITIVE), Some(Value::Boolean(true)))
+    }
+
+    /// Whether the material may leave the server at all (KMIP's Extractable); what says nothing may.
+    pub fn is_extractable(&self) -> bool {
+        !matches!(binary::find(&self.attributes, Tag::EXTRACTABLE), Some(Value::Boolean(false)))
+    }
+
+    /// Whether `material` is wrapped: `parts` say how.
+    pub fn is_wrapped(&self) -> bool {
+        binary::find(&self.parts, Tag::KEY_WRAPPING_DATA).is_some()
     }
 }
 
