@@ -16,6 +16,7 @@
 mod support;
 
 mod answers;
+mod batches;
 mod bystander;
 mod client;
 mod creates;
@@ -45,9 +46,10 @@ struct Bench {
 /// One measurement: its name for `--only`, and what makes its lines.
 type Measurement = (&'static str, fn(&Bench, &mut Report));
 
-const MEASUREMENTS: [Measurement; 7] = [
+const MEASUREMENTS: [Measurement; 8] = [
     ("encrypt", answers::encrypt),
     ("get", answers::get),
+    ("batch", batches::measure),
     ("create", creates::measure),
     ("engines", engines::measure),
     ("handshake", handshakes::measure),

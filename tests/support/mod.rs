@@ -11,6 +11,7 @@ pub mod kms;
 pub mod mounts;
 pub mod pebble;
 pub mod requests;
+pub mod recorded;
 pub mod stores;
 pub mod swtpm;
 pub mod tls;
