@@ -1,0 +1,168 @@
+//! How often a key has encrypted with a random nonce of 96 bits: with one key, 2^32 times at most (NIST SP 800-38D section
+//! 8.3), lest two be alike.
+//!
+//! What is counted durably is not each of them but a lease of many, before the first of them is drawn: the rest of a lease
+//! is lost when the process ends, and counts as used. So most encryptions change nothing, and no crash makes a key forget.
+#![forbid(unsafe_code)]
+
+use super::object::Object;
+use super::refusal::Refusal;
+use super::view::{Change, Changes};
+use crate::limits;
+use crate::wire::ttlv::{Item, Tag, Value, binary};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// With one key (NIST SP 800-38D section 8.3).
+const NONCES_MAX: u64 = 1 << 32;
+/// Of these are counted at once.
+const LEASE: u32 = 1 << 16;
+
+/// Where an object's parts say how many were leased. It is of no message: the tag is one of those left to vendors (KMIP 2.1
+/// section 10.1.1.1).
+const LEASED: Tag = Tag(0x54_0001);
+
+/// What is left of the leases of this process, for every key that has one; a handle for the database of one tenant, or for
+/// the one that there is. Requests are answered in several threads: each takes what it draws.
+#[derive(Clone, Default)]
+pub struct Nonces {
+    left: Arc<Mutex<BTreeMap<(u128, String), u32>>>,
+    tenant: u128,
+}
+
+impl fmt::Debug for Nonces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nonces")
+    }
+}
+
+impl Nonces {
+    /// The same for the database of a tenant.
+    pub fn of_tenant(&self, tenant: u128) -> Nonces {
+        Nonces { left: Arc::clone(&self.left), tenant }
+    }
+
+    /// For one transaction, or for what only reads.
+    pub fn ledger(&self) -> Ledger<'_> {
+        Ledger { nonces: self, leased: RefCell::default() }
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeMap<(u128, String), u32>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The leases that a transaction has counted. Dropped, they are lost; they can be drawn from after the commit.
+pub struct Ledger<'n> {
+    nonces: &'n Nonces,
+    leased: RefCell<BTreeMap<String, u32>>,
+}
+
+impl Ledger<'_> {
+    /// Takes one nonce of a key; where none is left, the changes count a new lease.
+    pub fn draw(&self, key: &Object) -> Result<Changes, Refusal> {
+        let draw = |left: &mut u32| left.checked_sub(1).map(|rest| *left = rest).is_some();
+        let mut leased = self.leased.borrow_mut();
+        if leased.get_mut(&key.uid).is_some_and(draw) {
+            return Ok(Changes::new());
+        }
+        let place = (self.nonces.tenant, key.uid.clone());
+        if self.nonces.left().get_mut(&place).is_some_and(draw) {
+            return Ok(Changes::new());
+        }
+        let before = match binary::find(&key.parts, LEASED) {
+            Some(Value::LongInteger(count)) => count as u64,
+            _ => 0,
+        };
+        let after = before + u64::from(LEASE);
+        if after > NONCES_MAX {
+            return Err(Refusal::NoncesUsedUp { uid: key.uid.clone() });
+        }
+        leased.insert(key.uid.clone(), LEASE - 1);
+        Ok(vec![Change::Amend {
+            uid: key.uid.clone(),
+            attributes: key.attributes.clone(),
+            parts: with_leased(&key.parts, after),
+        }])
+    }
+
+    /// What was counted is durable.
+    pub fn committed(self) {
+        let mut left = self.nonces.left();
+        for (uid, count) in self.leased.into_inner() {
+            *left.entry((self.nonces.tenant, uid)).or_default() += count;
+            if left.len() > limits::NONCE_LEASES_MAX {
+                // A key is as good as another: what is lost is counted.
+                left.pop_first();
+            }
+        }
+    }
+}
+
+/// The parts with another count.
+fn with_leased(parts: &[u8], count: u64) -> Vec<u8> {
+    let mut items = binary::decode(parts).unwrap_or_default();
+    items.retain(|item| item.tag != LEASED);
+    items.push(Item::new(LEASED, Value::LongInteger(count as i64)));
+    let mut encoded = Vec::new();
+    binary::encode(&items, &mut encoded);
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::state::State;
+    use crate::secret::Secret;
+
+    fn key() -> Object {
+        Object {
+            uid: "k".into(),
+            owner: "o".into(),
+            object_type: 2,
+            state: State::Active,
+            key_format: 7,
+            algorithm: 3,
+            length_bits: 256,
+            usage_mask: 12,
+            material: Secret::new(vec![1]),
+            attributes: Vec::new(),
+            parts: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+
+    fn amend(key: &mut Object, mut changes: Changes) {
+        match changes.pop() {
+            Some(Change::Amend { parts, .. }) => key.parts = parts,
+            _ => panic!("a lease is counted"),
+        }
+    }
+
+    #[test]
+    fn a_lease_is_counted_before_it_is_drawn_from_and_only_a_committed_one_lasts() {
+        let (nonces, mut key) = (Nonces::default(), key());
+        // What was not committed is counted anew.
+        assert_eq!(nonces.ledger().draw(&key).unwrap().len(), 1);
+        let ledger = nonces.ledger();
+        amend(&mut key, ledger.draw(&key).unwrap());
+        assert!(ledger.draw(&key).unwrap().is_empty(), "one lease is enough for a transaction");
+        ledger.committed();
+        for drawn in 2..LEASE {
+            assert!(nonces.ledger().draw(&key).unwrap().is_empty(), "{drawn}");
+        }
+        assert_eq!(nonces.of_tenant(7).ledger().draw(&key).unwrap().len(), 1, "another tenant's key");
+        amend(&mut key, nonces.ledger().draw(&key).unwrap());
+        assert_eq!(binary::find(&key.parts, LEASED), Some(Value::LongInteger(2 << 16)));
+    }
+
+    #[test]
+    fn a_key_encrypts_no_more_than_it_safely_can() {
+        let (nonces, mut key) = (Nonces::default(), key());
+        key.parts = with_leased(&[], NONCES_MAX - u64::from(LEASE));
+        amend(&mut key, nonces.ledger().draw(&key).unwrap());
+        assert_eq!(nonces.ledger().draw(&key).err(), Some(Refusal::NoncesUsedUp { uid: "k".into() }));
+    }
+}
