@@ -47,6 +47,7 @@ const SERVER_SET: [Tag; 22] = [
 ];
 
 /// The `Attributes` of a request that makes an object.
+#[derive(Clone)]
 pub struct Template<'r> {
     /// The type of object, where it is said here too.
     pub object_type: Option<u32>,
@@ -66,6 +67,8 @@ pub struct Template<'r> {
     pub sensitive: bool,
     /// User tags, where there is a list of them (perhaps an empty one).
     pub tags: Option<Vec<String>>,
+    /// The key by which the object is to be stored wrapped.
+    pub wrapping_key: Option<&'r str>,
     /// All other attributes, to be stored as they are.
     pub others: Vec<&'r Item<'r>>,
 }
@@ -90,6 +93,7 @@ impl<'r> Template<'r> {
             activation_date: fields.date(Tag::ACTIVATION_DATE)?,
             sensitive: fields.boolean(Tag::SENSITIVE)?,
             tags: None,
+            wrapping_key: None,
             others: Vec::new(),
         };
         for item in fields.items() {
@@ -103,10 +107,8 @@ impl<'r> Template<'r> {
                     })?;
                     template.tags = Some(tags);
                 }
-                Some((vendor, WRAPPING_KEY_NAME, _)) if vendor.eq_ignore_ascii_case(TAG_VENDOR) => {
-                    return Err(Refusal::NotSupported(
-                        "keys stored wrapped (wrapping_key_id) are not built yet in this version".into(),
-                    ));
+                Some((vendor, WRAPPING_KEY_NAME, uid)) if vendor.eq_ignore_ascii_case(TAG_VENDOR) => {
+                    template.wrapping_key = Some(uid);
                 }
                 _ => template.others.push(item),
             }
@@ -119,10 +121,10 @@ impl<'r> Template<'r> {
         self.tags.as_deref().unwrap_or_default()
     }
 
-    /// The attributes of a new object with this material, encoded for the store.
+    /// The attributes of a new object, encoded for the store.
     pub fn encode_for_new_object(
         &self,
-        material: &[u8],
+        digest: Option<Item<'_>>,
         activation: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Vec<u8>, Refusal> {
@@ -138,7 +140,7 @@ impl<'r> Template<'r> {
         if self.sensitive {
             items.push(Item::boolean(Tag::SENSITIVE, true));
         }
-        items.push(digest(material));
+        items.extend(digest);
         let mut encoded = Vec::new();
         binary::encode(&items, &mut encoded);
         if encoded.len() > limits::ATTRIBUTES_BYTES_MAX {
@@ -153,7 +155,7 @@ impl<'r> Template<'r> {
 }
 
 /// SHA-256 of the bare key bytes (KMIP 2.1 section 4.17).
-fn digest(material: &[u8]) -> Item<'static> {
+pub fn digest(material: &[u8]) -> Item<'static> {
     Item::structure(
         Tag::DIGEST,
         vec![
@@ -164,7 +166,7 @@ fn digest(material: &[u8]) -> Item<'static> {
     )
 }
 
-/// Vendor, name and text of a vendor attribute with a text value.
+/// Vendor, name and text of a vendor attribute with a text value, which 4.9.1 sends as bytes.
 fn vendor_attribute<'i>(item: &'i Item<'_>) -> Option<(&'i str, &'i str, &'i str)> {
     if item.tag != Tag::ATTRIBUTE {
         return None;
@@ -173,6 +175,7 @@ fn vendor_attribute<'i>(item: &'i Item<'_>) -> Option<(&'i str, &'i str, &'i str
     let text = |tag| {
         fields.iter().find(|field| field.tag == tag).and_then(|field| match &field.value {
             Value::Text(text) => Some(text.as_ref()),
+            Value::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
             _ => None,
         })
     };

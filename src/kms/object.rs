@@ -24,7 +24,7 @@ pub struct Object {
     pub length_bits: u32,
     /// KMIP's cryptographic usage mask.
     pub usage_mask: u32,
-    /// The bare key bytes; empty when destroyed.
+    /// The bare key bytes, or what they are wrapped in; empty when destroyed.
     pub material: Secret,
     /// All other attributes, as TTLV items in the binary encoding, one after the other.
     pub attributes: Vec<u8>,
@@ -52,5 +52,15 @@ impl Object {
     /// Whether the material may leave the server only wrapped (KMIP 2.1 section 4.53).
     pub fn is_sensitive(&self) -> bool {
         matches!(binary::find(&self.attributes, Tag::SENSITIVE), Some(Value::Boolean(true)))
+    }
+
+    /// Whether the material may leave the server at all (KMIP's Extractable); what says nothing may.
+    pub fn is_extractable(&self) -> bool {
+        !matches!(binary::find(&self.attributes, Tag::EXTRACTABLE), Some(Value::Boolean(false)))
+    }
+
+    /// Whether `material` is wrapped: `parts` say how.
+    pub fn is_wrapped(&self) -> bool {
+        binary::find(&self.parts, Tag::KEY_WRAPPING_DATA).is_some()
     }
 }

@@ -10,6 +10,8 @@ pub mod enclave;
 pub mod kms;
 pub mod mounts;
 pub mod pebble;
+pub mod python;
+pub mod requests;
 pub mod stores;
 pub mod swtpm;
 pub mod tls;
