@@ -16,7 +16,8 @@ const TAG_BYTES: usize = 16;
 /// not fit: without padding they are a multiple of 8 bytes, 16 at least, and with padding at least one byte.
 pub fn wrap(kek: &[u8], padded: bool, data: &[u8]) -> Option<Vec<u8>> {
     let cipher = cipher(kek, padded)?;
-    if !padded && (data.len() < 16 || !data.len().is_multiple_of(8)) {
+    let fits = if padded { !data.is_empty() } else { data.len() >= 16 && data.len().is_multiple_of(8) };
+    if !fits {
         return None;
     }
     let wrapped = run(data, |context| context.encrypt_init(Some(cipher), Some(kek), None))?;
