@@ -23,6 +23,13 @@ pub const LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const ATTRIBUTES_MAX: usize = 256;
 /// Bytes of one object's encoded attributes.
 pub const ATTRIBUTES_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that are wrapped or unwrapped at once: key wrapping goes over them six times, block by block. A key of 4096 bytes
+/// and its attributes are less.
+pub const WRAPPED_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of a seed that is made here.
+pub const SEED_BYTES_MAX: usize = 4096;
+/// How many keys are unwrapped, each with the next one, for one that is to be used.
+pub const WRAPPING_DEPTH_MAX: usize = 4;
 /// Bytes of a body that changes something (413): it is read where all changes wait.
 pub const WRITE_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Header fields in a request head.

@@ -6,7 +6,7 @@ mod support;
 
 use keyway::kms::rights::Rights;
 use support::requests::{
-    Kms, active, boolean, create, date, enumeration, item, link, name, on, request, request_v4,
+    Kms, active, boolean, create, date, enumeration, item, link, name, on, structure_v4,
 };
 use support::requests::{structure, tags, text, vendor};
 
@@ -27,7 +27,7 @@ fn with_key(attributes: &[String]) -> Kms {
 
 fn edit(root: &str, attribute: &str) -> String {
     let field = if root == "DeleteAttribute" { "CurrentAttribute" } else { "NewAttribute" };
-    request(root, &[on("k1"), structure(field, &[attribute.to_owned()])])
+    structure(root, &[on("k1"), structure(field, &[attribute.to_owned()])])
 }
 
 fn done(root: &str) -> String {
@@ -110,7 +110,7 @@ fn a_value_is_set_added_or_modified_by_kmips_rules() {
         ],
     );
     let both = structure("CurrentAttribute", &[name("b")]);
-    let changed = request("ModifyAttribute", &[on("k1"), both, structure("NewAttribute", &[name("B")])]);
+    let changed = structure("ModifyAttribute", &[on("k1"), both, structure("NewAttribute", &[name("B")])]);
     assert_eq!(kms.ask("alice", &changed), done("ModifyAttribute"));
     let links = [link("ChildLink", "c1"), link("ChildLink", "c2"), link("ParentLink", "p")];
     assert_eq!(
@@ -124,7 +124,7 @@ fn a_value_is_set_added_or_modified_by_kmips_rules() {
         get(&mut kms, &["Name", "Link"]),
         [link("ChildLink", "c3"), link("ParentLink", "p"), name("c")].join(",")
     );
-    let all = request("DeleteAttribute", &[on("k1"), enumeration("AttributeReference", "Link")]);
+    let all = structure("DeleteAttribute", &[on("k1"), enumeration("AttributeReference", "Link")]);
     assert_eq!(kms.ask("alice", &all), done("DeleteAttribute"));
     assert_eq!(get(&mut kms, &["Name", "Link"]), name("c"));
 }
@@ -421,12 +421,12 @@ fn attributes_are_named_in_every_way() {
     assert_eq!(get(text("AttributeReference", "Name")), name("n"));
     let bits = item("CryptographicLength", "Integer", "256");
     let reference = enumeration("AttributeReferences", "CryptographicLength");
-    let wrapped = request_v4("AttributeReferences", &[reference]);
+    let wrapped = structure_v4("AttributeReferences", &[reference]);
     assert_eq!(
         kms.v4("GetAttributes", &[on("k1"), wrapped]),
         format!(
             "200 {}",
-            request_v4("GetAttributesResponse", &[on("k1"), request_v4("Attributes", &[bits])])
+            structure_v4("GetAttributesResponse", &[on("k1"), structure_v4("Attributes", &[bits])])
         )
     );
     assert_eq!(

@@ -7,35 +7,19 @@
 
 mod support;
 
-use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use support::certificates::Authority;
-use support::{CREATE, Scratch, Server, on, run, value_of};
+use support::{CREATE, Scratch, Server, on, value_of};
 
 const NEW: &str = "4.22.1";
 const OLD: &str = "4.9.1";
 const REFUSED: &str = "REST Request Failed: ";
 
-/// The interpreter of a virtual environment that has this version of the clients; made when it is not there.
+/// The interpreter that has this version of the clients.
 fn python(version: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients");
-    fs::create_dir_all(&folder).unwrap();
-    // One at a time, of all test programs.
-    let lock = File::create(folder.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let environment = folder.join(version);
-    let (python, complete) = (environment.join("bin/python"), environment.join("complete"));
-    if !complete.exists() {
-        let _ = fs::remove_dir_all(&environment);
-        run("python3", ["-m".as_ref(), "venv".as_ref(), environment.as_os_str()]);
-        let wanted = format!("{}/tests/clients/{version}.txt", env!("CARGO_MANIFEST_DIR"));
-        let line = "-m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r";
-        run(python.to_str().unwrap(), line.split(' ').chain([wanted.as_str()]));
-        File::create(complete).unwrap();
-    }
-    python
+    support::python::python(version, &format!("clients/{version}.txt"))
 }
 
 /// Which certificates a client takes.

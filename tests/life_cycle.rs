@@ -14,7 +14,7 @@ use keyway::time::Timestamp;
 use keyway::wire::kmip::enumeration::{link_type, object_type};
 use keyway::wire::ttlv::{Item, Tag};
 use support::requests::{
-    Kms, active, boolean, create, date, enumeration, item, link, name, on, request, request_v4,
+    Kms, active, boolean, create, date, enumeration, item, link, name, on, structure_v4,
 };
 use support::requests::{structure, tags, text, vendor};
 
@@ -39,7 +39,7 @@ fn reason(code: &str, message: &str) -> String {
 }
 
 fn revoke(uid: &str, code: &str) -> String {
-    request("Revoke", &[on(uid), reason(code, "why")])
+    structure("Revoke", &[on(uid), reason(code, "why")])
 }
 
 fn done(root: &str, uid: &str) -> String {
@@ -104,7 +104,7 @@ fn states(kms: &Kms, uids: [&str; 2]) -> [Option<State>; 2] {
 #[test]
 fn activation_is_dated_and_happens_once() {
     let mut kms = with_keys(&["k1"], &[]);
-    let activate = request("Activate", &[on("k1")]);
+    let activate = structure("Activate", &[on("k1")]);
     assert_eq!(kms.ask("alice", &activate), done("Activate", "k1"));
     assert_eq!(
         get(&mut kms, "k1", &["ActivationDate", "State"]),
@@ -117,7 +117,7 @@ fn activation_is_dated_and_happens_once() {
     let ended = date("DeactivationDate", "2026-11-23T18:00:00Z");
     assert!(kms.ask("alice", &create("k2", &[ended])).starts_with("200"));
     assert_eq!(
-        kms.ask("alice", &request("Activate", &[on("k2")])),
+        kms.ask("alice", &structure("Activate", &[on("k2")])),
         "422 Invalid Request: Activate: DeactivationDate must not precede ActivationDate"
     );
 }
@@ -166,7 +166,7 @@ fn a_revocation_is_dated_and_keeps_its_first_reason() {
 #[test]
 fn clients_of_4_9_1_revoke_and_destroy_as_they_did() {
     let mut kms = with_keys(&["k1", "k2"], &[active()]);
-    let ok = |root: &str, uid: &str| format!("200 {}", request_v4(&format!("{root}Response"), &[on(uid)]));
+    let ok = |root: &str, uid: &str| format!("200 {}", structure_v4(&format!("{root}Response"), &[on(uid)]));
     assert_eq!(
         kms.v4("Destroy", &[on("k1")]),
         "422 Invalid Request: Object with unique identifier: k1 is active. It must be revoked first"
@@ -250,15 +250,18 @@ fn both_halves_of_a_pair_go_where_the_client_says_or_always_did() {
 
     let mut kms = with_pair(Active);
     let revoke = [on("pk"), text("RevocationReason", "lost")];
-    assert_eq!(kms.v4("Revoke", &revoke), format!("200 {}", request_v4("RevokeResponse", &[on("pk")])));
+    assert_eq!(kms.v4("Revoke", &revoke), format!("200 {}", structure_v4("RevokeResponse", &[on("pk")])));
     assert_eq!(states(&kms, ["sk", "pk"]), [Some(Deactivated), Some(Deactivated)]);
-    assert_eq!(kms.v4("Destroy", &[on("sk")]), format!("200 {}", request_v4("DestroyResponse", &[on("sk")])));
+    assert_eq!(
+        kms.v4("Destroy", &[on("sk")]),
+        format!("200 {}", structure_v4("DestroyResponse", &[on("sk")]))
+    );
     assert_eq!(states(&kms, ["sk", "pk"]), [Some(Destroyed), Some(Destroyed)]);
 
     // Who may revoke one half only, revokes that.
     let mut kms = with_pair(Active);
     kms.grant("sk", "bob", Rights::REVOKE);
-    assert_eq!(kms.ask("bob", &request("Revoke", &[on("sk"), why, both])), done("Revoke", "sk"));
+    assert_eq!(kms.ask("bob", &structure("Revoke", &[on("sk"), why, both])), done("Revoke", "sk"));
     assert_eq!(states(&kms, ["sk", "pk"]), [Some(Deactivated), Some(Active)]);
 }
 
@@ -328,7 +331,7 @@ fn a_new_key_takes_the_place_of_the_old_one() {
         ]
         .join(",")
     );
-    let encrypt = request("Encrypt", &[on(&uid), item("Data", "ByteString", "\"00\"")]);
+    let encrypt = structure("Encrypt", &[on(&uid), item("Data", "ByteString", "\"00\"")]);
     assert!(kms.ask("bob", &encrypt).starts_with("200"), "who could use the old key can use the new one");
     // The same once more: a third generation.
     let third = kms.v5("ReKey", &[on(r#"["t"]"#)]);
@@ -383,7 +386,7 @@ fn what_cannot_be_replaced_is_refused() {
     let mut kms = with_keys(&["k1"], &[]);
     assert_eq!(kms.v5("ReKey", &[on("k2")]), "422 Object_Not_Found: object not found for identifier k2");
     assert_eq!(
-        kms.ask("bob", &request("ReKey", &[on("k1")])),
+        kms.ask("bob", &structure("ReKey", &[on("k1")])),
         "422 Object_Not_Found: object not found for identifier k1"
     );
     assert_eq!(

@@ -324,7 +324,10 @@ fn query_and_discover_versions_tell_the_truth() {
         assert_eq!(listed, status != 404, "{name} {code}: {text}");
     }
     assert!(ask(&query("QueryServerInformation")).1.contains(r#""value":"Keyway""#));
-    assert!(ask(&query("QueryObjects")).1.contains(r#""value":"SymmetricKey""#));
+    let objects = ask(&query("QueryObjects")).1;
+    for kind in ["SymmetricKey", "SecretData", "OpaqueObject"] {
+        assert!(objects.contains(&format!(r#""value":"{kind}""#)), "{objects}");
+    }
     assert_eq!(ask(&query("QueryProfiles")), (200, r#"{"tag":"QueryResponse","value":[]}"#.into()));
     assert_eq!(ask(r#"{"tag":"Query","value":[]}"#).0, 422);
 }

@@ -4,6 +4,7 @@
 pub mod aead;
 pub mod pkcs12;
 pub mod self_signed;
+pub mod wrap;
 pub mod x509;
 
 /// SHA-256 of `bytes`.

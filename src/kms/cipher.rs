@@ -8,6 +8,7 @@ use super::refusal::{Failure, Refusal};
 use super::rights::Rights;
 use super::state::State;
 use super::target::{Ambiguity, Target};
+use super::wrapping;
 use crate::crypto::aead::AesGcm;
 use crate::wire::kmip::enumeration::{block_cipher_mode, cryptographic_algorithm, object_type};
 use crate::wire::ttlv::{Tag, Value};
@@ -105,8 +106,17 @@ pub struct Usage {
     pub usable_names: &'static str,
 }
 
-/// The key that `target` names, if it may be used for this.
+/// The key that `target` names, if it may be used for this; unwrapped where it is stored wrapped.
 pub fn find_key(target: &Target<'_>, context: &Context<'_>, usage: Usage) -> Result<Authorized, Failure> {
+    wrapping::open(find_stored_key(target, context, usage)?, context)
+}
+
+/// The same as it is stored.
+pub fn find_stored_key(
+    target: &Target<'_>,
+    context: &Context<'_>,
+    usage: Usage,
+) -> Result<Authorized, Failure> {
     let Usage { operation, right, mask, usable, usable_names } = usage;
     let state = |key: &Authorized| key.object().state_at(context.now);
     let fits = |key: &Authorized| usable(state(key)) && key.object().usage_mask & mask == mask;

@@ -24,7 +24,7 @@ pub struct Object {
     pub length_bits: u32,
     /// KMIP's cryptographic usage mask.
     pub usage_mask: u32,
-    /// The bare key bytes; empty when destroyed.
+    /// The bare key bytes, or what they are wrapped in; empty when destroyed.
     pub material: Secret,
     /// All other attributes, as TTLV items in the binary encoding, one after the other.
     pub attributes: Vec<u8>,

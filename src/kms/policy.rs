@@ -5,6 +5,7 @@
 use super::object::Object;
 use super::rights::Rights;
 use super::view::{StoreError, View};
+use zeroize::Zeroizing;
 
 /// Who asks: a user name, from the one table of identities (certificates and tokens, or the default user).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,7 @@ pub const EVERYBODY: &str = "*";
 /// Proof that the principal may do what was asked with this object.
 pub struct Authorized {
     object: Object,
+    opened: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Authorized {
@@ -24,9 +26,20 @@ impl Authorized {
         &self.object
     }
 
-    /// Its key bytes.
+    /// Its key bytes; those of an object that is stored wrapped are of no use until it is opened.
     pub fn material(&self) -> &[u8] {
-        self.object.material.expose()
+        self.opened.as_ref().map_or(self.object.material.expose(), |opened| opened.as_slice())
+    }
+
+    /// Whether its key bytes are there bare.
+    pub fn is_usable(&self) -> bool {
+        self.opened.is_some() || !self.object.is_wrapped()
+    }
+
+    /// The same object with the key bytes that are wrapped in it. They stay beside it: the object itself, which may be put
+    /// back, is as it was stored.
+    pub fn opened(self, material: Zeroizing<Vec<u8>>) -> Authorized {
+        Authorized { opened: Some(material), ..self }
     }
 
     /// The object, to be changed and put back.
@@ -45,10 +58,10 @@ pub fn authorise(
     right: Rights,
 ) -> Result<Option<Authorized>, StoreError> {
     if object.owner == principal.0 {
-        return Ok(Some(Authorized { object }));
+        return Ok(Some(Authorized { object, opened: None }));
     }
     let granted = view.granted(&object.uid, &principal.0)?.with(view.granted(&object.uid, EVERYBODY)?);
-    Ok(implied(granted).include(right).then_some(Authorized { object }))
+    Ok(implied(granted).include(right).then_some(Authorized { object, opened: None }))
 }
 
 /// What a grant implies: who may get a key has its bytes, and so all that can be done with bytes alone; who may do

@@ -63,6 +63,8 @@ pub enum Refusal {
     AlreadyExists,
     /// A sensitive object leaves the server only wrapped.
     Sensitive,
+    /// The object never leaves the server.
+    NotExtractable,
     /// The tags name several objects.
     Ambiguous {
         /// Get, Encrypt..
@@ -194,6 +196,7 @@ impl Refusal {
             Refusal::AlreadyExists => result_reason::OBJECT_ALREADY_EXISTS,
             Refusal::Sensitive => result_reason::SENSITIVE,
             Refusal::Attribute { fault, .. } => fault.reason(),
+            Refusal::NotExtractable => result_reason::NOT_EXTRACTABLE,
             Refusal::Ambiguous { .. } | Refusal::InvalidRequest(_) => result_reason::INVALID_FIELD,
             Refusal::TooMany => result_reason::SERVER_LIMIT_EXCEEDED,
             Refusal::PlaceHolder => result_reason::MISSING_DATA,
@@ -264,6 +267,7 @@ impl Refusal {
                 "Database Error: Ext. store error: one or more objects already exist".into()
             }
             Refusal::Sensitive => "Sensitive: DENIED".into(),
+            Refusal::NotExtractable => "Not_Extractable: DENIED".into(),
             Refusal::Ambiguous { operation, target, found } => format!(
                 "Invalid Request: {operation}: identifier '{target}' resolves to {found} valid keys; \
                  use a unique identifier"

@@ -3,54 +3,94 @@
 
 use super::attributes;
 use super::fields::Fields;
+use super::managed::{self, Value};
+use super::object::Object;
 use super::operation::Context;
 use super::policy::Authorized;
 use super::refusal::{Failure, Refusal};
 use super::rights::Rights;
 use super::state::State;
 use super::target::{Ambiguity, Target};
+use super::wrapping::{self, Wrapping};
+use crate::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
-use crate::wire::kmip::enumeration::key_format_type;
+use crate::wire::kmip::enumeration::{key_format_type, key_wrap_type, object_type};
 use crate::wire::ttlv::{Item, Tag};
 
-/// The form in which a key block is wanted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Form {
+/// The form in which an object is wanted.
+pub struct Form<'r> {
     dialect: Dialect,
-    transparent: bool,
+    key_format: Option<u32>,
+    /// Whether it is to be unwrapped where it is stored wrapped.
+    unwrap: bool,
+    /// How it is to be wrapped.
+    wrapping: Option<Wrapping<'r>>,
 }
 
-impl Form {
-    /// Reads the format fields of a request. 4.9.1 ignored `KeyFormatType` and answered in the transparent format;
-    /// 5.x answers with raw bytes unless asked otherwise.
-    pub fn decode(fields: Fields<'_>, dialect: Dialect) -> Result<Form, Refusal> {
-        if fields.value(Tag::KEY_WRAPPING_SPECIFICATION).is_some() {
-            return Err(Refusal::NotSupported("wrapping on export is not built yet in this version".into()));
+impl<'r> Form<'r> {
+    /// Reads the fields of a request that say it. 4.9.1 ignored `KeyFormatType`.
+    pub fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Form<'r>, Refusal> {
+        if fields.value(Tag::KEY_COMPRESSION_TYPE).is_some() {
+            return Err(Refusal::NotSupported("KeyCompressionType is for the public keys of curves".into()));
         }
-        let asked = fields.enumeration(Tag::KEY_FORMAT_TYPE)?;
-        let transparent = match (dialect, asked) {
-            (Dialect::V4, _) | (Dialect::V5, Some(key_format_type::TRANSPARENT_SYMMETRIC_KEY)) => true,
-            (Dialect::V5, None | Some(key_format_type::RAW)) => false,
-            (Dialect::V5, Some(_)) => {
-                return Err(Refusal::NotSupported(
-                    "a symmetric key comes in the key formats Raw and TransparentSymmetricKey".into(),
-                ));
-            }
+        let key_format = fields.enumeration(Tag::KEY_FORMAT_TYPE)?;
+        Ok(Form {
+            dialect,
+            key_format: key_format.filter(|_| dialect == Dialect::V5),
+            unwrap: match fields.enumeration(Tag::KEY_WRAP_TYPE)? {
+                Some(key_wrap_type::NOT_WRAPPED) => true,
+                None | Some(key_wrap_type::AS_REGISTERED) => false,
+                Some(_) => {
+                    return Err(fields.refuse(Tag::KEY_WRAP_TYPE, "must be NotWrapped or AsRegistered"));
+                }
+            },
+            wrapping: Wrapping::of_request(fields)?,
+        })
+    }
+
+    /// The format in which the object leaves. Clients of 4.9.1 get symmetric keys in the transparent format, those of 5.x
+    /// raw bytes unless they ask otherwise; what is wrapped stays in its format.
+    fn key_format_of(&self, object: &Object) -> Result<u32, Refusal> {
+        let stays_wrapped = object.is_wrapped() && !self.unwrap;
+        let (natural, convertible) = match (object.object_type, self.dialect) {
+            _ if stays_wrapped => (object.key_format, false),
+            (object_type::SYMMETRIC_KEY, Dialect::V4) => (key_format_type::TRANSPARENT_SYMMETRIC_KEY, false),
+            (object_type::SYMMETRIC_KEY, Dialect::V5) => (key_format_type::RAW, true),
+            _ => (object.key_format, false),
         };
-        Ok(Form { dialect, transparent })
+        match self.key_format {
+            None => Ok(natural),
+            Some(asked) if asked == natural => Ok(natural),
+            Some(key_format_type::TRANSPARENT_SYMMETRIC_KEY) if convertible => {
+                Ok(key_format_type::TRANSPARENT_SYMMETRIC_KEY)
+            }
+            Some(_) if convertible => Err(Refusal::NotSupported(
+                "a symmetric key comes in the key formats Raw and TransparentSymmetricKey".into(),
+            )),
+            Some(_) => Err(Refusal::NotSupported(match key_format_type::ALL.name(natural) {
+                Some(name) => format!("object {} comes in the key format {name} only", object.uid),
+                None => format!("object {} has no key format", object.uid),
+            })),
+        }
     }
 }
 
 /// An object on its way out.
 pub struct Retrieved {
     authorized: Authorized,
+    key_format: u32,
+    /// Whether the material is shown bare.
+    bare: bool,
+    /// By which it is to be wrapped.
+    kek: Option<Authorized>,
     now: Timestamp,
 }
 
-/// Finds the object that `target` names, in a state that is `readable`.
+/// Finds the object that `target` names, in a state that is `readable`, and with it all that its form takes.
 pub fn retrieve(
     target: &Target<'_>,
+    form: &Form<'_>,
     context: &Context<'_>,
     operation: &'static str,
     right: Rights,
@@ -62,17 +102,30 @@ pub fn retrieve(
         Dialect::V5 => Ambiguity::TakesFirst,
     };
     let usable = |found: &Authorized| readable(found.object().state_at(now));
-    let Some(authorized) = target.resolve_one(context, operation, right, usable, ambiguity)? else {
+    let Some(mut authorized) = target.resolve_one(context, operation, right, usable, ambiguity)? else {
         return Err(Refusal::NotFound { uid: target.text.to_owned() }.into());
     };
-    let state = authorized.object().state_at(now);
-    if !readable(state) {
+    let object = authorized.object();
+    let state = object.state_at(now);
+    if !readable(state) || state.is_destroyed() && form.wrapping.is_some() {
         return Err(Refusal::WrongState { uid: target.text.to_owned(), state }.into());
     }
-    if authorized.object().is_sensitive() {
+    if !object.is_extractable() {
+        return Err(Refusal::NotExtractable.into());
+    }
+    let bare = form.unwrap || !object.is_wrapped();
+    if object.is_sensitive() && bare && form.wrapping.is_none() {
         return Err(Refusal::Sensitive.into());
     }
-    Ok(Retrieved { authorized, now })
+    let key_format = form.key_format_of(object)?;
+    if form.unwrap && !state.is_destroyed() {
+        authorized = wrapping::open(authorized, context)?;
+    }
+    let kek = match &form.wrapping {
+        None => None,
+        Some(wrapping) => Some(wrapping.find_kek(&authorized, context)?),
+    };
+    Ok(Retrieved { authorized, key_format, bare, kek, now })
 }
 
 impl Retrieved {
@@ -88,7 +141,7 @@ impl Retrieved {
     }
 
     /// The attributes of the object; clients of 5.x get the tags with them.
-    pub fn attributes(&self, form: Form) -> Result<Vec<Item<'_>>, Failure> {
+    pub fn attributes(&self, form: &Form<'_>) -> Result<Vec<Item<'_>>, Failure> {
         let object = self.authorized.object();
         let mut items = attributes::list(object, self.now)?;
         if form.dialect == Dialect::V5 {
@@ -97,23 +150,24 @@ impl Retrieved {
         Ok(items)
     }
 
-    /// The object itself: a key block with its material. What is destroyed has none.
-    pub fn object<'s>(&'s self, form: Form, attributes: Vec<Item<'s>>) -> Item<'s> {
+    /// The object itself. What is destroyed has no material.
+    pub fn object<'s>(
+        &'s self,
+        form: &Form<'_>,
+        attributes: Vec<Item<'s>>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Item<'s>, Refusal> {
         let object = self.authorized.object();
-        let bytes = self.authorized.material();
-        let material = if form.transparent && !object.state.is_destroyed() {
-            Item::structure(Tag::KEY_MATERIAL, vec![Item::bytes(Tag::KEY, bytes)])
-        } else {
-            Item::bytes(Tag::KEY_MATERIAL, bytes)
+        let material = self.authorized.material();
+        let value = match (&form.wrapping, &self.kek) {
+            (Some(wrapping), Some(kek)) => {
+                let (format, dialect) = (self.key_format, form.dialect);
+                let (wrapped, data) = wrapping.wrap(kek, format, material, &attributes, dialect, entropy)?;
+                Value::Wrapped(wrapped.into(), data)
+            }
+            _ if self.bare => Value::Bare(material),
+            _ => Value::stored(object),
         };
-        let format =
-            if form.transparent { key_format_type::TRANSPARENT_SYMMETRIC_KEY } else { key_format_type::RAW };
-        let block = vec![
-            Item::enumeration(Tag::KEY_FORMAT_TYPE, format),
-            Item::structure(Tag::KEY_VALUE, vec![material, Item::structure(Tag::ATTRIBUTES, attributes)]),
-            Item::enumeration(Tag::CRYPTOGRAPHIC_ALGORITHM, object.algorithm),
-            Item::integer(Tag::CRYPTOGRAPHIC_LENGTH, object.length_bits as i32),
-        ];
-        Item::structure(Tag::SYMMETRIC_KEY, vec![Item::structure(Tag::KEY_BLOCK, block)])
+        Ok(managed::encode(object, self.key_format, value, attributes))
     }
 }

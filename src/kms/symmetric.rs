@@ -1,99 +1,124 @@
-//! Symmetric keys: their lengths, and the object that a new one becomes.
+//! Symmetric keys: which algorithms have them, and how long they are.
 #![forbid(unsafe_code)]
 
-use super::attributes::{self, Template};
-use super::object::Object;
 use super::refusal::Refusal;
-use super::state::State;
-use super::tags;
-use crate::entropy::{Entropy, uuid_v4};
-use crate::limits;
-use crate::secret::Secret;
-use crate::time::Timestamp;
-use crate::wire::kmip::dialect::Dialect;
-use crate::wire::kmip::enumeration::{cryptographic_algorithm, key_format_type, object_type};
+use crate::wire::kmip::enumeration::cryptographic_algorithm as algorithm;
 
 /// The length of a key whose request gives none.
 pub const LENGTH_BITS_DEFAULT: u32 = 256;
-/// The longest key, which is not AES.
+/// The longest key of an algorithm that takes any.
 pub const LENGTH_BITS_MAX: u32 = 8 * 4096;
 
 /// The usage of a symmetric key whose request gives none: Encrypt, Decrypt, WrapKey, UnwrapKey and KeyAgreement, which is
 /// what clients send.
 pub const USAGE_MASK_DEFAULT: u32 = 0x83C;
 
-/// The bytes of a key of this algorithm and length; AES has 128, 192 or 256 bits, or 512 for a pair of XTS keys.
-pub fn length_bytes(algorithm: u32, length_bits: u32) -> Result<usize, Refusal> {
-    let legal = match algorithm {
-        cryptographic_algorithm::AES => matches!(length_bits, 128 | 192 | 256 | 512),
-        _ => (8..=LENGTH_BITS_MAX).contains(&length_bits) && length_bits.is_multiple_of(8),
+/// The length of a new key of this algorithm whose request gives none.
+pub fn default_length_bits(of: u32) -> u32 {
+    match of {
+        algorithm::DES => 56,
+        algorithm::TRIPLE_DES => 168,
+        algorithm::SEED | algorithm::SM4 | algorithm::IDEA => 128,
+        _ => LENGTH_BITS_DEFAULT,
+    }
+}
+
+/// The bytes of a key of this algorithm and length. AES has 128, 192 or 256 bits, or 512 for a pair of XTS keys. Of 64
+/// bits of DES, 8 are parity, which KMIP does not count and some clients do; they are not looked at.
+pub fn length_bytes(of: u32, length_bits: u32) -> Result<usize, Refusal> {
+    let whole_bytes = length_bits.is_multiple_of(8);
+    let legal = match of {
+        algorithm::AES => matches!(length_bits, 128 | 192 | 256 | 512),
+        algorithm::CHACHA20 | algorithm::CHACHA20_POLY1305 | algorithm::GOST_28147_89 => length_bits == 256,
+        algorithm::CAMELLIA | algorithm::ARIA | algorithm::TWOFISH => matches!(length_bits, 128 | 192 | 256),
+        algorithm::SEED | algorithm::SM4 | algorithm::IDEA => length_bits == 128,
+        algorithm::DES => matches!(length_bits, 56 | 64),
+        algorithm::TRIPLE_DES => matches!(length_bits, 112 | 128 | 168 | 192),
+        of if is_asymmetric(of) => {
+            let name = algorithm::ALL.name(of).unwrap_or("(unknown)");
+            return Err(Refusal::invalid(format!("{name} is no algorithm of symmetric keys")));
+        }
+        _ => (8..=LENGTH_BITS_MAX).contains(&length_bits) && whole_bytes,
     };
     if !legal {
         return Err(Refusal::invalid(format!(
             "a key of {length_bits} bits is not possible with this algorithm"
         )));
     }
-    Ok(length_bits as usize / 8)
+    Ok(match of {
+        algorithm::DES | algorithm::TRIPLE_DES if length_bits.is_multiple_of(56) => length_bits / 7,
+        _ => length_bits / 8,
+    } as usize)
 }
 
-/// What is particular to a new key.
-pub struct NewKey<'r> {
-    /// The identifier that the client wants; empty for one of ours.
-    pub uid: &'r str,
-    /// The bare key bytes.
-    pub material: Secret,
-    /// KMIP's cryptographic algorithm.
-    pub algorithm: u32,
-    /// In bits.
-    pub length_bits: u32,
-}
-
-/// The object for a new key, still without an owner. Clients of 4.9.1 know no activation: their keys are active at once.
-pub fn new_object(
-    key: NewKey<'_>,
-    template: &Template<'_>,
-    dialect: Dialect,
-    entropy: &mut dyn Entropy,
-    now: Timestamp,
-) -> Result<Object, Refusal> {
-    if template.wrapping_key.is_some() {
-        return Err(Refusal::NotSupported(
-            "keys stored wrapped (wrapping_key_id) are not built yet in this version".into(),
-        ));
+/// The length of a key of this algorithm with so many bytes.
+pub fn length_bits(of: u32, bytes: usize) -> u32 {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    match of {
+        algorithm::DES | algorithm::TRIPLE_DES => bytes.saturating_mul(7),
+        _ => bytes.saturating_mul(8),
     }
-    let uid = if key.uid.is_empty() { uuid_v4(entropy) } else { checked_uid(key.uid)?.to_owned() };
-    let activation = match dialect {
-        Dialect::V4 => Some(template.activation_date.unwrap_or(now).min(now)),
-        Dialect::V5 => template.activation_date,
-    };
-    let active = activation.is_some_and(|date| date <= now);
-    Ok(Object {
-        uid,
-        owner: String::new(),
-        object_type: object_type::SYMMETRIC_KEY,
-        state: if active { State::Active } else { State::PreActive },
-        key_format: key_format_type::TRANSPARENT_SYMMETRIC_KEY,
-        algorithm: key.algorithm,
-        length_bits: key.length_bits,
-        usage_mask: template.usage_mask.unwrap_or(USAGE_MASK_DEFAULT),
-        attributes: template.encode_for_new_object(
-            Some(attributes::digest(key.material.expose())),
-            activation,
-            now,
-        )?,
-        material: key.material,
-        parts: Vec::new(),
-        tags: tags::for_new_object(template.user_tags(), object_type::SYMMETRIC_KEY, dialect)?,
-    })
 }
 
-fn checked_uid(uid: &str) -> Result<&str, Refusal> {
-    let legal =
-        uid.len() <= limits::NAME_BYTES_MAX && !uid.starts_with('[') && !uid.contains(char::is_control);
-    legal.then_some(uid).ok_or_else(|| {
-        Refusal::invalid(format!(
-            "a UniqueIdentifier has at most {} bytes, no control characters, and does not begin with '['",
-            limits::NAME_BYTES_MAX
-        ))
-    })
+fn is_asymmetric(of: u32) -> bool {
+    matches!(
+        of,
+        algorithm::RSA
+            | algorithm::DSA
+            | algorithm::ECDSA
+            | algorithm::DH
+            | algorithm::ECDH
+            | algorithm::ECMQV
+            | algorithm::EC
+            | algorithm::SM2
+            | algorithm::GOST_R_34_10_2012
+            | algorithm::XMSS
+            | algorithm::SPHINCS_256
+            | algorithm::MCELIECE
+            | algorithm::MCELIECE_6960119
+            | algorithm::MCELIECE_8192128
+            | algorithm::ED25519
+            | algorithm::ED448
+            | algorithm::COVER_CRYPT
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_those_of_the_algorithms() {
+        for (of, bits, bytes) in [
+            (algorithm::AES, 128, 16),
+            (algorithm::AES, 512, 64),
+            (algorithm::CHACHA20, 256, 32),
+            (algorithm::DES, 56, 8),
+            (algorithm::TRIPLE_DES, 112, 16),
+            (algorithm::TRIPLE_DES, 128, 16),
+            (algorithm::TRIPLE_DES, 168, 24),
+            (algorithm::TRIPLE_DES, 192, 24),
+            (algorithm::HMAC_SHA256, 8, 1),
+            (algorithm::SHAKE_256, 32768, 4096),
+        ] {
+            assert_eq!(length_bytes(of, bits), Ok(bytes), "{of} {bits}");
+        }
+        for (of, bits) in [
+            (algorithm::AES, 0),
+            (algorithm::AES, 129),
+            (algorithm::CHACHA20, 128),
+            (algorithm::TRIPLE_DES, 64),
+            (algorithm::HMAC_SHA256, 12),
+            (algorithm::HMAC_SHA256, 32776),
+            (algorithm::RSA, 2048),
+        ] {
+            assert!(length_bytes(of, bits).is_err(), "{of} {bits}");
+        }
+        assert_eq!(length_bits(algorithm::TRIPLE_DES, 24), 168);
+        assert_eq!(length_bits(algorithm::AES, 24), 192);
+        for of in 1..=0x40 {
+            let bits = default_length_bits(of);
+            assert!(is_asymmetric(of) || length_bytes(of, bits).is_ok(), "{of}");
+        }
+    }
 }

@@ -29,7 +29,8 @@ impl<'r> Target<'r> {
         }
     }
 
-    fn parse(text: &'r str) -> Result<Target<'r>, Refusal> {
+    /// Reads an identifier from elsewhere in a request.
+    pub fn parse(text: &'r str) -> Result<Target<'r>, Refusal> {
         if !text.starts_with('[') {
             return Ok(Target { text, tags: None });
         }

@@ -1,22 +1,28 @@
-//! Create (KMIP 2.1 section 6.1.8): a new symmetric key.
+//! Create (KMIP 2.1 section 6.1.8): a new symmetric key, or a new seed as secret data.
 #![forbid(unsafe_code)]
 
 use super::super::attributes::Template;
 use super::super::fields::Fields;
+use super::super::managed::{self, Content};
 use super::super::object::Object;
 use super::super::refusal::{Failure, Refusal};
-use super::super::symmetric;
 use super::super::view::{Change, Changes};
+use super::super::{symmetric, wrapping};
 use super::{Context, Effect, Operation};
-use crate::entropy::Entropy;
-use crate::secret::Secret;
+use crate::entropy::{Entropy, uuid_v4};
+use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
-use crate::wire::kmip::enumeration::{key_format_type, object_type};
+use crate::wire::kmip::enumeration::{key_format_type, object_type, secret_data_type};
 use crate::wire::ttlv::{Item, Tag};
+use zeroize::Zeroizing;
 
-/// The request, and from `prepare` on the new key.
+/// The bits of a seed whose request does not say how long it is to be.
+const SEED_BITS_DEFAULT: u32 = 256;
+
+/// The request, and from `prepare` on the new object.
 pub struct Create<'r> {
+    object_type: u32,
     template: Template<'r>,
     dialect: Dialect,
     prepared: Option<Object>,
@@ -31,35 +37,46 @@ impl<'r> Operation<'r> for Create<'r> {
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
         let attributes = fields.structure(Tag::ATTRIBUTES)?;
         let template = Template::decode(fields.required(Tag::ATTRIBUTES, attributes)?)?;
-        let asked = fields.enumeration(Tag::OBJECT_TYPE)?;
-        let asked = fields.required(Tag::OBJECT_TYPE, asked)?;
-        if asked != object_type::SYMMETRIC_KEY {
-            return Err(Refusal::NotSupported("Create: only a SymmetricKey can be created".into()));
-        }
-        match template.key_format {
-            None | Some(key_format_type::TRANSPARENT_SYMMETRIC_KEY | key_format_type::RAW) => {}
-            Some(_) => {
-                return Err(Refusal::invalid("Create: the KeyFormatType of a symmetric key is TransparentSymmetricKey"));
+        let object_type = fields.enumeration(Tag::OBJECT_TYPE)?;
+        let object_type = fields.required(Tag::OBJECT_TYPE, object_type)?;
+        let format = template.key_format;
+        match object_type {
+            object_type::SYMMETRIC_KEY => match format {
+                None | Some(key_format_type::TRANSPARENT_SYMMETRIC_KEY | key_format_type::RAW) => {}
+                Some(_) => {
+                    return Err(Refusal::invalid(
+                        "Create: the KeyFormatType of a symmetric key is TransparentSymmetricKey",
+                    ));
+                }
+            },
+            object_type::SECRET_DATA if matches!(format, None | Some(key_format_type::RAW)) => {}
+            object_type::SECRET_DATA => {
+                return Err(Refusal::invalid("Create: the KeyFormatType of secret data is Raw"));
+            }
+            _ => {
+                return Err(Refusal::NotSupported(
+                    "Create: only a SymmetricKey or SecretData can be created".into(),
+                ));
             }
         }
-        Ok(Create { template, dialect, prepared: None })
+        Ok(Create { object_type, template, dialect, prepared: None })
     }
 
     fn prepare(&mut self, entropy: &mut dyn Entropy, now: Timestamp) -> Result<(), Refusal> {
-        let algorithm = self.template.algorithm.ok_or_else(|| {
-            Refusal::invalid("Create: the cryptographic algorithm must be specified for symmetric key creation")
-        })?;
-        let length_bits = self.template.length_bits.unwrap_or(symmetric::LENGTH_BITS_DEFAULT);
-        let length_bytes = symmetric::length_bytes(algorithm, length_bits)?;
-        let mut material = vec![0; length_bytes];
-        entropy.fill(&mut material);
-        let parts = symmetric::NewKey {
-            uid: self.template.uid.unwrap_or(""),
-            material: Secret::new(material),
-            algorithm,
-            length_bits,
+        let uid = match self.template.uid.unwrap_or_default() {
+            "" => uuid_v4(entropy),
+            uid => managed::checked_uid(uid)?.to_owned(),
         };
-        self.prepared = Some(symmetric::new_object(parts, &self.template, self.dialect, entropy, now)?);
+        let mut material = Zeroizing::new(vec![0; self.material_bytes()?]);
+        entropy.fill(&mut material);
+        let content = match self.object_type {
+            object_type::SECRET_DATA => Content {
+                kind: Some(Item::enumeration(Tag::SECRET_DATA_TYPE, secret_data_type::SEED)),
+                ..Content::bare(self.object_type, key_format_type::RAW, &material)
+            },
+            _ => Content::bare(self.object_type, key_format_type::TRANSPARENT_SYMMETRIC_KEY, &material),
+        };
+        self.prepared = Some(managed::new_object(uid, &content, &self.template, self.dialect, now)?);
         Ok(())
     }
 
@@ -69,6 +86,9 @@ impl<'r> Operation<'r> for Create<'r> {
             return Err(Refusal::AlreadyExists.into());
         }
         object.owner = context.principal.0.clone();
+        if let Some(kek) = self.template.wrapping_key {
+            wrapping::wrap_at_rest(&mut object, kek, context)?;
+        }
         Ok((object.uid.clone(), vec![Change::Insert(object)]))
     }
 
@@ -79,9 +99,29 @@ impl<'r> Operation<'r> for Create<'r> {
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
         reply(&[
-            Item::enumeration(Tag::OBJECT_TYPE, object_type::SYMMETRIC_KEY),
+            Item::enumeration(Tag::OBJECT_TYPE, self.object_type),
             Item::text(Tag::UNIQUE_IDENTIFIER, uid),
         ]);
         Ok(())
+    }
+}
+
+impl Create<'_> {
+    fn material_bytes(&self) -> Result<usize, Refusal> {
+        if self.object_type == object_type::SECRET_DATA {
+            let bits = self.template.length_bits.unwrap_or(SEED_BITS_DEFAULT);
+            let bits_max = 8 * limits::SEED_BYTES_MAX;
+            if bits == 0 || !bits.is_multiple_of(8) || bits as usize > bits_max {
+                return Err(Refusal::invalid(format!(
+                    "Create: the CryptographicLength of a seed is a multiple of 8, {bits_max} at most"
+                )));
+            }
+            return Ok(bits as usize / 8);
+        }
+        let algorithm = self.template.algorithm.ok_or_else(|| {
+            Refusal::invalid("Create: the cryptographic algorithm must be specified for symmetric key creation")
+        })?;
+        let length_bits = self.template.length_bits.unwrap_or(symmetric::default_length_bits(algorithm));
+        symmetric::length_bytes(algorithm, length_bits)
     }
 }

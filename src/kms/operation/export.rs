@@ -15,7 +15,7 @@ use crate::wire::ttlv::{Item, Tag};
 /// The request.
 pub struct Export<'r> {
     target: Target<'r>,
-    form: Form,
+    form: Form<'r>,
 }
 
 impl<'r> Operation<'r> for Export<'r> {
@@ -28,19 +28,20 @@ impl<'r> Operation<'r> for Export<'r> {
     }
 
     fn execute(&mut self, context: &Context<'_>) -> Result<(Retrieved, Changes), Failure> {
-        let found = retrieval::retrieve(&self.target, context, "Export", Rights::EXPORT, |_| true)?;
+        let found = retrieval::retrieve(&self.target, &self.form, context, "Export", Rights::EXPORT, |_| true)?;
         Ok((found, Changes::new()))
     }
 
     fn finish(
         self,
         found: Retrieved,
-        _entropy: &mut dyn Entropy,
+        entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let attributes = found.attributes(self.form)?;
+        let attributes = found.attributes(&self.form)?;
         let listed = Item::structure(Tag::ATTRIBUTES, attributes.clone());
-        reply(&[found.object_type(), found.unique_identifier(), listed, found.object(self.form, attributes)]);
+        let object = found.object(&self.form, attributes, entropy)?;
+        reply(&[found.object_type(), found.unique_identifier(), listed, object]);
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use crate::wire::ttlv::Item;
 /// The request.
 pub struct Get<'r> {
     target: Target<'r>,
-    form: Form,
+    form: Form<'r>,
 }
 
 impl<'r> Operation<'r> for Get<'r> {
@@ -33,18 +33,19 @@ impl<'r> Operation<'r> for Get<'r> {
             Dialect::V4 => state == State::Active,
             Dialect::V5 => matches!(state, State::PreActive | State::Active),
         };
-        let found = retrieval::retrieve(&self.target, context, "Get", Rights::GET, readable)?;
+        let found = retrieval::retrieve(&self.target, &self.form, context, "Get", Rights::GET, readable)?;
         Ok((found, Changes::new()))
     }
 
     fn finish(
         self,
         found: Retrieved,
-        _entropy: &mut dyn Entropy,
+        entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let attributes = found.attributes(self.form)?;
-        reply(&[found.object_type(), found.unique_identifier(), found.object(self.form, attributes)]);
+        let attributes = found.attributes(&self.form)?;
+        let object = found.object(&self.form, attributes, entropy)?;
+        reply(&[found.object_type(), found.unique_identifier(), object]);
         Ok(())
     }
 }

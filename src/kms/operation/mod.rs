@@ -152,6 +152,7 @@ macro_rules! operations {
 operations! {
     create Create,
     import Import,
+    register Register,
     get Get,
     export Export,
     get_attributes GetAttributes,

@@ -19,7 +19,8 @@ pub struct Query<'r> {
 }
 
 /// The objects that can be kept.
-const OBJECT_TYPES: [u32; 1] = [object_type::SYMMETRIC_KEY];
+const OBJECT_TYPES: [u32; 3] =
+    [object_type::SYMMETRIC_KEY, object_type::SECRET_DATA, object_type::OPAQUE_OBJECT];
 
 impl<'r> Operation<'r> for Query<'r> {
     const NAME: &'static str = "Query";
