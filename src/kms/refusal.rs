@@ -46,6 +46,13 @@ pub enum Refusal {
         /// The key.
         uid: String,
     },
+    /// The key's Protect Stop Date has come, or its Process Start Date has not.
+    DateForbids {
+        /// Encrypt, Decrypt..
+        operation: &'static str,
+        /// The key.
+        uid: String,
+    },
     /// Activate of what is not pre-active.
     NotPreActive {
         /// The object.
@@ -141,7 +148,8 @@ impl Refusal {
             Refusal::NotFound { uid }
             | Refusal::KeyNotFound { uid, .. }
             | Refusal::WrongState { uid, .. }
-            | Refusal::StateForbids { uid, .. } => format!("Item_Not_Found: {uid}"),
+            | Refusal::StateForbids { uid, .. }
+            | Refusal::DateForbids { uid, .. } => format!("Item_Not_Found: {uid}"),
             Refusal::StillActive { uid } => {
                 format!(
                     "Invalid Request: Object with unique identifier: {uid} is active. It must be revoked first"
@@ -178,6 +186,10 @@ impl Refusal {
                     "Incompatible_Cryptographic_Usage_Mask: {operation}: the usage mask of key {uid} forbids it"
                 )
             }
+            Refusal::DateForbids { operation, uid } => format!(
+                "Permission_Denied: {operation}: the ProcessStartDate of key {uid} is still to come, or its \
+                 ProtectStopDate has passed"
+            ),
             Refusal::NotPreActive { uid, state } => format!(
                 "Wrong_Key_Lifecycle_State: Activate: Object {uid} is already in {} state",
                 state.name()

@@ -1,7 +1,7 @@
-//! Decrypt (KMIP 2.1 section 6.1.12): AES-GCM with a symmetric key.
+//! Decrypt (KMIP 2.1 section 6.1.12): data that was encrypted with a symmetric key.
 #![forbid(unsafe_code)]
 
-use super::super::cipher::{self, Parameters};
+use super::super::cipher::{self, Message, Purpose};
 use super::super::fields::Fields;
 use super::super::policy::Authorized;
 use super::super::refusal::{Failure, Refusal};
@@ -12,16 +12,13 @@ use super::super::view::Changes;
 use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
 use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::enumeration::usage_mask;
 use crate::wire::ttlv::{Item, Tag};
-use zeroize::Zeroizing;
-
-/// The `Decrypt` bit of a usage mask.
-const MASK_DECRYPT: u32 = 8;
 
 /// The request.
 pub struct Decrypt<'r> {
     target: Target<'r>,
-    parameters: Parameters<'r>,
+    message: Message<'r>,
     data: &'r [u8],
     tag: &'r [u8],
 }
@@ -36,9 +33,9 @@ impl<'r> Operation<'r> for Decrypt<'r> {
         let (data, tag) = (fields.bytes(Tag::DATA)?, fields.bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG)?);
         Ok(Decrypt {
             target: Target::decode(fields)?,
-            parameters: Parameters::decode(fields)?,
+            message: Message::decode(fields)?,
             data: fields.required(Tag::DATA, data)?,
-            tag: fields.required(Tag::AUTHENTICATED_ENCRYPTION_TAG, tag)?,
+            tag: tag.unwrap_or_default(),
         })
     }
 
@@ -53,9 +50,10 @@ impl<'r> Operation<'r> for Decrypt<'r> {
         let usage = cipher::Usage {
             operation: "Decrypt",
             right: Rights::DECRYPT,
-            mask: MASK_DECRYPT,
+            mask: usage_mask::DECRYPT as u32,
             usable,
             usable_names,
+            purpose: Purpose::Processes,
         };
         Ok((cipher::find_key(&self.target, context, usage)?, Changes::new()))
     }
@@ -66,15 +64,7 @@ impl<'r> Operation<'r> for Decrypt<'r> {
         _entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let cipher = cipher::aes_gcm(&key)?;
-        let nonce = self.parameters.nonce()?.ok_or_else(|| Refusal::invalid("Decrypt: missing field `IVCounterNonce`"))?;
-        let tag: &[u8; cipher::TAG_BYTES] = self.tag.try_into().map_err(|_| {
-            Refusal::invalid(format!("Decrypt: AuthenticatedEncryptionTag must have {} bytes", cipher::TAG_BYTES))
-        })?;
-        let mut data = Zeroizing::new(self.data.to_vec());
-        if !cipher.open(&nonce, &self.parameters.additional_data(), &mut data, tag) {
-            return Err(Refusal::NotGenuine.into());
-        }
+        let data = self.message.decrypt(&key, self.data, self.tag)?;
         reply(&[
             Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()),
             Item::bytes(Tag::DATA, data.as_slice()),

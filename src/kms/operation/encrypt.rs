@@ -1,7 +1,7 @@
-//! Encrypt (KMIP 2.1 section 6.1.17): AES-GCM with a symmetric key.
+//! Encrypt (KMIP 2.1 section 6.1.17): data with a symmetric key.
 #![forbid(unsafe_code)]
 
-use super::super::cipher::{self, Parameters};
+use super::super::cipher::{self, Message, Purpose};
 use super::super::fields::Fields;
 use super::super::policy::Authorized;
 use super::super::refusal::{Failure, Refusal};
@@ -10,18 +10,15 @@ use super::super::state::State;
 use super::super::target::Target;
 use super::super::view::Changes;
 use super::{Context, Effect, Operation};
-use crate::entropy::{Entropy, random};
+use crate::entropy::Entropy;
 use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::enumeration::usage_mask;
 use crate::wire::ttlv::{Item, Tag};
-use zeroize::Zeroizing;
-
-/// The `Encrypt` bit of a usage mask.
-const MASK_ENCRYPT: u32 = 4;
 
 /// The request.
 pub struct Encrypt<'r> {
     target: Target<'r>,
-    parameters: Parameters<'r>,
+    message: Message<'r>,
     data: &'r [u8],
     dialect: Dialect,
 }
@@ -36,7 +33,7 @@ impl<'r> Operation<'r> for Encrypt<'r> {
         let data = fields.bytes(Tag::DATA)?;
         Ok(Encrypt {
             target: Target::decode(fields)?,
-            parameters: Parameters::decode(fields)?,
+            message: Message::decode(fields)?,
             data: fields.required(Tag::DATA, data)?,
             dialect,
         })
@@ -46,9 +43,10 @@ impl<'r> Operation<'r> for Encrypt<'r> {
         let usage = cipher::Usage {
             operation: "Encrypt",
             right: Rights::ENCRYPT,
-            mask: MASK_ENCRYPT,
+            mask: usage_mask::ENCRYPT as u32,
             usable: |state| state == State::Active,
             usable_names: "Active",
+            purpose: Purpose::Protects,
         };
         Ok((cipher::find_key(&self.target, context, usage)?, Changes::new()))
     }
@@ -59,23 +57,19 @@ impl<'r> Operation<'r> for Encrypt<'r> {
         entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let cipher = cipher::aes_gcm(&key)?;
-        let nonce = match self.parameters.nonce()? {
-            Some(nonce) => nonce,
-            None => random::<{ cipher::NONCE_BYTES }>(entropy),
-        };
-        let aad = self.parameters.additional_data();
-        let mut data = Zeroizing::new(self.data.to_vec());
-        let sealed = cipher.seal(&nonce, &aad, &mut data);
-        let tag = sealed.ok_or_else(|| Refusal::invalid("Encrypt: the data is too long for AES-GCM"))?;
+        let sealed = self.message.encrypt(&key, self.data, entropy)?;
         let mut items = Vec::with_capacity(5);
         items.push(Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()));
-        items.push(Item::bytes(Tag::DATA, data.as_slice()));
-        items.push(Item::bytes(Tag::IV_COUNTER_NONCE, nonce.as_slice()));
-        if self.dialect == Dialect::V4 && !aad.is_empty() {
-            items.push(Item::bytes(Tag::CORRELATION_VALUE, &*aad));
+        items.push(Item::bytes(Tag::DATA, sealed.data.as_slice()));
+        if !sealed.nonce.is_empty() {
+            items.push(Item::bytes(Tag::IV_COUNTER_NONCE, &*sealed.nonce));
         }
-        items.push(Item::bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, tag.as_slice()));
+        if self.dialect == Dialect::V4 && !sealed.additional_data.is_empty() {
+            items.push(Item::bytes(Tag::CORRELATION_VALUE, &*sealed.additional_data));
+        }
+        if !sealed.tag.is_empty() {
+            items.push(Item::bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, sealed.tag.as_slice()));
+        }
         reply(&items);
         Ok(())
     }
