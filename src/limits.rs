@@ -23,6 +23,13 @@ pub const ATTRIBUTES_MAX: usize = 256;
 pub const ATTRIBUTES_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a body that changes something (413): it is read where all changes wait.
 pub const WRITE_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that one request may have out of the random number generator.
+pub const RANDOM_BYTES_MAX: usize = 64 * 1024;
+/// HMACs that the derivation of one key by PBKDF2 may compute. The base is read, and so the key derived, where all changes
+/// wait: this is some tens of milliseconds.
+pub const DERIVATION_ROUNDS_MAX: usize = 20_000;
+/// Links of one object to others.
+pub const LINKS_MAX: usize = 256;
 /// Header fields in a request head.
 pub const HEADERS_MAX: usize = 64;
 /// Empty lines before a request line (RFC 9112 section 2.2).

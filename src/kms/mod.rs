@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod attributes;
+pub mod authentication;
 pub mod cipher;
 pub mod fields;
 pub mod object;

@@ -48,7 +48,7 @@ pub struct NewKey<'r> {
     pub length_bits: u32,
 }
 
-/// The object for a new key, still without an owner. Clients of 4.9.1 know no activation: their keys are active at once.
+/// The object for a new key, still without an owner.
 pub fn new_object(
     key: NewKey<'_>,
     template: &Template<'_>,
@@ -56,14 +56,27 @@ pub fn new_object(
     entropy: &mut dyn Entropy,
     now: Timestamp,
 ) -> Result<Object, Refusal> {
-    let uid = if key.uid.is_empty() { uuid_v4(entropy) } else { checked_uid(key.uid)?.to_owned() };
+    if !key.uid.is_empty() {
+        return named_object(key, template, dialect, now);
+    }
+    let uid = uuid_v4(entropy);
+    named_object(NewKey { uid: &uid, ..key }, template, dialect, now)
+}
+
+/// The same where the identifier is known. Clients of 4.9.1 know no activation: their keys are active at once.
+pub fn named_object(
+    key: NewKey<'_>,
+    template: &Template<'_>,
+    dialect: Dialect,
+    now: Timestamp,
+) -> Result<Object, Refusal> {
     let activation = match dialect {
         Dialect::V4 => Some(template.activation_date.unwrap_or(now).min(now)),
         Dialect::V5 => template.activation_date,
     };
     let active = activation.is_some_and(|date| date <= now);
     Ok(Object {
-        uid,
+        uid: checked_uid(key.uid)?.to_owned(),
         owner: String::new(),
         object_type: object_type::SYMMETRIC_KEY,
         state: if active { State::Active } else { State::PreActive },

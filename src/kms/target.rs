@@ -26,7 +26,8 @@ impl<'r> Target<'r> {
         }
     }
 
-    fn parse(text: &'r str) -> Result<Target<'r>, Refusal> {
+    /// Reads what names an object elsewhere in a request.
+    pub fn parse(text: &'r str) -> Result<Target<'r>, Refusal> {
         if !text.starts_with('[') {
             return Ok(Target { text, tags: None });
         }
