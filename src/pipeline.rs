@@ -10,6 +10,7 @@ use crate::kms::operation::{Context, Decided, Effect, Request};
 use crate::kms::policy::Principal;
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::rights::Rights;
+use crate::kms::streams::Streams;
 use crate::kms::view::{Changes, View};
 use crate::limits;
 use crate::store::tenants::Tenant;
@@ -36,13 +37,15 @@ pub enum Endpoint {
     ListObtained,
 }
 
-/// Who asks, and when.
+/// Who asks, when, and amid what.
 #[derive(Clone, Debug)]
 pub struct Asker {
     /// Who.
     pub principal: Principal,
     /// When.
     pub now: Timestamp,
+    /// What clients have begun and not ended yet.
+    pub streams: Streams,
 }
 
 /// A request that owns all that it needs, to be answered in a lane.
@@ -344,7 +347,7 @@ impl<'b> Command<'b> {
         let mut json = Vec::new();
         let changes = match self {
             Command::Kmip(request, dialect) => {
-                let context = Context { view, principal, now: asker.now, dialect };
+                let context = Context { view, principal, now: asker.now, dialect, streams: &asker.streams };
                 let (decided, changes) =
                     request.execute(&context).map_err(|failure| Stop::failed(failure, dialect))?;
                 return Ok((Outcome::Kmip(decided, dialect), changes));

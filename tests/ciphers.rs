@@ -5,7 +5,7 @@
 
 mod operations;
 
-use operations::{Kms, bytes, enumeration, hex, integer, item, on, structure};
+use operations::{Answer, Kms, bytes, enumeration, hex, integer, item, on, structure};
 
 /// The key, and the plaintext of four blocks, of NIST SP 800-38A appendix F.
 const KEY_128: &str = "2b7e151628aed2a6abf7158809cf4f3c";
@@ -290,7 +290,10 @@ fn what_a_mode_does_not_take_is_refused_by_name() {
         "Invalid Request: Encrypt: Data must have 16 to 16777216 bytes for AES-XTS"
     );
     for (items, reason) in [
-        (vec![with("GCM", &[])], "Invalid Request: Decrypt: missing field `AuthenticatedEncryptionTag`"),
+        (
+            vec![with("GCM", &[]), nonce(&[0; 12])],
+            "Invalid Request: Decrypt: missing field `AuthenticatedEncryptionTag`",
+        ),
         (vec![with("CBC", &[])], "Invalid Request: Decrypt: missing field `IVCounterNonce`"),
         (
             vec![with("CBC", &[]), nonce(&[0; 16]), bytes("AuthenticatedEncryptionTag", &[0; 16])],
@@ -525,20 +528,20 @@ fn keys_are_derived() {
         (
             "PBKDF2",
             160,
-            vec![hashing("SHA1"), salt.clone(), integer("IterationCount", 20_001)],
-            "Invalid Request: DeriveKey: IterationCount must be 1 to 20000 for a key of this length",
-        ),
-        (
-            "PBKDF2",
-            320,
             vec![hashing("SHA1"), salt.clone(), integer("IterationCount", 10_001)],
             "Invalid Request: DeriveKey: IterationCount must be 1 to 10000 for a key of this length",
         ),
         (
             "PBKDF2",
+            320,
+            vec![hashing("SHA1"), salt.clone(), integer("IterationCount", 5_001)],
+            "Invalid Request: DeriveKey: IterationCount must be 1 to 5000 for a key of this length",
+        ),
+        (
+            "PBKDF2",
             160,
             vec![salt.clone(), integer("IterationCount", 0)],
-            "Invalid Request: DeriveKey: IterationCount must be 1 to 20000 for a key of this length",
+            "Invalid Request: DeriveKey: IterationCount must be 1 to 10000 for a key of this length",
         ),
         (
             "PBKDF2",
@@ -587,4 +590,214 @@ fn a_base_has_room_for_so_many_links() {
     assert_eq!(links.matches("DerivedKeyLink").count(), 256);
     let links = kms.ask("GetAttributes", &[on("d257")]).unwrap().0;
     assert_eq!(links.matches("DerivationBaseObjectLink").count(), 1);
+}
+
+/// A request that is one of several steps.
+fn step(items: &[String], begin: bool, correlation: Option<&Answer>, end: bool) -> Vec<String> {
+    let mut items = items.to_vec();
+    items.extend(begin.then(|| item("InitIndicator", "Boolean", "true")));
+    items.extend(
+        correlation.map(|answer| bytes("CorrelationValue", &answer.bytes("CorrelationValue").unwrap())),
+    );
+    items.extend(end.then(|| item("FinalIndicator", "Boolean", "true")));
+    items
+}
+
+#[test]
+fn steps_come_to_the_same_as_one_request() {
+    let mut kms = Kms::new();
+    kms.import("aes", "AES", ENCRYPT_AND_DECRYPT, &hex(KEY_128), &[]);
+    kms.import("chacha", "ChaCha20", ENCRYPT_AND_DECRYPT, &[7; 32], &[]);
+    let text: Vec<u8> = (0..=255).collect();
+    for (uid, asked, iv) in [
+        ("aes", parameters(&[mode("GCM"), integer("TagLength", 13)]), &[1; 12][..]),
+        ("aes", parameters(&[mode("CBC")]), &[1; 16]),
+        ("aes", parameters(&[mode("ECB"), enumeration("PaddingMethod", "ANSIX923")]), &[]),
+        ("aes", unpadded("CBC"), &[1; 16]),
+        ("aes", parameters(&[mode("CTR")]), &[1; 16]),
+        ("chacha", parameters(&[mode("AEAD")]), &[1; 12]),
+    ] {
+        let first = |piece: &[u8]| {
+            let mut items = vec![on(uid), asked.clone(), data(piece), nonce(iv)];
+            if asked.contains("GCM") || asked.contains("AEAD") {
+                items.push(bytes("AuthenticatedEncryptionAdditionalData", b"aad"));
+            }
+            items
+        };
+        let whole = kms.ask("Encrypt", &first(&text)).unwrap();
+        let (sealed, tag) = (whole.bytes("Data").unwrap(), whole.bytes("AuthenticatedEncryptionTag"));
+        for cuts in [[0, 0], [1, 17], [16, 32], [100, 256]] {
+            let pieces =
+                |all: &[u8]| [&all[..cuts[0]], &all[cuts[0]..cuts[1]], &all[cuts[1]..]].map(<[u8]>::to_vec);
+            let [a, b, c] = pieces(&text);
+            let one = kms.ask("Encrypt", &step(&first(&a), true, None, false)).unwrap();
+            assert_eq!(one.bytes("IVCounterNonce").unwrap_or_default(), iv);
+            let two = kms.ask("Encrypt", &step(&[on(uid), data(&b)], false, Some(&one), false)).unwrap();
+            assert_eq!(one.bytes("CorrelationValue"), two.bytes("CorrelationValue"));
+            let three = kms.ask("Encrypt", &step(&[on(uid), data(&c)], false, Some(&two), true)).unwrap();
+            let all = [&one, &two, &three].map(|answer| answer.bytes("Data").unwrap()).concat();
+            assert_eq!((&all, three.bytes("AuthenticatedEncryptionTag")), (&sealed, tag.clone()), "{asked}");
+            let again = kms.ask("Encrypt", &step(&[on(uid)], false, Some(&two), true));
+            assert_eq!(
+                again.unwrap_err(),
+                "Invalid Request: Encrypt: CorrelationValue is not known, or no longer"
+            );
+
+            let [a, b, c] = pieces(&sealed);
+            let one = kms.ask("Decrypt", &step(&first(&a), true, None, false)).unwrap();
+            let two = kms.ask("Decrypt", &step(&[on(uid), data(&b)], false, Some(&one), false)).unwrap();
+            if tag.is_some() {
+                let early = [&one, &two].map(|answer| answer.bytes("Data").unwrap()).concat();
+                assert!(early.is_empty(), "nothing is given out before the tag has been seen");
+            }
+            let mut last = vec![on(uid), data(&c)];
+            last.extend(tag.iter().map(|tag| bytes("AuthenticatedEncryptionTag", tag)));
+            let three = kms.ask("Decrypt", &step(&last, false, Some(&two), true)).unwrap();
+            let all = [&one, &two, &three].map(|answer| answer.bytes("Data").unwrap()).concat();
+            assert_eq!(all, text, "{asked} {cuts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_forged_end_gives_nothing_out() {
+    let mut kms = Kms::new();
+    kms.import("k", "AES", ENCRYPT_AND_DECRYPT, &hex(KEY_128), &[]);
+    let whole = kms.ask("Encrypt", &[on("k"), data(&[7; 40]), nonce(&[1; 12])]).unwrap();
+    let (sealed, tag) = (whole.bytes("Data").unwrap(), whole.bytes("AuthenticatedEncryptionTag").unwrap());
+    let tag = bytes("AuthenticatedEncryptionTag", &tag);
+    // The tag may come first.
+    let begin = step(&[on("k"), data(&sealed[..39]), nonce(&[1; 12]), tag.clone()], true, None, false);
+    let one = kms.ask("Decrypt", &begin).unwrap();
+    let last = step(&[on("k"), data(&sealed[39..])], false, Some(&one), true);
+    assert_eq!(kms.ask("Decrypt", &last).unwrap().bytes("Data").unwrap(), [7; 40]);
+    let one = kms.ask("Decrypt", &begin).unwrap();
+    let forged = step(&[on("k"), data(&[sealed[39] ^ 1])], false, Some(&one), true);
+    assert!(kms.ask("Decrypt", &forged).unwrap_err().starts_with("Cryptographic_Failure: "));
+    // It has come to its end.
+    assert!(kms.ask("Decrypt", &last).unwrap_err().contains("CorrelationValue is not known"));
+    let one =
+        kms.ask("Decrypt", &step(&[on("k"), data(&sealed), nonce(&[1; 12])], true, None, false)).unwrap();
+    let without = kms.ask("Decrypt", &step(&[on("k")], false, Some(&one), true));
+    assert_eq!(without.unwrap_err(), "Invalid Request: Decrypt: missing field `AuthenticatedEncryptionTag`");
+}
+
+#[test]
+fn codes_and_digests_come_in_steps() {
+    let mut kms = Kms::new();
+    kms.import("k", "HMACSHA256", 0x180, b"Jefe", &[]);
+    let code = hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    let pieces = [b"what do ya ".as_slice(), b"want for ", b"nothing?"].map(data);
+    let mut ask = |root, more: &[String], begin, before: Option<&Answer>, end, piece: &String| {
+        kms.ask(root, &step(&[more, std::slice::from_ref(piece)].concat(), begin, before, end))
+    };
+    for (root, result) in [("MAC", vec![]), ("MACVerify", vec![bytes("MACData", &code)])] {
+        let with = [vec![on("k"), hashing("SHA256")], result].concat();
+        let one = ask(root, &with, true, None, false, &pieces[0]).unwrap();
+        assert!(!one.0.contains("MACData") && !one.0.contains("ValidityIndicator"), "{one:?}");
+        let two = ask(root, &with, false, Some(&one), false, &pieces[1]).unwrap();
+        let three = ask(root, &with, false, Some(&two), true, &pieces[2]).unwrap();
+        assert!(three.bytes("CorrelationValue").is_none());
+        match root {
+            "MAC" => assert_eq!(three.bytes("MACData").unwrap(), code),
+            _ => assert_eq!(three.text("ValidityIndicator"), Some("Valid")),
+        }
+    }
+    let one = ask("Hash", &[hashing("SHA256")], true, None, false, &data(b"a")).unwrap();
+    let two = ask("Hash", &[], false, Some(&one), false, &data(b"b")).unwrap();
+    let three = ask("Hash", &[], false, Some(&two), true, &data(b"c")).unwrap();
+    assert_eq!(
+        three.bytes("Data").unwrap(),
+        hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    );
+}
+
+#[test]
+fn nobody_else_continues_what_a_client_began() {
+    let mut kms = Kms::new();
+    kms.import("k", "AES", ALL, &hex(KEY_128), &[]);
+    kms.import("other", "AES", ALL, &hex(KEY_128), &[]);
+    let begin = |items: &[String]| step(&[&[on("k"), data(&[7])], items].concat(), true, None, false);
+    let unknown =
+        |operation| Err(format!("Invalid Request: {operation}: CorrelationValue is not known, or no longer"));
+    let one = kms.ask("Encrypt", &begin(&[])).unwrap();
+    let next = |uid, answer: &Answer| step(&[on(uid), data(&[7])], false, Some(answer), false);
+    // Another key, another operation, another client, whether they may use the key or not.
+    assert_eq!(kms.ask("Encrypt", &next("other", &one)), unknown("Encrypt"));
+    assert_eq!(kms.ask("Decrypt", &next("k", &one)), unknown("Decrypt"));
+    assert_eq!(
+        kms.ask_as("bob", "Encrypt", &next("k", &one)).unwrap_err(),
+        "Item not found: Encrypt: key id: k, not found"
+    );
+    kms.grant("bob", "k", "encrypt");
+    assert_eq!(kms.ask_as("bob", "Encrypt", &next("k", &one)), unknown("Encrypt"));
+    // All of these have left it as it was.
+    let two = kms.ask("Encrypt", &next("k", &one)).unwrap();
+    // Its own client, after too long.
+    kms.now += 5 * 60;
+    assert_eq!(kms.ask("Encrypt", &next("k", &two)), unknown("Encrypt"));
+    // A key that was put in the place of the other one.
+    let one = kms.ask("Encrypt", &begin(&[])).unwrap();
+    kms.import("k", "AES", ALL, &[9; 16], &[]);
+    assert_eq!(kms.ask("Encrypt", &next("k", &one)), unknown("Encrypt"));
+    // What may not be done any more is not continued.
+    let one = kms.ask("Encrypt", &begin(&[])).unwrap();
+    let reason =
+        structure("RevocationReason", &[enumeration("RevocationReasonCode", "CessationOfOperation")]);
+    kms.ask("Revoke", &[on("k"), reason]).unwrap();
+    assert_eq!(
+        kms.ask("Encrypt", &next("k", &one)).unwrap_err(),
+        "Permission_Denied: Encrypt: key k is in state Deactivated but operation requires one of [Active]"
+    );
+}
+
+#[test]
+fn steps_are_bounded_and_in_order() {
+    let mut kms = Kms::new();
+    kms.import("k", "AES", ENCRYPT_AND_DECRYPT, &hex(KEY_128), &[]);
+    kms.import("xts", "AES", ENCRYPT_AND_DECRYPT, &(0..32).collect::<Vec<_>>(), &[]);
+    let text = data(&[0; 16]);
+    for (uid, name, cipher) in
+        [("k", "GCMSIV", "AES-GCM-SIV"), ("xts", "XTS", "AES-XTS"), ("k", "NISTKeyWrap", "NISTKeyWrap")]
+    {
+        let begin = step(&[on(uid), parameters(&[mode(name)]), text.clone()], true, None, false);
+        assert_eq!(
+            kms.ask("Encrypt", &begin).unwrap_err(),
+            format!(
+                "Not Supported: Encrypt: {cipher} needs all data at once, and so cannot be done in several steps"
+            )
+        );
+    }
+    let begin = step(&[on("k"), text.clone()], true, None, false);
+    let one = kms.ask("Encrypt", &begin).unwrap();
+    for (request, reason) in [
+        (
+            step(&[on("k"), text.clone()], false, None, true),
+            "Invalid Request: Encrypt: missing field `CorrelationValue`",
+        ),
+        (
+            step(&[on("k"), text.clone()], true, Some(&one), false),
+            "Invalid Request: Encrypt: CorrelationValue must be absent beside the InitIndicator",
+        ),
+        (
+            step(&[on("k"), bytes("AuthenticatedEncryptionAdditionalData", &[1])], false, Some(&one), false),
+            "Invalid Request: Encrypt: AuthenticatedEncryptionAdditionalData must come with the first step",
+        ),
+    ] {
+        assert_eq!(kms.ask("Encrypt", &request).unwrap_err(), reason);
+    }
+    // Both indicators at once are one request.
+    let both = kms.ask("Encrypt", &step(&[on("k"), text.clone()], true, None, true)).unwrap();
+    assert!(both.bytes("AuthenticatedEncryptionTag").is_some() && both.bytes("CorrelationValue").is_none());
+    for _ in 1..64 {
+        kms.ask("Encrypt", &begin).unwrap();
+    }
+    assert_eq!(
+        kms.ask("Encrypt", &begin).unwrap_err(),
+        "Not Supported: Encrypt: too much is going on in several steps: end some of it, or try again later"
+    );
+    kms.ask("Encrypt", &step(&[on("k")], false, Some(&one), true)).unwrap();
+    kms.ask("Encrypt", &begin).unwrap();
+    kms.now += 5 * 60;
+    kms.ask("Encrypt", &begin).unwrap();
 }

@@ -6,6 +6,7 @@
 use keyway::entropy::Entropy;
 use keyway::kms::access::Direction;
 use keyway::kms::policy::Principal;
+use keyway::kms::streams::Streams;
 use keyway::kms::view::View;
 use keyway::pipeline::{self, Asker, Call, Endpoint, Place};
 use keyway::store::memory::MemoryStore;
@@ -51,17 +52,27 @@ impl Store for AgainStore {
 struct Kms {
     store: AgainStore,
     entropy: Counter,
+    streams: Streams,
     now: i64,
 }
 
 impl Kms {
     fn new() -> Kms {
-        Kms { store: AgainStore(MemoryStore::new()), entropy: Counter(0), now: 1_795_460_400 }
+        Kms {
+            store: AgainStore(MemoryStore::new()),
+            entropy: Counter(0),
+            streams: Streams::default(),
+            now: 1_795_460_400,
+        }
     }
 
     /// The status and body of the answer to a request of `user`.
     fn ask(&mut self, user: &str, endpoint: Endpoint, body: &str) -> (u16, String) {
-        let asker = Asker { principal: Principal(user.into()), now: Timestamp::from_unix(self.now) };
+        let asker = Asker {
+            principal: Principal(user.into()),
+            now: Timestamp::from_unix(self.now),
+            streams: self.streams.clone(),
+        };
         let mut call = Call { endpoint, asker, body: body.as_bytes().to_vec().into(), tenant: None };
         let place = pipeline::place(&call.endpoint, &call.body, true);
         let (answer, body) = if place == Place::StoreLane {

@@ -44,6 +44,8 @@ pub enum Direction {
 pub const TAG_BYTES: usize = 16;
 /// Bytes of a GCM nonce as SP 800-38D section 5.2.1.1 recommends it.
 const GCM_NONCE_BYTES: usize = 12;
+/// Bytes of the longest nonce of GCM that OpenSSL takes; the other ciphers have nonces of one length.
+pub const GCM_NONCE_BYTES_MAX: usize = 128;
 /// What OpenSSL is given at a time: it counts with 32 bits.
 const PIECE_BYTES: usize = 1 << 30;
 
@@ -81,7 +83,7 @@ impl Cipher {
         }
     }
 
-    /// Bytes of the usual nonce, initialization vector, first counter block or tweak; 0 where there is none.
+    /// Bytes of the (for GCM: usual) nonce, initialization vector, first counter block or tweak; 0 where there is none.
     pub fn nonce_bytes(self) -> usize {
         match self {
             Cipher::AesGcm | Cipher::AesGcmSiv | Cipher::ChaCha20Poly1305 => GCM_NONCE_BYTES,
@@ -89,11 +91,6 @@ impl Cipher {
             Cipher::TripleDesCbc => 8,
             Cipher::AesEcb | Cipher::TripleDesEcb => 0,
         }
-    }
-
-    /// Bytes of the longest nonce: only GCM takes others than the usual ones, from one byte on.
-    pub fn nonce_bytes_max(self) -> usize {
-        if self == Cipher::AesGcm { 128 } else { self.nonce_bytes() }
     }
 
     /// Bytes of a block where data must come in whole blocks.
@@ -227,7 +224,7 @@ impl Running {
     pub fn start(keyed: Keyed<'_>, direction: Direction, tag: Option<&[u8]>) -> Option<Running> {
         let Keyed { cipher, key, nonce, additional_data } = keyed;
         let nonce_is_legal = match cipher {
-            Cipher::AesGcm => (1..=cipher.nonce_bytes_max()).contains(&nonce.len()),
+            Cipher::AesGcm => (1..=GCM_NONCE_BYTES_MAX).contains(&nonce.len()),
             _ => nonce.len() == cipher.nonce_bytes(),
         };
         if !nonce_is_legal || !cipher.takes_key_of(key.len()) {

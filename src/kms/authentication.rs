@@ -5,28 +5,62 @@ use super::cipher::parameters::{self, Parameters};
 use super::fields::Fields;
 use super::policy::Authorized;
 use super::refusal::Refusal;
+use super::streams::{Session, Step, Work};
 use crate::crypto::mac::Mac;
+use crate::entropy::Entropy;
+use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{block_cipher_mode, cryptographic_algorithm, object_type};
-use crate::wire::ttlv::Tag;
 
 /// What is authenticated, and how.
 pub struct Message<'r> {
     parameters: Option<Parameters>,
     data: &'r [u8],
+    /// Which of the steps in which it comes.
+    pub step: Step<'r>,
+}
+
+/// What a step comes to.
+pub enum Outcome {
+    /// The code of all data.
+    Code(Vec<u8>),
+    /// There is more to come, by this correlation value.
+    Begun(Vec<u8>),
 }
 
 impl<'r> Message<'r> {
     /// Reads the common fields.
-    pub fn decode(fields: Fields<'r>) -> Result<Message<'r>, Refusal> {
-        let data = fields.bytes(Tag::DATA)?;
-        Ok(Message { parameters: Parameters::of_request(fields)?, data: fields.required(Tag::DATA, data)? })
+    pub fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Message<'r>, Refusal> {
+        let step = Step::decode(fields, dialect)?;
+        Ok(Message { parameters: Parameters::of_request(fields)?, data: step.data(fields)?, step })
     }
 
-    /// The code of the data.
-    pub fn code(&self, key: &Authorized) -> Result<Vec<u8>, Refusal> {
-        let mut mac = begin(self.parameters, key)?;
+    /// Takes the data of this step.
+    pub fn take(
+        &self,
+        key: &Authorized,
+        session: Option<&Session>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Outcome, Refusal> {
+        let mut mac = match (self.step, session) {
+            (Step::Next(correlation) | Step::Last(correlation), Some(session)) => {
+                match session.take(correlation)? {
+                    Work::Authenticating(mac) => mac,
+                    _ => unreachable!("work is found by the operation that left it"),
+                }
+            }
+            _ => begin(self.parameters, key)?,
+        };
         mac.update(self.data);
-        Ok(mac.finish())
+        match (self.step, session) {
+            (Step::First, Some(session)) => {
+                Ok(Outcome::Begun(session.begin(Work::Authenticating(mac), entropy)?.to_vec()))
+            }
+            (Step::Next(correlation), Some(session)) => {
+                session.put_back(correlation, Work::Authenticating(mac))?;
+                Ok(Outcome::Begun(correlation.to_vec()))
+            }
+            _ => Ok(Outcome::Code(mac.finish())),
+        }
     }
 }
 

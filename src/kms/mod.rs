@@ -14,6 +14,7 @@ pub mod refusal;
 pub mod retrieval;
 pub mod rights;
 pub mod state;
+pub mod streams;
 pub mod symmetric;
 pub mod tags;
 pub mod target;

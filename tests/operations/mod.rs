@@ -4,20 +4,22 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use keyway::entropy::Entropy;
+use keyway::kms::access::Direction;
 use keyway::kms::policy::Principal;
+use keyway::kms::streams::Streams;
 use keyway::pipeline::{self, Asker, Call, Endpoint, Place};
 use keyway::store::Store;
 use keyway::store::memory::MemoryStore;
 use keyway::time::Timestamp;
 
 /// Bytes that differ from call to call, and are the same in every run.
-struct Counter(u8);
+struct Counter(u64);
 
 impl Entropy for Counter {
     fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            self.0 = self.0.wrapping_add(1);
-            *byte = self.0;
+        for piece in bytes.chunks_mut(8) {
+            self.0 += 1;
+            piece.copy_from_slice(&self.0.to_le_bytes()[..piece.len()]);
         }
     }
 }
@@ -26,6 +28,7 @@ impl Entropy for Counter {
 pub struct Kms {
     store: MemoryStore,
     entropy: Counter,
+    streams: Streams,
     /// The time, in seconds.
     pub now: i64,
 }
@@ -33,13 +36,22 @@ pub struct Kms {
 impl Kms {
     /// Without any key, on 2026-11-23.
     pub fn new() -> Kms {
-        Kms { store: MemoryStore::new(), entropy: Counter(0), now: 1_795_460_400 }
+        Kms {
+            store: MemoryStore::new(),
+            entropy: Counter(0),
+            streams: Streams::default(),
+            now: 1_795_460_400,
+        }
     }
 
     /// The fields of the answer to a request of `user`, or the text of the refusal.
     pub fn ask_as(&mut self, user: &str, root: &str, items: &[String]) -> Result<Answer, String> {
         let body = format!(r#"{{"tag":"{root}","value":[{}]}}"#, items.join(","));
-        let asker = Asker { principal: Principal(user.into()), now: Timestamp::from_unix(self.now) };
+        let asker = Asker {
+            principal: Principal(user.into()),
+            now: Timestamp::from_unix(self.now),
+            streams: self.streams.clone(),
+        };
         let mut call = Call { endpoint: Endpoint::Kmip, asker, body: body.into_bytes().into(), tenant: None };
         let (answer, body) = if pipeline::place(&call.endpoint, &call.body, true) == Place::StoreLane {
             let reply = pipeline::write(&mut [call], &self.store, &mut self.entropy).unwrap().remove(0);
@@ -90,6 +102,22 @@ impl Kms {
             structure("SymmetricKey", &[block]),
         ];
         self.ask("Import", &request).unwrap();
+    }
+
+    /// Lets another user do something with a key.
+    pub fn grant(&mut self, user: &str, uid: &str, operation: &str) {
+        let asker = Asker {
+            principal: Principal("alice".into()),
+            now: Timestamp::from_unix(self.now),
+            streams: Streams::default(),
+        };
+        let body = format!(
+            r#"{{"unique_identifier":"{uid}","user_id":"{user}","operation_types":["{operation}"]}}"#
+        );
+        let endpoint = Endpoint::ChangeAccess(Direction::Grant);
+        let call = Call { endpoint, asker, body: body.into_bytes().into(), tenant: None };
+        let replies = pipeline::write(&mut [call], &self.store, &mut self.entropy).unwrap();
+        assert_eq!(replies[0].answer.status, 200);
     }
 
     /// The bytes of a key.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod parameters;
+pub mod stream;
 pub mod suite;
 
 use super::fields::Fields;
@@ -10,6 +11,7 @@ use super::policy::Authorized;
 use super::refusal::{Failure, Refusal};
 use super::rights::Rights;
 use super::state::State;
+use super::streams::Step;
 use super::target::{Ambiguity, Target};
 use crate::crypto::cipher::{Cipher, Keyed};
 use crate::crypto::wrap;
@@ -17,6 +19,7 @@ use crate::entropy::Entropy;
 use crate::wire::ttlv::{Tag, Value, binary};
 use parameters::Parameters;
 use std::borrow::Cow;
+use stream::{Opening, Sealing};
 use suite::Suite;
 use zeroize::Zeroizing;
 
@@ -25,6 +28,22 @@ pub struct Message<'r> {
     parameters: Option<Parameters>,
     nonce: &'r [u8],
     additional_data: &'r [u8],
+}
+
+/// All that is needed beside key and data.
+struct Chosen<'r> {
+    suite: Suite,
+    nonce: Cow<'r, [u8]>,
+    /// The counter block, where it is not the nonce itself.
+    counter: Option<Vec<u8>>,
+    additional_data: Cow<'r, [u8]>,
+}
+
+impl Chosen<'_> {
+    fn keyed<'k>(&'k self, cipher: Cipher, key: &'k Authorized) -> Keyed<'k> {
+        let nonce = self.counter.as_deref().unwrap_or(&self.nonce);
+        Keyed { cipher, key: key.material(), nonce, additional_data: &self.additional_data }
+    }
 }
 
 /// Data that was encrypted.
@@ -49,6 +68,15 @@ impl<'r> Message<'r> {
         })
     }
 
+    /// What is authenticated beside the data comes with the first step (KMIP 2.1 section 6.1.17).
+    pub fn check_step(&self, fields: Fields<'_>, step: Step<'_>) -> Result<(), Refusal> {
+        if matches!(step, Step::Next(_) | Step::Last(_)) && !self.additional_data.is_empty() {
+            let tag = Tag::AUTHENTICATED_ENCRYPTION_ADDITIONAL_DATA;
+            return Err(fields.refuse(tag, "must come with the first step"));
+        }
+        Ok(())
+    }
+
     /// Encrypts `data`.
     pub fn encrypt(
         &self,
@@ -56,8 +84,83 @@ impl<'r> Message<'r> {
         data: &[u8],
         entropy: &mut dyn Entropy,
     ) -> Result<Sealed<'r>, Refusal> {
+        let chosen = self.choose_for_encrypt(key, entropy)?;
+        let (data, mut tag) = match chosen.suite {
+            Suite::KeyWrap { padded } => {
+                let wrapped = wrap::wrap(key.material(), padded, data).ok_or_else(|| {
+                    Refusal::invalid(format!(
+                        "Encrypt: Data has a length that {} does not take",
+                        chosen.suite.name()
+                    ))
+                })?;
+                (Zeroizing::new(wrapped), Vec::new())
+            }
+            Suite::Cipher { cipher, padding, .. } => {
+                let padded = match (padding, cipher.block_bytes()) {
+                    (Some(padding), Some(block)) => {
+                        let pad = padding.after(data.len(), block, entropy);
+                        Some(Zeroizing::new([data, &pad].concat()))
+                    }
+                    _ => None,
+                };
+                let data = padded.as_ref().map_or(data, |padded| padded);
+                check_data_length("Encrypt", cipher, data.len())?;
+                let (data, tag) = chosen.keyed(cipher, key).encrypt(data).ok_or_else(|| {
+                    Refusal::invalid(format!("Encrypt: the data is too long for {}", cipher.name()))
+                })?;
+                (data, tag.to_vec())
+            }
+        };
+        tag.truncate(chosen.suite.tag_bytes());
+        Ok(Sealed { data, nonce: chosen.nonce, tag, additional_data: chosen.additional_data })
+    }
+
+    /// Begins to encrypt in several steps; the nonce is the request's, or was made.
+    pub fn start_encrypting(
+        &self,
+        key: &Authorized,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(Sealing, Cow<'r, [u8]>), Refusal> {
+        let chosen = self.choose_for_encrypt(key, entropy)?;
+        let sealing = Sealing::start(chosen.suite, chosen.keyed(chosen.suite.cipher(), key))?;
+        Ok((sealing, chosen.nonce))
+    }
+
+    /// Decrypts `data`, to which this tag belongs; empty for none.
+    pub fn decrypt(&self, key: &Authorized, data: &[u8], tag: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+        let chosen = self.choose_for_decrypt(key)?;
+        check_tag(chosen.suite, tag)?;
+        match chosen.suite {
+            Suite::KeyWrap { padded } => {
+                wrap::unwrap(key.material(), padded, data).ok_or(Refusal::NotGenuine)
+            }
+            Suite::Cipher { cipher, padding, .. } => {
+                check_data_length("Decrypt", cipher, data.len())?;
+                let mut opened = chosen.keyed(cipher, key).decrypt(data, tag).ok_or(Refusal::NotGenuine)?;
+                if let (Some(padding), Some(block)) = (padding, cipher.block_bytes()) {
+                    let bytes = padding.data_bytes(&opened, block).ok_or(Refusal::NotGenuine)?;
+                    opened.truncate(bytes);
+                }
+                Ok(opened)
+            }
+        }
+    }
+
+    /// Begins to decrypt in several steps. The tag may come now, or at the end.
+    pub fn start_decrypting(&self, key: &Authorized, tag: &[u8]) -> Result<Opening, Refusal> {
+        let chosen = self.choose_for_decrypt(key)?;
+        if chosen.suite.tag_bytes() == 0 || !tag.is_empty() {
+            check_tag(chosen.suite, tag)?;
+        }
+        Opening::start(chosen.suite, chosen.keyed(chosen.suite.cipher(), key), tag)
+    }
+
+    fn choose_for_encrypt(&self, key: &Authorized, entropy: &mut dyn Entropy) -> Result<Chosen<'r>, Refusal> {
         let (suite, parameters) = self.suite(key)?;
-        let additional_data = self.additional_data(suite, &parameters)?;
+        if let Suite::Cipher { cipher: cipher @ (Cipher::TripleDesCbc | Cipher::TripleDesEcb), .. } = suite {
+            // NIST SP 800-131A: Triple DES is for what was encrypted before.
+            return Err(Refusal::NotSupported(format!("{} is for Decrypt only", cipher.name())));
+        }
         let nonce = match self.nonce {
             [] => {
                 let mut nonce = vec![0; suite.nonce_bytes(&parameters)];
@@ -71,80 +174,25 @@ impl<'r> Message<'r> {
             }
             nonce => Cow::Borrowed(nonce),
         };
-        let (data, mut tag) = match suite {
-            Suite::KeyWrap { padded } => {
-                suite.nonce(&nonce, &parameters)?;
-                let wrapped = wrap::wrap(key.material(), padded, data).ok_or_else(|| {
-                    Refusal::invalid(format!(
-                        "Encrypt: Data has a length that {} does not take",
-                        suite.name()
-                    ))
-                })?;
-                (Zeroizing::new(wrapped), Vec::new())
-            }
-            Suite::Cipher { cipher: cipher @ (Cipher::TripleDesCbc | Cipher::TripleDesEcb), .. } => {
-                // NIST SP 800-131A: Triple DES is for what was encrypted before.
-                return Err(Refusal::NotSupported(format!("{} is for Decrypt only", cipher.name())));
-            }
-            Suite::Cipher { cipher, padding, .. } => {
-                let counter_block = suite.nonce(&nonce, &parameters)?;
-                let keyed = Keyed {
-                    cipher,
-                    key: key.material(),
-                    nonce: &counter_block,
-                    additional_data: &additional_data,
-                };
-                let data = match (padding, cipher.block_bytes()) {
-                    (Some(padding), Some(block)) => {
-                        let pad = padding.after(data.len(), block, entropy);
-                        Cow::Owned([data, &pad].concat())
-                    }
-                    _ => Cow::Borrowed(data),
-                };
-                check_data_length("Encrypt", cipher, data.len())?;
-                let sealed = keyed.encrypt(&data);
-                if let Cow::Owned(data) = data {
-                    drop(Zeroizing::new(data));
-                }
-                let (data, tag) = sealed.ok_or_else(|| {
-                    Refusal::invalid(format!("Encrypt: the data is too long for {}", cipher.name()))
-                })?;
-                (data, tag.to_vec())
-            }
-        };
-        tag.truncate(suite.tag_bytes());
-        Ok(Sealed { data, nonce, tag, additional_data })
+        self.chosen(suite, parameters, nonce)
     }
 
-    /// Decrypts `data`, to which this tag belongs; empty for none.
-    pub fn decrypt(&self, key: &Authorized, data: &[u8], tag: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    fn choose_for_decrypt(&self, key: &Authorized) -> Result<Chosen<'r>, Refusal> {
         let (suite, parameters) = self.suite(key)?;
-        let additional_data = self.additional_data(suite, &parameters)?;
-        check_tag(suite, tag)?;
         if self.nonce.is_empty() && suite.nonce_bytes(&parameters) > 0 {
             return Err(Refusal::invalid("Decrypt: missing field `IVCounterNonce`"));
         }
-        let counter_block = suite.nonce(self.nonce, &parameters)?;
-        match suite {
-            Suite::KeyWrap { padded } => {
-                wrap::unwrap(key.material(), padded, data).ok_or(Refusal::NotGenuine)
-            }
-            Suite::Cipher { cipher, padding, .. } => {
-                check_data_length("Decrypt", cipher, data.len())?;
-                let keyed = Keyed {
-                    cipher,
-                    key: key.material(),
-                    nonce: &counter_block,
-                    additional_data: &additional_data,
-                };
-                let mut opened = keyed.decrypt(data, tag).ok_or(Refusal::NotGenuine)?;
-                if let (Some(padding), Some(block)) = (padding, cipher.block_bytes()) {
-                    let bytes = padding.data_bytes(&opened, block).ok_or(Refusal::NotGenuine)?;
-                    opened.truncate(bytes);
-                }
-                Ok(opened)
-            }
-        }
+        self.chosen(suite, parameters, Cow::Borrowed(self.nonce))
+    }
+
+    fn chosen(
+        &self,
+        suite: Suite,
+        parameters: Parameters,
+        nonce: Cow<'r, [u8]>,
+    ) -> Result<Chosen<'r>, Refusal> {
+        let counter = suite.counter(&nonce, &parameters)?;
+        Ok(Chosen { suite, additional_data: self.additional_data(suite, &parameters)?, nonce, counter })
     }
 
     fn suite(&self, key: &Authorized) -> Result<(Suite, Parameters), Refusal> {

@@ -5,13 +5,12 @@
 use super::super::object::Object;
 use super::super::refusal::Refusal;
 use super::parameters::Parameters;
-use crate::crypto::cipher::{Cipher, TAG_BYTES};
+use crate::crypto::cipher::{Cipher, GCM_NONCE_BYTES_MAX, TAG_BYTES};
 use crate::crypto::padding::Padding;
 use crate::wire::kmip::enumeration::{
     self, block_cipher_mode as mode, cryptographic_algorithm as algorithm, object_type, padding_method,
 };
 use crate::wire::ttlv::Tag;
-use std::borrow::Cow;
 
 /// A cipher for one key, and all that is chosen but the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +77,14 @@ impl Suite {
         }
     }
 
+    /// The cipher; of key wrap, the one that it is made of.
+    pub fn cipher(self) -> Cipher {
+        match self {
+            Suite::Cipher { cipher, .. } => cipher,
+            Suite::KeyWrap { .. } => Cipher::AesEcb,
+        }
+    }
+
     /// Bytes of the nonce that is made where there is none; 0 for none.
     pub fn nonce_bytes(self, parameters: &Parameters) -> usize {
         match self {
@@ -95,9 +102,9 @@ impl Suite {
         }
     }
 
-    /// The request's nonce as the cipher takes it. Of a counter block, RFC 3686 gives the last 4 bytes to the counter, which
-    /// KMIP can carry apart.
-    pub fn nonce<'n>(self, nonce: &'n [u8], parameters: &Parameters) -> Result<Cow<'n, [u8]>, Refusal> {
+    /// Whether this nonce is one that the cipher takes; the counter block, where that is not the nonce itself. Of one, RFC
+    /// 3686 gives the last 4 bytes to the counter, which KMIP can carry apart.
+    pub fn counter(self, nonce: &[u8], parameters: &Parameters) -> Result<Option<Vec<u8>>, Refusal> {
         let refuse = |allowed: &str| {
             let (name, found) = (self.name(), nonce.len());
             Err(Refusal::invalid(format!("IVCounterNonce must have {allowed} for {name}, not {found}")))
@@ -105,24 +112,20 @@ impl Suite {
         match self {
             Suite::Cipher { cipher: Cipher::AesCtr, .. } => {
                 match (nonce.len(), parameters.initial_counter.map(u32::try_from)) {
-                    (16, None) => Ok(Cow::Borrowed(nonce)),
-                    (12, Some(Ok(counter))) => Ok(Cow::Owned([nonce, &counter.to_be_bytes()].concat())),
+                    (16, None) => Ok(None),
+                    (12, Some(Ok(counter))) => Ok(Some([nonce, &counter.to_be_bytes()].concat())),
                     _ => refuse("16 bytes, or 12 beside an InitialCounterValue of 32 bits,"),
                 }
             }
-            Suite::Cipher { cipher, .. } => match (cipher.nonce_bytes(), cipher.nonce_bytes_max()) {
-                (_, most) if most > cipher.nonce_bytes() && (1..=most).contains(&nonce.len()) => {
-                    Ok(Cow::Borrowed(nonce))
-                }
-                (_, most) if most > cipher.nonce_bytes() => refuse("1 to 128 bytes"),
-                (bytes, _) if bytes == nonce.len() => Ok(Cow::Borrowed(nonce)),
-                (8, _) => refuse("8 bytes"),
-                (12, _) => refuse("12 bytes"),
-                (16, _) => refuse("16 bytes"),
-                _ => refuse("no bytes"),
+            Suite::Cipher { cipher: Cipher::AesGcm, .. } => match nonce.len() {
+                1..=GCM_NONCE_BYTES_MAX => Ok(None),
+                _ => refuse("1 to 128 bytes"),
             },
-            Suite::KeyWrap { .. } if nonce.is_empty() => Ok(Cow::Borrowed(nonce)),
-            Suite::KeyWrap { .. } => refuse("no bytes"),
+            _ => match self.nonce_bytes(parameters) {
+                bytes if bytes == nonce.len() => Ok(None),
+                0 => refuse("no bytes"),
+                bytes => refuse(&format!("{bytes} bytes")),
+            },
         }
     }
 }

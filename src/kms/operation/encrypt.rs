@@ -1,12 +1,14 @@
 //! Encrypt (KMIP 2.1 section 6.1.17): data with a symmetric key.
 #![forbid(unsafe_code)]
 
+use super::super::cipher::stream::Sealing;
 use super::super::cipher::{self, Message, Purpose};
 use super::super::fields::Fields;
 use super::super::policy::Authorized;
 use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
+use super::super::streams::{Session, Step, Work};
 use super::super::target::Target;
 use super::super::view::Changes;
 use super::{Context, Effect, Operation};
@@ -20,26 +22,23 @@ pub struct Encrypt<'r> {
     target: Target<'r>,
     message: Message<'r>,
     data: &'r [u8],
+    step: Step<'r>,
     dialect: Dialect,
 }
 
 impl<'r> Operation<'r> for Encrypt<'r> {
     const NAME: &'static str = "Encrypt";
     const EFFECT: Effect = Effect::Reads;
-    /// The key.
-    type Found = Authorized;
+    /// The key, and what the steps before it left, where it is one of several.
+    type Found = (Authorized, Option<Session>);
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
-        let data = fields.bytes(Tag::DATA)?;
-        Ok(Encrypt {
-            target: Target::decode(fields)?,
-            message: Message::decode(fields)?,
-            data: fields.required(Tag::DATA, data)?,
-            dialect,
-        })
+        let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields)?);
+        message.check_step(fields, step)?;
+        Ok(Encrypt { target: Target::decode(fields)?, message, data: step.data(fields)?, step, dialect })
     }
 
-    fn execute(&mut self, context: &Context<'_>) -> Result<(Authorized, Changes), Failure> {
+    fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure> {
         let usage = cipher::Usage {
             operation: "Encrypt",
             right: Rights::ENCRYPT,
@@ -48,15 +47,20 @@ impl<'r> Operation<'r> for Encrypt<'r> {
             usable_names: "Active",
             purpose: Purpose::Protects,
         };
-        Ok((cipher::find_key(&self.target, context, usage)?, Changes::new()))
+        let key = cipher::find_key(&self.target, context, usage)?;
+        let session = Session::of(self.step, context, usage.operation, Some(&key));
+        Ok(((key, session), Changes::new()))
     }
 
     fn finish(
         self,
-        key: Authorized,
+        (key, session): Self::Found,
         entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
+        if let Some(session) = session {
+            return self.finish_step(&key, &session, entropy, reply);
+        }
         let sealed = self.message.encrypt(&key, self.data, entropy)?;
         let mut items = Vec::with_capacity(5);
         items.push(Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()));
@@ -72,5 +76,54 @@ impl<'r> Operation<'r> for Encrypt<'r> {
         }
         reply(&items);
         Ok(())
+    }
+}
+
+impl Encrypt<'_> {
+    /// One of several steps.
+    fn finish_step(
+        self,
+        key: &Authorized,
+        session: &Session,
+        entropy: &mut dyn Entropy,
+        reply: &mut dyn FnMut(&[Item<'_>]),
+    ) -> Result<(), Failure> {
+        let uid = Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str());
+        match self.step {
+            Step::Only | Step::First => {
+                let (mut sealing, nonce) = self.message.start_encrypting(key, entropy)?;
+                let data = sealing.update(self.data)?;
+                let correlation = session.begin(Work::Sealing(sealing), entropy)?;
+                let mut items = vec![uid, Item::bytes(Tag::DATA, data.as_slice())];
+                if !nonce.is_empty() {
+                    items.push(Item::bytes(Tag::IV_COUNTER_NONCE, &*nonce));
+                }
+                items.push(Item::bytes(Tag::CORRELATION_VALUE, correlation.as_slice()));
+                reply(&items);
+            }
+            Step::Next(correlation) => {
+                let mut sealing = taken(session, correlation)?;
+                let data = sealing.update(self.data)?;
+                session.put_back(correlation, Work::Sealing(sealing))?;
+                let data = Item::bytes(Tag::DATA, data.as_slice());
+                reply(&[uid, data, Item::bytes(Tag::CORRELATION_VALUE, correlation)]);
+            }
+            Step::Last(correlation) => {
+                let (data, tag) = taken(session, correlation)?.finish(self.data, entropy)?;
+                let mut items = vec![uid, Item::bytes(Tag::DATA, data.as_slice())];
+                if !tag.is_empty() {
+                    items.push(Item::bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, tag.as_slice()));
+                }
+                reply(&items);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn taken(session: &Session, correlation: &[u8]) -> Result<Sealing, Refusal> {
+    match session.take(correlation)? {
+        Work::Sealing(sealing) => Ok(sealing),
+        _ => unreachable!("work is found by the operation that left it"),
     }
 }

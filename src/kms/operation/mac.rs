@@ -1,13 +1,14 @@
 //! MAC (KMIP 2.1 section 6.1.32): a message authentication code of data.
 #![forbid(unsafe_code)]
 
-use super::super::authentication::Message;
+use super::super::authentication::{Message, Outcome};
 use super::super::cipher::{self, Purpose};
 use super::super::fields::Fields;
 use super::super::policy::Authorized;
 use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
+use super::super::streams::Session;
 use super::super::target::Target;
 use super::super::view::Changes;
 use super::{Context, Effect, Operation};
@@ -26,14 +27,14 @@ pub struct MAC<'r> {
 impl<'r> Operation<'r> for MAC<'r> {
     const NAME: &'static str = "MAC";
     const EFFECT: Effect = Effect::Reads;
-    /// The key.
-    type Found = Authorized;
+    /// The key, and what the steps before it left, where it is one of several.
+    type Found = (Authorized, Option<Session>);
 
-    fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {
-        Ok(MAC { target: Target::decode(fields)?, message: Message::decode(fields)? })
+    fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
+        Ok(MAC { target: Target::decode(fields)?, message: Message::decode(fields, dialect)? })
     }
 
-    fn execute(&mut self, context: &Context<'_>) -> Result<(Authorized, Changes), Failure> {
+    fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure> {
         let usage = cipher::Usage {
             operation: "MAC",
             right: Rights::MAC,
@@ -44,20 +45,22 @@ impl<'r> Operation<'r> for MAC<'r> {
             usable_names: "Active",
             purpose: Purpose::Protects,
         };
-        Ok((cipher::find_key(&self.target, context, usage)?, Changes::new()))
+        let key = cipher::find_key(&self.target, context, usage)?;
+        let session = Session::of(self.message.step, context, usage.operation, Some(&key));
+        Ok(((key, session), Changes::new()))
     }
 
     fn finish(
         self,
-        key: Authorized,
-        _entropy: &mut dyn Entropy,
+        (key, session): Self::Found,
+        entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let code = self.message.code(&key)?;
-        reply(&[
-            Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()),
-            Item::bytes(Tag::MAC_DATA, code),
-        ]);
+        let result = match self.message.take(&key, session.as_ref(), entropy)? {
+            Outcome::Code(code) => Item::bytes(Tag::MAC_DATA, code),
+            Outcome::Begun(correlation) => Item::bytes(Tag::CORRELATION_VALUE, correlation),
+        };
+        reply(&[Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()), result]);
         Ok(())
     }
 }
