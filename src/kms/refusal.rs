@@ -5,6 +5,7 @@ use super::state::State;
 use super::view::StoreError;
 use crate::limits;
 use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::enumeration::result_reason;
 
 /// A request that is answered "no". Whoever may not see an object is told the same as if it were not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,12 +87,45 @@ pub enum Refusal {
     AccessDenied(String),
     /// The ciphertext, its tag, nonce or additional data are not what was encrypted with this key.
     NotGenuine,
+    /// An attribute cannot be changed like this.
+    Attribute {
+        /// What stands against it.
+        fault: AttributeFault,
+        /// Which attribute, and which rule.
+        text: String,
+    },
     /// The request contradicts itself or KMIP.
     InvalidRequest(String),
     /// Legal, but not done here.
     NotSupported(String),
     /// No such operation.
     UnknownOperation(String),
+    /// The answer would be longer than the client takes.
+    ResponseTooLarge,
+}
+
+/// What stands against a change of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttributeFault {
+    /// The client may not change it, or not like this.
+    ReadOnly,
+    /// It has no such value.
+    NotFound,
+    /// It can have no further value.
+    SingleValued,
+    /// The object's state forbids it.
+    WrongState,
+}
+
+impl AttributeFault {
+    fn reason(self) -> u32 {
+        match self {
+            AttributeFault::ReadOnly => result_reason::ATTRIBUTE_READ_ONLY,
+            AttributeFault::NotFound => result_reason::ATTRIBUTE_NOT_FOUND,
+            AttributeFault::SingleValued => result_reason::ATTRIBUTE_SINGLE_VALUED,
+            AttributeFault::WrongState => result_reason::WRONG_KEY_LIFECYCLE_STATE,
+        }
+    }
 }
 
 /// Why there is no answer: refused, or the store failed.
@@ -126,6 +160,11 @@ impl Refusal {
         Refusal::InvalidRequest(text.into())
     }
 
+    /// A [`Refusal::Attribute`] with this text.
+    pub fn attribute(fault: AttributeFault, text: impl Into<String>) -> Refusal {
+        Refusal::Attribute { fault, text: text.into() }
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {
@@ -140,6 +179,48 @@ impl Refusal {
         match dialect {
             Dialect::V4 => self.text_v4(),
             Dialect::V5 => self.text_v5(),
+        }
+    }
+
+    /// KMIP's result reason (KMIP 2.1 section 11.48), for an item of a batch.
+    pub fn reason(&self, dialect: Dialect) -> u32 {
+        match self {
+            Refusal::NotFound { .. } | Refusal::KeyNotFound { .. } if dialect == Dialect::V5 => {
+                result_reason::OBJECT_NOT_FOUND
+            }
+            Refusal::NotFound { .. } | Refusal::KeyNotFound { .. } => result_reason::ITEM_NOT_FOUND,
+            Refusal::WrongState { .. } | Refusal::StateForbids { .. } | Refusal::DateForbids { .. }
+                if dialect == Dialect::V4 =>
+            {
+                result_reason::ITEM_NOT_FOUND
+            }
+            Refusal::WrongState { state, .. } if state.is_destroyed() => result_reason::OBJECT_DESTROYED,
+            Refusal::WrongState { .. }
+            | Refusal::StateForbids { .. }
+            | Refusal::DateForbids { .. }
+            | Refusal::NotPreActive { .. }
+            | Refusal::StillActive { .. } => result_reason::WRONG_KEY_LIFECYCLE_STATE,
+            Refusal::MaskForbids { .. } => result_reason::INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
+            Refusal::AlreadyExists => result_reason::OBJECT_ALREADY_EXISTS,
+            Refusal::Sensitive => result_reason::SENSITIVE,
+            Refusal::Attribute { fault, .. } => fault.reason(),
+            Refusal::Ambiguous { .. } | Refusal::InvalidRequest(_) => result_reason::INVALID_FIELD,
+            Refusal::TooMany => result_reason::SERVER_LIMIT_EXCEEDED,
+            Refusal::PlaceHolder => result_reason::MISSING_DATA,
+            Refusal::AccessDenied(_) => result_reason::PERMISSION_DENIED,
+            Refusal::NotGenuine => result_reason::CRYPTOGRAPHIC_FAILURE,
+            Refusal::NotSupported(_) => result_reason::FEATURE_NOT_SUPPORTED,
+            Refusal::UnknownOperation(_) => result_reason::OPERATION_NOT_SUPPORTED,
+            Refusal::ResponseTooLarge => result_reason::RESPONSE_TOO_LARGE,
+        }
+    }
+
+    /// The text of the answer to an item of a batch, where the reason stands beside it.
+    pub fn message(&self, dialect: Dialect) -> String {
+        let text = self.text(dialect);
+        match text.split_once(": ") {
+            Some((reason, message)) if result_reason::ALL.code(reason).is_some() => message.to_owned(),
+            _ => text,
         }
     }
 
@@ -209,9 +290,16 @@ impl Refusal {
             Refusal::PlaceHolder => "This KMIP server does not yet support place holder id".into(),
             Refusal::AccessDenied(text) => format!("Access denied: {text}"),
             Refusal::NotGenuine => format!("Cryptographic_Failure: {NOT_GENUINE}"),
+            Refusal::Attribute { fault, text } => {
+                let reason = result_reason::ALL.name(fault.reason());
+                format!("{}: {text}", reason.unwrap_or("Invalid Request"))
+            }
             Refusal::InvalidRequest(text) => format!("Invalid Request: {text}"),
             Refusal::NotSupported(text) => format!("Not Supported: {text}"),
             Refusal::UnknownOperation(name) => format!("Route not supported: Operation: {name}"),
+            Refusal::ResponseTooLarge => {
+                "Response_Too_Large: the answer is longer than MaximumResponseSize".into()
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Symmetric keys: their lengths, and the object that a new one becomes.
 #![forbid(unsafe_code)]
 
-use super::attributes::Template;
+use super::attributes::{self, Template};
 use super::object::Object;
 use super::refusal::Refusal;
 use super::state::State;
@@ -15,12 +15,12 @@ use crate::wire::kmip::enumeration::{cryptographic_algorithm, key_format_type, o
 
 /// The length of a key whose request gives none.
 pub const LENGTH_BITS_DEFAULT: u32 = 256;
-/// The longest key that is not AES.
-const LENGTH_BITS_MAX: u32 = 8 * 4096;
+/// The longest key, which is not AES.
+pub const LENGTH_BITS_MAX: u32 = 8 * 4096;
 
 /// The usage of a symmetric key whose request gives none: Encrypt, Decrypt, WrapKey, UnwrapKey and KeyAgreement, which is
 /// what clients send.
-const USAGE_MASK_DEFAULT: u32 = 0x83C;
+pub const USAGE_MASK_DEFAULT: u32 = 0x83C;
 
 /// The bytes of a key of this algorithm and length; AES has 128, 192 or 256 bits, or 512 for a pair of XTS keys.
 pub fn length_bytes(algorithm: u32, length_bits: u32) -> Result<usize, Refusal> {
@@ -70,6 +70,11 @@ pub fn named_object(
     dialect: Dialect,
     now: Timestamp,
 ) -> Result<Object, Refusal> {
+    if template.wrapping_key.is_some() {
+        return Err(Refusal::NotSupported(
+            "keys stored wrapped (wrapping_key_id) are not built yet in this version".into(),
+        ));
+    }
     let activation = match dialect {
         Dialect::V4 => Some(template.activation_date.unwrap_or(now).min(now)),
         Dialect::V5 => template.activation_date,
@@ -84,7 +89,11 @@ pub fn named_object(
         algorithm: key.algorithm,
         length_bits: key.length_bits,
         usage_mask: template.usage_mask.unwrap_or(USAGE_MASK_DEFAULT),
-        attributes: template.encode_for_new_object(key.material.expose(), activation, now)?,
+        attributes: template.encode_for_new_object(
+            Some(attributes::digest(key.material.expose())),
+            activation,
+            now,
+        )?,
         material: key.material,
         parts: Vec::new(),
         tags: tags::for_new_object(template.user_tags(), object_type::SYMMETRIC_KEY, dialect)?,
