@@ -7,6 +7,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyway::job::{self, Resources};
 use keyway::kms::policy::Principal;
+use keyway::kms::streams::Streams;
 use keyway::limits::Limits;
 use keyway::pipeline::{self, Asker, Call, Endpoint};
 use keyway::secret::Secret;
@@ -162,7 +163,11 @@ fn requests(criterion: &mut Criterion) {
 
 /// Adds other objects, all in one batch.
 fn fill(store: &dyn Store) {
-    let asker = Asker { principal: Principal("admin".into()), now: Clock::start().now().utc };
+    let asker = Asker {
+        principal: Principal("admin".into()),
+        now: Clock::start().now().utc,
+        streams: Streams::default(),
+    };
     let call = || Call {
         endpoint: Endpoint::Kmip,
         asker: asker.clone(),

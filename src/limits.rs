@@ -32,6 +32,21 @@ pub const SEED_BYTES_MAX: usize = 4096;
 pub const WRAPPING_DEPTH_MAX: usize = 4;
 /// Bytes of a body that changes something (413): it is read where all changes wait.
 pub const WRITE_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that one request may have out of the random number generator.
+pub const RANDOM_BYTES_MAX: usize = 64 * 1024;
+/// HMACs that the derivation of one key by PBKDF2 may compute. The base is read, and so the key derived, where all changes
+/// wait: this is some tens of milliseconds.
+pub const DERIVATION_ROUNDS_MAX: usize = 10_000;
+/// Encryptions and the like that clients have begun and will continue.
+pub const STREAMS_MAX: usize = 1024;
+/// Those of one user.
+pub const STREAMS_OF_PRINCIPAL_MAX: usize = 64;
+/// Bytes of data that waits for its authentication tag, of all of them together.
+pub const STREAM_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How long a client may hesitate between two steps.
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Links of one object to others.
+pub const LINKS_MAX: usize = 256;
 /// Header fields in a request head.
 pub const HEADERS_MAX: usize = 64;
 /// Empty lines before a request line (RFC 9112 section 2.2).
@@ -189,7 +204,9 @@ impl Limits {
         let connections = self.connections_max + REFUSED_CONNECTIONS_MAX;
         // There is one database, or those of tenants.
         let stores = STORE_CACHE_BYTES.max(self.open_databases_max * TENANT_CACHE_BYTES);
-        FIXED_BYTES + stores + connections * per_connection + bodies
+        // A stream's own state is a few cipher blocks and a key schedule.
+        let streams = STREAM_BYTES_MAX + STREAMS_MAX * 4 * 1024;
+        FIXED_BYTES + stores + connections * per_connection + bodies + streams
     }
 }
 

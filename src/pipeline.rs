@@ -11,6 +11,7 @@ mod place;
 use crate::entropy::Entropy;
 use crate::kms::access::Direction;
 use crate::kms::policy::Principal;
+use crate::kms::streams::Streams;
 use crate::kms::view::View;
 use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError, Transaction};
@@ -48,13 +49,15 @@ pub enum Endpoint {
     ListObtained,
 }
 
-/// Who asks, and when.
+/// Who asks, when, and amid what.
 #[derive(Clone, Debug)]
 pub struct Asker {
     /// Who.
     pub principal: Principal,
     /// When.
     pub now: Timestamp,
+    /// What clients have begun and not ended yet.
+    pub streams: Streams,
 }
 
 /// A request that owns all that it needs, to be answered in a lane.

@@ -9,6 +9,7 @@ use crate::support::{CREATE, Scratch};
 use crate::wrk::{Load, Outcome};
 use keyway::job::{self, ConnectionId, Done, Job, JobId, Resources, Work};
 use keyway::kms::policy::Principal;
+use keyway::kms::streams::Streams;
 use keyway::pipeline::{Asker, Call, Endpoint};
 use keyway::shell::os::{Clock, OsEntropy};
 use keyway::store::redb::RedbStore;
@@ -72,7 +73,8 @@ fn one_commit_a_request(duration: Duration) -> f64 {
     let start = Instant::now();
     let mut count = 0.0;
     while start.elapsed() < duration {
-        let asker = Asker { principal: Principal("admin".into()), now: clock.now().utc };
+        let asker =
+            Asker { principal: Principal("admin".into()), now: clock.now().utc, streams: Streams::default() };
         let call =
             Call { endpoint: Endpoint::Kmip, asker, body: CREATE.as_bytes().to_vec().into(), tenant: None };
         let id = JobId::Request(ConnectionId { slot: 0, generation: 0 });

@@ -2,6 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod aead;
+pub mod cipher;
+pub mod hash;
+pub mod kdf;
+pub mod mac;
+pub mod padding;
 pub mod pkcs12;
 pub mod self_signed;
 pub mod wrap;

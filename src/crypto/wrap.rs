@@ -11,9 +11,11 @@ use zeroize::Zeroizing;
 pub const NONCE_BYTES: usize = 12;
 /// Bytes of the authentication tag behind it.
 const TAG_BYTES: usize = 16;
+/// Many times the longest key: every byte goes through the cipher six times.
+const WRAPPED_BYTES_MAX: usize = 1024 * 1024;
 
 /// `data` wrapped by RFC 3394 or, `padded`, by RFC 5649. `None` where the key has not 16, 24 or 32 bytes, or the data do
-/// not fit: without padding they are a multiple of 8 bytes, 16 at least, and with padding at least one byte.
+/// not fit: a mebibyte is too long, without padding they are a multiple of 8 bytes, 16 at least, and with padding at least one byte.
 pub fn wrap(kek: &[u8], padded: bool, data: &[u8]) -> Option<Vec<u8>> {
     let cipher = cipher(kek, padded)?;
     let fits = if padded { !data.is_empty() } else { data.len() >= 16 && data.len().is_multiple_of(8) };
@@ -66,6 +68,9 @@ fn run(
     input: &[u8],
     init: impl FnOnce(&mut CipherCtx) -> Result<(), ErrorStack>,
 ) -> Option<Zeroizing<Vec<u8>>> {
+    if input.len() > WRAPPED_BYTES_MAX {
+        return None;
+    }
     let mut context = CipherCtx::new().ok()?;
     // OpenSSL's guard against these modes for data that are no keys.
     context.set_flags(CipherCtxFlags::FLAG_WRAP_ALLOW);

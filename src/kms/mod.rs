@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod attributes;
+pub mod authentication;
 pub mod cipher;
 pub mod fields;
 pub mod managed;
@@ -15,6 +16,7 @@ pub mod refusal;
 pub mod retrieval;
 pub mod rights;
 pub mod state;
+pub mod streams;
 pub mod symmetric;
 pub mod tags;
 pub mod target;

@@ -47,6 +47,13 @@ pub enum Refusal {
         /// The key.
         uid: String,
     },
+    /// The key's Protect Stop Date has come, or its Process Start Date has not.
+    DateForbids {
+        /// Encrypt, Decrypt..
+        operation: &'static str,
+        /// The key.
+        uid: String,
+    },
     /// Activate of what is not pre-active.
     NotPreActive {
         /// The object.
@@ -184,12 +191,15 @@ impl Refusal {
                 result_reason::OBJECT_NOT_FOUND
             }
             Refusal::NotFound { .. } | Refusal::KeyNotFound { .. } => result_reason::ITEM_NOT_FOUND,
-            Refusal::WrongState { .. } | Refusal::StateForbids { .. } if dialect == Dialect::V4 => {
+            Refusal::WrongState { .. } | Refusal::StateForbids { .. } | Refusal::DateForbids { .. }
+                if dialect == Dialect::V4 =>
+            {
                 result_reason::ITEM_NOT_FOUND
             }
             Refusal::WrongState { state, .. } if state.is_destroyed() => result_reason::OBJECT_DESTROYED,
             Refusal::WrongState { .. }
             | Refusal::StateForbids { .. }
+            | Refusal::DateForbids { .. }
             | Refusal::NotPreActive { .. }
             | Refusal::StillActive { .. } => result_reason::WRONG_KEY_LIFECYCLE_STATE,
             Refusal::MaskForbids { .. } => result_reason::INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
@@ -222,7 +232,8 @@ impl Refusal {
             Refusal::NotFound { uid }
             | Refusal::KeyNotFound { uid, .. }
             | Refusal::WrongState { uid, .. }
-            | Refusal::StateForbids { uid, .. } => format!("Item_Not_Found: {uid}"),
+            | Refusal::StateForbids { uid, .. }
+            | Refusal::DateForbids { uid, .. } => format!("Item_Not_Found: {uid}"),
             Refusal::StillActive { uid } => {
                 format!(
                     "Invalid Request: Object with unique identifier: {uid} is active. It must be revoked first"
@@ -259,6 +270,10 @@ impl Refusal {
                     "Incompatible_Cryptographic_Usage_Mask: {operation}: the usage mask of key {uid} forbids it"
                 )
             }
+            Refusal::DateForbids { operation, uid } => format!(
+                "Permission_Denied: {operation}: the ProcessStartDate of key {uid} is still to come, or its \
+                 ProtectStopDate has passed"
+            ),
             Refusal::NotPreActive { uid, state } => format!(
                 "Wrong_Key_Lifecycle_State: Activate: Object {uid} is already in {} state",
                 state.name()

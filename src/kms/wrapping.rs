@@ -357,6 +357,7 @@ fn find_kek(
             mask: usage_mask::WRAP_KEY as u32,
             usable: active,
             usable_names: "Active",
+            purpose: cipher::Purpose::Protects,
         },
         Purpose::Unwrap if context.dialect == Dialect::V5 => Usage {
             operation: "Unwrap",
@@ -364,6 +365,7 @@ fn find_kek(
             mask: usage_mask::UNWRAP_KEY as u32,
             usable: |state| matches!(state, State::Active | State::Deactivated | State::Compromised),
             usable_names: "Active, Deactivated, Compromised",
+            purpose: cipher::Purpose::Processes,
         },
         Purpose::Unwrap => Usage {
             operation: "Unwrap",
@@ -371,6 +373,7 @@ fn find_kek(
             mask: usage_mask::UNWRAP_KEY as u32,
             usable: active,
             usable_names: "Active",
+            purpose: cipher::Purpose::Processes,
         },
     };
     let right = if context.dialect == Dialect::V4 { Rights::GET } else { usage.right };

@@ -229,7 +229,7 @@ impl<'b> Command<'b> {
         let mut json = Vec::new();
         let changes = match self {
             Command::Kmip(request, dialect) => {
-                let context = Context { view, principal, now: asker.now, dialect };
+                let context = Context { view, principal, now: asker.now, dialect, streams: &asker.streams };
                 let (decided, changes) =
                     request.execute(&context).map_err(|failure| Stop::failed(failure, dialect))?;
                 return Ok((Outcome::Kmip(decided, dialect), changes));

@@ -264,12 +264,13 @@ impl Shared {
                     if exchange.tenant.is_some() {
                         self.watch_databases(now);
                     }
-                    let call = Call {
-                        endpoint: endpoint.clone(),
-                        asker: self.asker(connection, now),
-                        body: Zeroizing::new(body.to_vec()),
-                        tenant: exchange.tenant.take().and_then(Result::ok),
-                    };
+                    let tenant = exchange.tenant.take().and_then(Result::ok);
+                    let mut asker = self.asker(connection, now);
+                    if let Some(tenant) = &tenant {
+                        asker.streams = asker.streams.of_tenant(tenant.group());
+                    }
+                    let body = Zeroizing::new(body.to_vec());
+                    let call = Call { endpoint: endpoint.clone(), asker, body, tenant };
                     let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
                     self.wait_for(connection, exchange, work);
                 }
@@ -315,7 +316,7 @@ impl Shared {
 
     fn asker(&self, connection: &Connection, now: Now) -> Asker {
         let principal = connection.user.as_ref().unwrap_or(&self.principal).clone();
-        Asker { principal, now: now.utc }
+        Asker { principal, now: now.utc, streams: self.streams.clone() }
     }
 
     /// The request that a connection waits with, if it does; it is read from again.

@@ -27,6 +27,7 @@ mod watch;
 use crate::entropy::Entropy;
 use crate::job::{Completion, Done, JobId};
 use crate::kms::policy::Principal;
+use crate::kms::streams::Streams;
 use crate::kms::view::View;
 use crate::limits::{self, Limits};
 use crate::store::{Store, StoreError};
@@ -95,6 +96,8 @@ pub struct Server {
 struct Shared {
     limits: Limits,
     principal: Principal,
+    /// What clients do in several steps.
+    streams: Streams,
     client_identity: ClientIdentity,
     force_default_username: bool,
     store: Arc<dyn Store>,
@@ -144,6 +147,7 @@ impl Server {
             shared: Shared {
                 limits: parts.limits,
                 principal: Principal(parts.default_username),
+                streams: Streams::default(),
                 client_identity: parts.client_identity,
                 force_default_username: parts.force_default_username,
                 store: parts.store,

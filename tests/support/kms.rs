@@ -2,6 +2,7 @@
 
 use keyway::entropy::Entropy;
 use keyway::kms::policy::Principal;
+use keyway::kms::streams::Streams;
 use keyway::kms::view::View;
 use keyway::pipeline::{self, Asker, Call, Endpoint, Place, Read};
 use keyway::store::memory::MemoryStore;
@@ -46,13 +47,19 @@ impl Store for AgainStore {
 pub struct Kms {
     pub store: AgainStore,
     pub entropy: Counter,
+    pub streams: Streams,
     /// The time, in seconds.
     pub now: i64,
 }
 
 impl Kms {
     pub fn new() -> Kms {
-        Kms { store: AgainStore(MemoryStore::new()), entropy: Counter(0), now: 1_795_460_400 }
+        Kms {
+            store: AgainStore(MemoryStore::new()),
+            entropy: Counter(0),
+            streams: Streams::default(),
+            now: 1_795_460_400,
+        }
     }
 
     /// The status and body of the answer to a request of `user`.
@@ -62,7 +69,11 @@ impl Kms {
     }
 
     pub fn ask_bytes(&mut self, user: &str, endpoint: Endpoint, body: &[u8]) -> (u16, Vec<u8>) {
-        let asker = Asker { principal: Principal(user.into()), now: Timestamp::from_unix(self.now) };
+        let asker = Asker {
+            principal: Principal(user.into()),
+            now: Timestamp::from_unix(self.now),
+            streams: self.streams.clone(),
+        };
         let mut call = Call { endpoint, asker, body: body.to_vec().into(), tenant: None };
         if pipeline::place(&call.endpoint, &call.body, true) != Place::StoreLane {
             let mut out = Vec::new();

@@ -1,48 +1,50 @@
-//! Decrypt (KMIP 2.1 section 6.1.12): AES-GCM with a symmetric key.
+//! Decrypt (KMIP 2.1 section 6.1.12): data that was encrypted with a symmetric key.
 #![forbid(unsafe_code)]
 
-use super::super::cipher::{self, Parameters};
+use super::super::cipher::stream::Opening;
+use super::super::cipher::{self, Message, Purpose};
 use super::super::fields::Fields;
 use super::super::policy::Authorized;
 use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
+use super::super::streams::{Session, Step, Work};
 use super::super::target::Target;
 use super::super::view::Changes;
 use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
 use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::enumeration::usage_mask;
 use crate::wire::ttlv::{Item, Tag};
-use zeroize::Zeroizing;
-
-/// The `Decrypt` bit of a usage mask.
-const MASK_DECRYPT: u32 = 8;
 
 /// The request.
 pub struct Decrypt<'r> {
     target: Target<'r>,
-    parameters: Parameters<'r>,
+    message: Message<'r>,
     data: &'r [u8],
     tag: &'r [u8],
+    step: Step<'r>,
 }
 
 impl<'r> Operation<'r> for Decrypt<'r> {
     const NAME: &'static str = "Decrypt";
     const EFFECT: Effect = Effect::Reads;
-    /// The key.
-    type Found = Authorized;
+    /// The key, and what the steps before it left, where it is one of several.
+    type Found = (Authorized, Option<Session>);
 
-    fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {
-        let (data, tag) = (fields.bytes(Tag::DATA)?, fields.bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG)?);
+    fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
+        let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields)?);
+        message.check_step(fields, step)?;
         Ok(Decrypt {
             target: Target::decode(fields)?,
-            parameters: Parameters::decode(fields)?,
-            data: fields.required(Tag::DATA, data)?,
-            tag: fields.required(Tag::AUTHENTICATED_ENCRYPTION_TAG, tag)?,
+            message,
+            data: step.data(fields)?,
+            tag: fields.bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG)?.unwrap_or_default(),
+            step,
         })
     }
 
-    fn execute(&mut self, context: &Context<'_>) -> Result<(Authorized, Changes), Failure> {
+    fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure> {
         let (usable, usable_names): (fn(State) -> bool, _) = match context.dialect {
             Dialect::V4 => (|state| state == State::Active, "Active"),
             Dialect::V5 => (
@@ -53,32 +55,55 @@ impl<'r> Operation<'r> for Decrypt<'r> {
         let usage = cipher::Usage {
             operation: "Decrypt",
             right: Rights::DECRYPT,
-            mask: MASK_DECRYPT,
+            mask: usage_mask::DECRYPT as u32,
             usable,
             usable_names,
+            purpose: Purpose::Processes,
         };
-        Ok((cipher::find_key(&self.target, context, usage)?, Changes::new()))
+        let key = cipher::find_key(&self.target, context, usage)?;
+        let session = Session::of(self.step, context, usage.operation, Some(&key));
+        Ok(((key, session), Changes::new()))
     }
 
     fn finish(
         self,
-        key: Authorized,
-        _entropy: &mut dyn Entropy,
+        (key, session): Self::Found,
+        entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let cipher = cipher::aes_gcm(&key)?;
-        let nonce = self.parameters.nonce()?.ok_or_else(|| Refusal::invalid("Decrypt: missing field `IVCounterNonce`"))?;
-        let tag: &[u8; cipher::TAG_BYTES] = self.tag.try_into().map_err(|_| {
-            Refusal::invalid(format!("Decrypt: AuthenticatedEncryptionTag must have {} bytes", cipher::TAG_BYTES))
-        })?;
-        let mut data = Zeroizing::new(self.data.to_vec());
-        if !cipher.open(&nonce, &self.parameters.additional_data(), &mut data, tag) {
-            return Err(Refusal::NotGenuine.into());
+        let uid = Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str());
+        let Some(session) = session else {
+            let data = self.message.decrypt(&key, self.data, self.tag)?;
+            reply(&[uid, Item::bytes(Tag::DATA, data.as_slice())]);
+            return Ok(());
+        };
+        match self.step {
+            Step::Only | Step::First => {
+                let mut opening = self.message.start_decrypting(&key, self.tag)?;
+                let data = opening.update(self.data)?;
+                let correlation = session.begin(Work::Opening(opening), entropy)?;
+                let data = Item::bytes(Tag::DATA, data.as_slice());
+                reply(&[uid, data, Item::bytes(Tag::CORRELATION_VALUE, correlation.as_slice())]);
+            }
+            Step::Next(correlation) => {
+                let mut opening = taken(&session, correlation)?;
+                let data = opening.update(self.data)?;
+                session.put_back(correlation, Work::Opening(opening))?;
+                let data = Item::bytes(Tag::DATA, data.as_slice());
+                reply(&[uid, data, Item::bytes(Tag::CORRELATION_VALUE, correlation)]);
+            }
+            Step::Last(correlation) => {
+                let data = taken(&session, correlation)?.finish(key.material(), self.data, self.tag)?;
+                reply(&[uid, Item::bytes(Tag::DATA, data.as_slice())]);
+            }
         }
-        reply(&[
-            Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()),
-            Item::bytes(Tag::DATA, data.as_slice()),
-        ]);
         Ok(())
+    }
+}
+
+fn taken(session: &Session, correlation: &[u8]) -> Result<Opening, Refusal> {
+    match session.take(correlation)? {
+        Work::Opening(opening) => Ok(opening),
+        _ => unreachable!("work is found by the operation that left it"),
     }
 }

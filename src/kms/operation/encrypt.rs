@@ -1,82 +1,129 @@
-//! Encrypt (KMIP 2.1 section 6.1.17): AES-GCM with a symmetric key.
+//! Encrypt (KMIP 2.1 section 6.1.17): data with a symmetric key.
 #![forbid(unsafe_code)]
 
-use super::super::cipher::{self, Parameters};
+use super::super::cipher::stream::Sealing;
+use super::super::cipher::{self, Message, Purpose};
 use super::super::fields::Fields;
 use super::super::policy::Authorized;
 use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
+use super::super::streams::{Session, Step, Work};
 use super::super::target::Target;
 use super::super::view::Changes;
 use super::{Context, Effect, Operation};
-use crate::entropy::{Entropy, random};
+use crate::entropy::Entropy;
 use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::enumeration::usage_mask;
 use crate::wire::ttlv::{Item, Tag};
-use zeroize::Zeroizing;
-
-/// The `Encrypt` bit of a usage mask.
-const MASK_ENCRYPT: u32 = 4;
 
 /// The request.
 pub struct Encrypt<'r> {
     target: Target<'r>,
-    parameters: Parameters<'r>,
+    message: Message<'r>,
     data: &'r [u8],
+    step: Step<'r>,
     dialect: Dialect,
 }
 
 impl<'r> Operation<'r> for Encrypt<'r> {
     const NAME: &'static str = "Encrypt";
     const EFFECT: Effect = Effect::Reads;
-    /// The key.
-    type Found = Authorized;
+    /// The key, and what the steps before it left, where it is one of several.
+    type Found = (Authorized, Option<Session>);
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
-        let data = fields.bytes(Tag::DATA)?;
-        Ok(Encrypt {
-            target: Target::decode(fields)?,
-            parameters: Parameters::decode(fields)?,
-            data: fields.required(Tag::DATA, data)?,
-            dialect,
-        })
+        let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields)?);
+        message.check_step(fields, step)?;
+        Ok(Encrypt { target: Target::decode(fields)?, message, data: step.data(fields)?, step, dialect })
     }
 
-    fn execute(&mut self, context: &Context<'_>) -> Result<(Authorized, Changes), Failure> {
+    fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure> {
         let usage = cipher::Usage {
             operation: "Encrypt",
             right: Rights::ENCRYPT,
-            mask: MASK_ENCRYPT,
+            mask: usage_mask::ENCRYPT as u32,
             usable: |state| state == State::Active,
             usable_names: "Active",
+            purpose: Purpose::Protects,
         };
-        Ok((cipher::find_key(&self.target, context, usage)?, Changes::new()))
+        let key = cipher::find_key(&self.target, context, usage)?;
+        let session = Session::of(self.step, context, usage.operation, Some(&key));
+        Ok(((key, session), Changes::new()))
     }
 
     fn finish(
         self,
-        key: Authorized,
+        (key, session): Self::Found,
         entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let cipher = cipher::aes_gcm(&key)?;
-        let nonce = match self.parameters.nonce()? {
-            Some(nonce) => nonce,
-            None => random::<{ cipher::NONCE_BYTES }>(entropy),
-        };
-        let aad = self.parameters.additional_data();
-        let mut data = Zeroizing::new(self.data.to_vec());
-        let sealed = cipher.seal(&nonce, &aad, &mut data);
-        let tag = sealed.ok_or_else(|| Refusal::invalid("Encrypt: the data is too long for AES-GCM"))?;
+        if let Some(session) = session {
+            return self.finish_step(&key, &session, entropy, reply);
+        }
+        let sealed = self.message.encrypt(&key, self.data, entropy)?;
         let mut items = Vec::with_capacity(5);
         items.push(Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()));
-        items.push(Item::bytes(Tag::DATA, data.as_slice()));
-        items.push(Item::bytes(Tag::IV_COUNTER_NONCE, nonce.as_slice()));
-        if self.dialect == Dialect::V4 && !aad.is_empty() {
-            items.push(Item::bytes(Tag::CORRELATION_VALUE, &*aad));
+        items.push(Item::bytes(Tag::DATA, sealed.data.as_slice()));
+        if !sealed.nonce.is_empty() {
+            items.push(Item::bytes(Tag::IV_COUNTER_NONCE, &*sealed.nonce));
         }
-        items.push(Item::bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, tag.as_slice()));
+        if self.dialect == Dialect::V4 && !sealed.additional_data.is_empty() {
+            items.push(Item::bytes(Tag::CORRELATION_VALUE, &*sealed.additional_data));
+        }
+        if !sealed.tag.is_empty() {
+            items.push(Item::bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, sealed.tag.as_slice()));
+        }
         reply(&items);
         Ok(())
+    }
+}
+
+impl Encrypt<'_> {
+    /// One of several steps.
+    fn finish_step(
+        self,
+        key: &Authorized,
+        session: &Session,
+        entropy: &mut dyn Entropy,
+        reply: &mut dyn FnMut(&[Item<'_>]),
+    ) -> Result<(), Failure> {
+        let uid = Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str());
+        match self.step {
+            Step::Only | Step::First => {
+                let (mut sealing, nonce) = self.message.start_encrypting(key, entropy)?;
+                let data = sealing.update(self.data)?;
+                let correlation = session.begin(Work::Sealing(sealing), entropy)?;
+                let mut items = vec![uid, Item::bytes(Tag::DATA, data.as_slice())];
+                if !nonce.is_empty() {
+                    items.push(Item::bytes(Tag::IV_COUNTER_NONCE, &*nonce));
+                }
+                items.push(Item::bytes(Tag::CORRELATION_VALUE, correlation.as_slice()));
+                reply(&items);
+            }
+            Step::Next(correlation) => {
+                let mut sealing = taken(session, correlation)?;
+                let data = sealing.update(self.data)?;
+                session.put_back(correlation, Work::Sealing(sealing))?;
+                let data = Item::bytes(Tag::DATA, data.as_slice());
+                reply(&[uid, data, Item::bytes(Tag::CORRELATION_VALUE, correlation)]);
+            }
+            Step::Last(correlation) => {
+                let (data, tag) = taken(session, correlation)?.finish(self.data, entropy)?;
+                let mut items = vec![uid, Item::bytes(Tag::DATA, data.as_slice())];
+                if !tag.is_empty() {
+                    items.push(Item::bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, tag.as_slice()));
+                }
+                reply(&items);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn taken(session: &Session, correlation: &[u8]) -> Result<Sealing, Refusal> {
+    match session.take(correlation)? {
+        Work::Sealing(sealing) => Ok(sealing),
+        _ => unreachable!("work is found by the operation that left it"),
     }
 }

@@ -4,6 +4,7 @@
 use super::fields::Fields;
 use super::policy::Principal;
 use super::refusal::{Failure, Refusal};
+use super::streams::Streams;
 use super::view::{Changes, View};
 use crate::entropy::Entropy;
 use crate::time::Timestamp;
@@ -31,6 +32,8 @@ pub struct Context<'c> {
     pub now: Timestamp,
     /// Whose rules apply where they differ.
     pub dialect: Dialect,
+    /// What clients do in several steps.
+    pub streams: &'c Streams,
 }
 
 /// One operation of KMIP (KMIP 2.1 section 6), in the order of its stages. A request never goes back to a stage.
@@ -168,6 +171,12 @@ operations! {
     discover_versions DiscoverVersions,
     encrypt Encrypt,
     decrypt Decrypt,
+    mac MAC,
+    mac_verify MACVerify,
+    hash Hash,
+    rng_retrieve RNGRetrieve,
+    rng_seed RNGSeed,
+    derive_key DeriveKey,
     activate Activate,
     revoke Revoke,
     destroy Destroy,

@@ -151,6 +151,7 @@ enumerations! {
         X9_102_AKW1 "X9102AKW1" 0x10,
         X9_102_AKW2 "X9102AKW2" 0x11,
         AEAD "AEAD" 0x12,
+        GCM_SIV "GCMSIV" 0x80000002,
     }
     /// The values of `CertificateRequestType`.
     certificate_request_type "CertificateRequestType" {

@@ -1,0 +1,77 @@
+//! MAC Verify (KMIP 2.1 section 6.1.33): whether a message authentication code is that of data.
+#![forbid(unsafe_code)]
+
+use super::super::authentication::{Message, Outcome};
+use super::super::cipher::{self, Purpose};
+use super::super::fields::Fields;
+use super::super::policy::Authorized;
+use super::super::refusal::{Failure, Refusal};
+use super::super::rights::Rights;
+use super::super::state::State;
+use super::super::streams::{Session, Step};
+use super::super::target::Target;
+use super::super::view::Changes;
+use super::{Context, Effect, Operation};
+use crate::entropy::Entropy;
+use crate::secret::Secret;
+use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::enumeration::{usage_mask, validity_indicator};
+use crate::wire::ttlv::{Item, Tag};
+
+/// The request.
+pub struct MACVerify<'r> {
+    target: Target<'r>,
+    message: Message<'r>,
+    code: &'r [u8],
+}
+
+impl<'r> Operation<'r> for MACVerify<'r> {
+    const NAME: &'static str = "MACVerify";
+    const EFFECT: Effect = Effect::Reads;
+    /// The key, and what the steps before it left, where it is one of several.
+    type Found = (Authorized, Option<Session>);
+
+    fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
+        let message = Message::decode(fields, dialect)?;
+        let code = fields.bytes(Tag::MAC_DATA)?;
+        // Of several steps, the last one compares.
+        let code = match message.step {
+            Step::Only | Step::Last(_) => fields.required(Tag::MAC_DATA, code)?,
+            Step::First | Step::Next(_) => &[],
+        };
+        Ok(MACVerify { target: Target::decode(fields)?, message, code })
+    }
+
+    fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure> {
+        let usage = cipher::Usage {
+            operation: "MACVerify",
+            right: Rights::MAC,
+            // Who may make a code can compare it; for Decrypt, see MAC.
+            mask: (usage_mask::MAC_VERIFY | usage_mask::MAC_GENERATE | usage_mask::DECRYPT) as u32,
+            usable: |state| matches!(state, State::Active | State::Deactivated | State::Compromised),
+            usable_names: "Active, Deactivated, Compromised",
+            purpose: Purpose::Processes,
+        };
+        let key = cipher::find_key(&self.target, context, usage)?;
+        let session = Session::of(self.message.step, context, usage.operation, Some(&key));
+        Ok(((key, session), Changes::new()))
+    }
+
+    fn finish(
+        self,
+        (key, session): Self::Found,
+        entropy: &mut dyn Entropy,
+        reply: &mut dyn FnMut(&[Item<'_>]),
+    ) -> Result<(), Failure> {
+        let result = match self.message.take(&key, session.as_ref(), entropy)? {
+            Outcome::Code(expected) => {
+                let is_valid = Secret::new(expected).matches(self.code);
+                let validity = if is_valid { validity_indicator::VALID } else { validity_indicator::INVALID };
+                Item::enumeration(Tag::VALIDITY_INDICATOR, validity)
+            }
+            Outcome::Begun(correlation) => Item::bytes(Tag::CORRELATION_VALUE, correlation),
+        };
+        reply(&[Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()), result]);
+        Ok(())
+    }
+}
