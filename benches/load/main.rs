@@ -22,6 +22,7 @@ mod creates;
 mod engines;
 mod footprint;
 mod handshakes;
+mod keys;
 mod machine;
 mod report;
 mod servers;
@@ -45,11 +46,12 @@ struct Bench {
 /// One measurement: its name for `--only`, and what makes its lines.
 type Measurement = (&'static str, fn(&Bench, &mut Report));
 
-const MEASUREMENTS: [Measurement; 7] = [
+const MEASUREMENTS: [Measurement; 8] = [
     ("encrypt", answers::encrypt),
     ("get", answers::get),
     ("create", creates::measure),
     ("engines", engines::measure),
+    ("keys", keys::measure),
     ("handshake", handshakes::measure),
     ("bystander", bystander::measure),
     ("footprint", footprint::measure),

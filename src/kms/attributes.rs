@@ -179,6 +179,14 @@ fn vendor_attribute<'i>(item: &'i Item<'_>) -> Option<(&'i str, &'i str, &'i str
     Some((text(Tag::VENDOR_IDENTIFICATION)?, text(Tag::ATTRIBUTE_NAME)?, text(Tag::ATTRIBUTE_VALUE)?))
 }
 
+/// The JSON array of tags, where this is the attribute that carries one.
+pub fn tag_list<'i>(item: &'i Item<'_>) -> Option<&'i str> {
+    match vendor_attribute(item) {
+        Some((vendor, TAG_NAME, list)) if vendor.eq_ignore_ascii_case(TAG_VENDOR) => Some(list),
+        _ => None,
+    }
+}
+
 /// The tag list of an object as the vendor attribute that carries it.
 pub fn tag_attribute(object: &Object) -> Item<'static> {
     Item::structure(
