@@ -30,8 +30,10 @@ const TARGET_LOCATE_MS: f64 = 5.0;
 const TARGET_GET: f64 = 1.1;
 const PASSWORD: &str = "benchmark";
 
-/// What is asked, given the number of a key; whether it has a target.
-const QUESTIONS: [(&str, fn(usize) -> String, Target); 5] = [
+/// What is asked, given the number of a key, and what its time should be.
+type Question = (&'static str, fn(usize) -> String, Target);
+
+const QUESTIONS: [Question; 5] = [
     ("Get", |key| on("Get", &uid(key)), Target::None),
     (
         "Locate by two tags",
@@ -104,8 +106,9 @@ impl Filled {
         fill(&folder, count, is_sealed);
         let file_bytes = fs::metadata(folder.join(FILE_NAME)).unwrap().len();
         let password = format!("--master-password={PASSWORD}");
+        let arguments = if is_sealed { &[password.as_str()][..] } else { &[] };
         let begin = Instant::now();
-        let keyway = Keyway::start_on(bench, scratch, if is_sealed { &[&password] } else { &[] });
+        let keyway = Keyway::start_on(bench, scratch, arguments);
         Filled { start: begin.elapsed(), keyway, count, file_bytes }
     }
 

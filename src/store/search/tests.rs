@@ -78,10 +78,10 @@ fn what_is_on_all_lists_is_found_in_order() {
     for (user, sees) in [
         (
             "alice",
-            Box::new(|n: usize| n % 10 != 0 || [0, 30, 36, 90, 1500].contains(&n))
+            Box::new(|n: usize| !n.is_multiple_of(10) || [0, 30, 36, 90, 1500].contains(&n))
                 as Box<dyn Fn(usize) -> bool>,
         ),
-        ("bob", Box::new(|n: usize| n % 10 == 0 || n == 36)),
+        ("bob", Box::new(|n: usize| n.is_multiple_of(10) || n == 36)),
         ("carol", Box::new(|n: usize| [0, 36, 90].contains(&n))),
     ] {
         for wanted in [
