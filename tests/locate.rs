@@ -6,7 +6,7 @@ mod support;
 
 use keyway::kms::access::Direction;
 use keyway::kms::policy::Principal;
-use keyway::pipeline::{self, Asker, Call, Endpoint, Place};
+use keyway::pipeline::{self, Asker, Call, Endpoint, Place, Read};
 use keyway::store::Store;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
@@ -33,14 +33,15 @@ impl Kms {
         let mut call = Call { endpoint, asker, body: body.as_bytes().to_vec().into(), tenant: None };
         let (answer, body) = match pipeline::place(&call.endpoint, &call.body, true) {
             Place::StoreLane => {
-                let reply = pipeline::write(&mut [call], &*self.0, &mut Draws).unwrap().remove(0);
+                let reply = pipeline::write(&mut [call], &*self.0, &mut Draws).remove(0).unwrap();
                 (reply.answer, reply.body)
             }
             _ => {
                 let (view, mut out) = (self.0.read().unwrap(), Vec::new());
                 let Call { endpoint, asker, body, .. } = &mut call;
                 let answer = pipeline::read(endpoint, asker, body, &*view, &mut Draws, &mut out);
-                (answer.unwrap(), out.into())
+                let Read::Answered(answer) = answer.unwrap() else { panic!("{body:?} writes") };
+                (answer, out.into())
             }
         };
         (answer.status, String::from_utf8(body.to_vec()).unwrap())

@@ -12,7 +12,7 @@ use keyway::kms::state::State;
 use keyway::kms::view::Change;
 use keyway::secret::Secret;
 use keyway::shell::os::{Clock, OsEntropy};
-use keyway::store::redb::{FILE_NAME, RedbStore};
+use keyway::store::redb::{self, FILE_NAME, RedbStore};
 use keyway::store::sealed::{self, MasterSecret};
 use keyway::wire::ttlv::{Item, Tag, binary};
 use std::fs;
@@ -23,6 +23,8 @@ const FEW: usize = 1_000;
 const MANY: usize = 1_000_000;
 /// Keys that are put into the database in one transaction.
 const TRANSACTION: usize = 50_000;
+/// Identifiers and names come in no order: with a server's small cache, pages would be written over and over.
+const FILLING_CACHE_BYTES: usize = 1024 * 1024 * 1024;
 /// Requests of a kind in one round.
 const REQUESTS: usize = 300;
 const TARGET_LOCATE_MS: f64 = 5.0;
@@ -132,7 +134,8 @@ impl Filled {
 
 fn fill(folder: &Path, count: usize, is_sealed: bool) {
     let master = MasterSecret::password(Secret::copy_of(PASSWORD.as_bytes()), String::new());
-    let engine = RedbStore::open(folder, false).unwrap();
+    redb::prepare_folder(folder).unwrap();
+    let engine = RedbStore::make_file(&folder.join(FILE_NAME), FILLING_CACHE_BYTES).unwrap();
     let store = sealed::open(engine, is_sealed.then_some(&master), &mut OsEntropy).unwrap();
     let now = Clock::start().now().utc;
     for first in (0..count).step_by(TRANSACTION) {
