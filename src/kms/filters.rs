@@ -5,7 +5,6 @@ use super::attributes;
 use super::fields::Fields;
 use super::object::Object;
 use super::refusal::{Failure, Refusal};
-use super::tags;
 use super::terms::{self, Term};
 use super::view::StoreError;
 use crate::limits;
@@ -47,11 +46,8 @@ impl<'r> Filters<'r> {
         let uid = fields.text(Tag::UNIQUE_IDENTIFIER)?;
         let mut filters = Filters { uid, tags: Vec::new(), attributes: Vec::new(), dates: Vec::new() };
         for item in fields.items() {
-            if let Some(list) = attributes::tag_list(item) {
-                let tags = tags::parse(list).ok_or_else(|| {
-                    Refusal::invalid("the vendor attribute 'tag' must be a JSON array of strings")
-                })?;
-                filters.tags.extend(tags);
+            if attributes::is_tag_list(item) {
+                filters.tags.extend(attributes::tag_list(item)?);
             } else if item.tag.is_date() {
                 let Value::DateTime(date) = item.value else {
                     return Err(fields.refuse(item.tag, "must be a DateTime"));
@@ -90,7 +86,7 @@ impl<'r> Filters<'r> {
         if self.attributes.is_empty() && self.dates.is_empty() {
             return Ok(true);
         }
-        let items = match attributes::list(object, now) {
+        let items = match attributes::list_with_defaults(object, now) {
             Ok(items) => items,
             Err(Failure::Store(error)) => return Err(error),
             Err(Failure::Refused(_)) => return Ok(false),

@@ -9,6 +9,7 @@ pub mod fields;
 pub mod filters;
 pub mod object;
 pub mod operation;
+pub mod pair;
 pub mod policy;
 pub mod refusal;
 pub mod retrieval;
