@@ -1,3 +1,6 @@
+//! Lists of many lengths, and who sees what of them.
+#![forbid(unsafe_code)]
+
 use super::*;
 use crate::kms::rights::Rights;
 use crate::kms::state::State;
@@ -7,7 +10,7 @@ use crate::secret::Secret;
 use crate::store::redb::RedbStore;
 use crate::store::rows::Engine;
 use crate::store::{Store, Transaction};
-use crate::testing::disk::Disk;
+use ::redb::backends::InMemoryBackend;
 use std::ops::ControlFlow;
 
 const COUNT: usize = 2_000;
@@ -21,7 +24,7 @@ fn tags(number: usize) -> Vec<String> {
 
 /// Objects with their numbers as names: every tenth is bob's, the others are alice's.
 fn store() -> RedbStore {
-    let store = RedbStore::with_backend(Disk::new().mount()).unwrap();
+    let store = RedbStore::with_backend(InMemoryBackend::new()).unwrap();
     let object = |number: usize| Object {
         uid: number.to_string(),
         owner: if number.is_multiple_of(10) { "bob" } else { "alice" }.to_owned(),
