@@ -6,6 +6,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyway::job::{self, Resources};
+use keyway::kms::nonces::Nonces;
 use keyway::kms::policy::Principal;
 use keyway::kms::streams::Streams;
 use keyway::limits::Limits;
@@ -167,6 +168,7 @@ fn fill(store: &dyn Store) {
         principal: Principal("admin".into()),
         now: Clock::start().now().utc,
         streams: Streams::default(),
+        nonces: Nonces::default(),
     };
     let call = || Call {
         endpoint: Endpoint::Kmip,

@@ -9,12 +9,22 @@ pub const NAME_BYTES_MAX: usize = 512;
 pub const TAGS_MAX: usize = 64;
 /// Nesting of structures in a TTLV document: a batched Import with a wrapped key and its attributes needs 9.
 pub const TTLV_DEPTH_MAX: usize = 16;
+/// Keys with a lease of nonces.
+pub const NONCE_LEASES_MAX: usize = 16_384;
 /// Operations in one message.
 pub const BATCH_ITEMS_MAX: usize = 1024;
 /// Items in one TTLV document.
 pub const TTLV_ITEMS_MAX: usize = 65_536;
 /// Objects that one request may look at.
 pub const OBJECTS_READ_MAX: usize = 100_000;
+/// Rows of lists that one search may go through to find them.
+pub const ROWS_READ_MAX: usize = 2_000_000;
+/// Objects that a Locate looks at beyond those that it was asked for, only to say how many there are.
+pub const OBJECTS_COUNTED_MAX: usize = 1_000;
+/// Objects that get their terms in one transaction, when a database of an older version is opened,
+pub const OBJECTS_INDEXED_MAX: usize = 8_192;
+/// and bytes of their records, as long as there is a second one.
+pub const INDEXED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Objects that one request may change, which all others wait for.
 pub const OBJECTS_CHANGED_MAX: usize = 1_000;
 /// Bytes of one list of objects.

@@ -10,6 +10,7 @@ mod place;
 
 use crate::entropy::Entropy;
 use crate::kms::access::Direction;
+use crate::kms::nonces::{Ledger, Nonces};
 use crate::kms::policy::Principal;
 use crate::kms::streams::Streams;
 use crate::kms::view::View;
@@ -58,6 +59,8 @@ pub struct Asker {
     pub now: Timestamp,
     /// What clients have begun and not ended yet.
     pub streams: Streams,
+    /// What keys have left to draw.
+    pub nonces: Nonces,
 }
 
 /// A request that owns all that it needs, to be answered in a lane.
@@ -157,12 +160,15 @@ fn read_stages(
     out: &mut Vec<u8>,
 ) -> Result<Answer, Stop> {
     let command = command::prepare(decoded, entropy, asker)?;
+    // Whatever has to be leased has to be written.
+    let nonces = asker.nonces.ledger();
     let outcome = match command {
         Command::Batch(message, encoding) => {
-            Outcome::Batch(batch::run(&message, encoding, asker, &mut batch::Ground::Reading(view), entropy)?)
+            let mut ground = batch::Ground::Reading(view);
+            Outcome::Batch(batch::run(&message, encoding, asker, &nonces, &mut ground, entropy)?)
         }
         command => {
-            let (outcome, changes) = command.execute(view, asker)?;
+            let (outcome, changes) = command.execute(view, asker, &nonces)?;
             if !changes.is_empty() {
                 return Err(Stop::MustWrite);
             }
@@ -207,19 +213,24 @@ fn write_together(
     store: &dyn Store,
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<Reply>, StoreError> {
+    // All requests are for one database.
+    let Some(asker) = askers.first() else { return Ok(Vec::new()) };
     let mut prepared = Vec::with_capacity(decoded.len());
     for (decoded, asker) in decoded.iter().zip(askers) {
         prepared.push(command::prepare(decoded, entropy, asker));
     }
     let mut outcomes = Vec::with_capacity(decoded.len());
     let mut is_undone = false;
+    let nonces = asker.nonces.ledger();
     let committed = store.transact(&mut |transaction| {
         outcomes.clear();
+        nonces.forget();
         // A store may run this again: what was prepared is used up then.
         let mut prepared = std::mem::take(&mut prepared).into_iter();
         for (decoded, asker) in decoded.iter().zip(askers) {
             let command = prepared.next().unwrap_or_else(|| command::prepare(decoded, entropy, asker));
-            let outcome = command.and_then(|command| write_one(command, asker, transaction, entropy));
+            let outcome =
+                command.and_then(|command| write_one(command, asker, &nonces, transaction, entropy));
             is_undone = matches!(&outcome, Ok(Outcome::Batch(batch)) if batch.is_undone);
             match outcome {
                 Err(Stop::Store(error)) => return Err(error),
@@ -231,9 +242,10 @@ fn write_together(
         }
         Ok(())
     });
-    // Nothing has changed, as the answer says.
+    // What is undone has changed nothing, as its answer says.
     if !is_undone {
         committed?;
+        nonces.committed();
     }
     let mut answers = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
@@ -250,15 +262,17 @@ const UNDONE: StoreError = StoreError::Refused("a batch is undone");
 fn write_one<'b>(
     command: Command<'b>,
     asker: &Asker,
+    nonces: &Ledger<'_>,
     transaction: &mut dyn Transaction,
     entropy: &mut dyn Entropy,
 ) -> Result<Outcome<'b>, Stop> {
     if let Command::Batch(message, encoding) = command {
         let mut ground = batch::Ground::Writing(transaction);
-        return batch::run(&message, encoding, asker, &mut ground, entropy).map(Outcome::Batch);
+        return batch::run(&message, encoding, asker, nonces, &mut ground, entropy).map(Outcome::Batch);
     }
-    let (outcome, changes) = command.execute(&*transaction, asker)?;
+    let (outcome, changes) = command.execute(&*transaction, asker, nonces)?;
     transaction.apply(changes).map_err(Stop::Store)?;
+    nonces.applied();
     Ok(outcome)
 }
 

@@ -15,6 +15,7 @@ use keyway::secret::Secret;
 use keyway::store::memory::MemoryStore;
 use keyway::store::remote::{self, ClientCertificate, MySqlEngine, PostgresEngine, RedisEngine};
 use keyway::store::rows::{Engine, Key, Table};
+use keyway::store::sealed as sealing;
 use keyway::store::{Store, StoreError};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::databases::{Database, Kind, PASSWORD};
 use support::stores::{
-    Choices, assert_as_the_model_says, assert_changes_are_seen_and_undone, dump_store, put_marked, sealed,
+    Choices, Draws, TERMS, assert_as_the_model_says, assert_changes_are_seen_and_undone, count_named,
+    dump_store, grouped, make_old, named, put_marked, put_named, sealed,
 };
 use support::{DEADLINE, wait_for};
 
@@ -92,7 +94,35 @@ fn check(kind: Kind) {
     if kind == Kind::MariaDb {
         a_client_certificate_lets_in(&database);
     }
+    an_old_database_is_indexed_by_whoever_opens_it(&database);
     a_later_schema_is_refused(&database);
+}
+
+/// A database as a server opens it: up to date.
+fn open_up_to_date(database: &Database) -> Arc<dyn Store> {
+    let url = Secret::copy_of(database.url().as_bytes());
+    let opened = match database.kind() {
+        Kind::MariaDb => sealing::open(MySqlEngine::open(&url, None, false).unwrap(), None, &mut Draws),
+        Kind::Postgres => sealing::open(PostgresEngine::open(&url, None, false).unwrap(), None, &mut Draws),
+        Kind::Redis => sealing::open(RedisEngine::open(&url, None, false).unwrap(), None, &mut Draws),
+    };
+    opened.unwrap()
+}
+
+/// Two servers at a time, while one of the version before would be told to stop.
+fn an_old_database_is_indexed_by_whoever_opens_it(database: &Database) {
+    let engine = open(database, true).unwrap();
+    put_named(&*engine, 1000);
+    make_old(&*engine, &[named("old"), grouped("7")]);
+    assert_eq!(count_named(&*engine, 7), (0, vec![]));
+    assert!(count_up(&*engine, "of an old version").is_err(), "nothing is written before it was opened anew");
+    thread::scope(|scope| {
+        let open = || count_named(&*open_up_to_date(database), 7);
+        let both = [scope.spawn(open), scope.spawn(open)].map(|thread| thread.join().unwrap());
+        assert_eq!(both, [(1000, vec!["named-7".to_owned()]), (1000, vec!["named-7".to_owned()])]);
+    });
+    let rows = Engine::read(&*engine).unwrap();
+    assert_eq!(rows.get(TERMS).unwrap().unwrap().as_slice(), 1_u32.to_be_bytes());
 }
 
 /// An emptied database, sealed.
@@ -156,7 +186,7 @@ fn rows_are_bytes(engine: &dyn Engine) {
     }
     let mut sorted = names.map(<[u8]>::to_vec);
     sorted.sort();
-    let listed = rows.list(Table::GrantsByUser, b"bytes", usize::MAX).unwrap();
+    let listed = rows.list(Table::GrantsByUser, b"bytes", &[], usize::MAX).unwrap();
     assert_eq!(listed.iter().map(|(second, _)| second.clone()).collect::<Vec<_>>(), sorted);
     assert!(listed.iter().all(|(second, value)| *second == value.as_slice()));
     assert_eq!(rows.count(Table::GrantsByUser, b"bytes", usize::MAX).unwrap(), sorted.len());
@@ -392,10 +422,10 @@ fn servers_are_asked_who_they_are(database: &Database) {
 
 fn a_later_schema_is_refused(database: &Database) {
     let running = open(database, false).unwrap();
-    let later = 2_u32.to_be_bytes();
+    let later = 3_u32.to_be_bytes();
     Engine::transact(&*running, &mut |rows| rows.put(Key::new(Table::Meta, b"schema", &[]), &later)).unwrap();
     let refused = open(database, false).err().unwrap();
-    assert!(matches!(refused, StoreError::Newer { found: 2, known: 1 }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 3, known: 2 }), "{refused}");
     let refused = count_up(&*running, "too-late").unwrap_err();
     assert!(matches!(refused, StoreError::Newer { .. }) && refused.is_fatal(), "{refused}");
 }

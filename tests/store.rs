@@ -4,10 +4,14 @@
 mod support;
 
 use keyway::kms::object::Object;
-use keyway::kms::view::Change;
+use keyway::kms::terms;
+use keyway::kms::view::{Change, Search};
+use keyway::limits;
 use keyway::secret::Secret;
+use keyway::store::check::check;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
+use keyway::store::rows::{AllRows, Engine, Key, RowsMut, Table, parts};
 use keyway::store::sealed::{self as sealing, MasterSecret};
 use keyway::store::{Store, StoreError};
 use keyway::testing::disk::Disk;
@@ -16,8 +20,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::stores::{
-    Choices, Draws, assert_as_the_model_says, assert_changes_are_seen_and_undone, dump_store, marked, master,
-    put_marked, sealed, transact,
+    Choices, Draws, TERMS, assert_as_the_model_says, assert_changes_are_seen_and_undone, count_named,
+    dump_store, found, make_old, marked, master, named, put_marked, put_named, sealed, transact,
 };
 
 fn redb() -> RedbStore {
@@ -254,7 +258,9 @@ fn a_sealed_file_shows_nothing_of_what_was_put_in() {
     let store = sealed(RedbStore::with_backend(disk.mount()).unwrap());
     let view = store.read().unwrap();
     assert!(view.object("marked-identifier").unwrap().unwrap().material.matches(b"marked-material"));
-    assert_eq!(view.tagged(&["marked-tag", "marked-second-tag"], 9).unwrap().unwrap(), ["marked-identifier"]);
+    let terms = ["marked-tag", "marked-second-tag"].map(terms::of_tag);
+    let search = Search { terms: &terms, owner: "marked-owner", users: &[] };
+    assert_eq!(found(&*view, &search, 9).0, ["marked-identifier"]);
     assert_eq!(view.grants_to("marked-user", 9).unwrap().unwrap()[0].0, "marked-identifier");
 }
 
@@ -285,4 +291,76 @@ fn a_sealed_store_opens_with_its_secret_and_no_other() {
     let refused = sealing::open(engine(), Some(&master()), &mut Draws).map(drop);
     assert!(told(refused).contains("it holds objects that are not sealed"));
     assert!(told(sealing::rewrap(&engine(), &master(), &other(), &mut Draws)).contains("it is not sealed"));
+}
+
+/// What a program of the version before has written, sealed or not: every object is found by its terms, once a start.
+#[test]
+fn an_old_file_gets_its_terms() {
+    for is_sealed in [false, true] {
+        let disk = Disk::new();
+        let engine = || RedbStore::with_backend(disk.mount()).unwrap();
+        let open = || match is_sealed {
+            true => sealed(engine()),
+            false => sealing::open(engine(), None, &mut Draws).unwrap(),
+        };
+        put_named(&*open(), 500);
+        // Of sealed rows, nobody can tell which are of terms.
+        let forget_all = |indexed: Option<&[u8]>| {
+            let engine = engine();
+            let rows = engine.snapshot().unwrap();
+            let keys: Vec<_> = rows.all(Table::Tags).unwrap().map(|row| row.unwrap().0).collect();
+            drop(rows);
+            make_old(&engine, &[]);
+            let removed = Engine::transact(&engine, &mut |rows| {
+                for key in &keys {
+                    let (term, sequence) = parts(Table::Tags, key).unwrap();
+                    rows.remove(Key::new(Table::Tags, term, sequence))?;
+                }
+                indexed.map_or(Ok(()), |row| rows.put(TERMS, row))
+            });
+            removed.unwrap();
+        };
+        forget_all(None);
+        for _ in 0..2 {
+            assert_eq!(count_named(&*open(), 7), (500, vec!["named-7".to_owned()]), "sealed: {is_sealed}");
+        }
+        // A start that was ended in the middle is gone on with.
+        if !is_sealed {
+            forget_all(Some(&[&1_u32.to_be_bytes()[..], &101_u64.to_be_bytes()].concat()));
+            assert_eq!(count_named(&*open(), 7), (400, vec![]));
+        }
+    }
+}
+
+#[test]
+fn more_objects_than_go_into_one_transaction_get_their_terms() {
+    let disk = Disk::new();
+    let engine = || RedbStore::with_backend(disk.mount()).unwrap();
+    let count = limits::OBJECTS_INDEXED_MAX + 100;
+    put_named(&engine(), count);
+    make_old(&engine(), &[named("old")]);
+    let store = sealing::open(engine(), None, &mut Draws).unwrap();
+    assert_eq!(count_named(&*store, count - 1), (count, vec![format!("named-{}", count - 1)]));
+}
+
+#[test]
+fn a_check_knows_which_terms_belong() {
+    let store = RedbStore::with_backend(Disk::new().mount()).unwrap();
+    put_named(&store, 3);
+    let finds = |change: &dyn Fn(&mut dyn RowsMut) -> Result<(), StoreError>| {
+        Engine::transact(&store, &mut |rows| change(rows)).unwrap();
+        let mut told = Vec::new();
+        check(&store.snapshot().unwrap(), &mut |what| told.push(what.to_owned())).unwrap();
+        told
+    };
+    let nothing = Vec::<String>::new();
+    assert_eq!(finds(&|rows| rows.put(TERMS, &1_u32.to_be_bytes())), nothing);
+    let (second, name, alien) = (2_u64.to_be_bytes(), named("old"), named("alien"));
+    let place = Key::new(Table::Tags, &name, &second);
+    assert_eq!(finds(&|rows| rows.remove(place)), [r#"tags: "named-1" is missing below a term"#]);
+    assert_eq!(finds(&|rows| rows.remove(TERMS)), nothing, "what is not due is not missing");
+    assert_eq!(
+        finds(&|rows| rows.put(Key::new(Table::Tags, &alien, &second), b"named-1")),
+        [r#"tags: "named-1" does not belong below a term"#]
+    );
 }

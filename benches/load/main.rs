@@ -23,6 +23,7 @@ mod creates;
 mod engines;
 mod footprint;
 mod handshakes;
+mod keys;
 mod machine;
 mod report;
 mod servers;
@@ -46,12 +47,13 @@ struct Bench {
 /// One measurement: its name for `--only`, and what makes its lines.
 type Measurement = (&'static str, fn(&Bench, &mut Report));
 
-const MEASUREMENTS: [Measurement; 8] = [
+const MEASUREMENTS: [Measurement; 9] = [
     ("encrypt", answers::encrypt),
     ("get", answers::get),
     ("batch", batches::measure),
     ("create", creates::measure),
     ("engines", engines::measure),
+    ("keys", keys::measure),
     ("handshake", handshakes::measure),
     ("bystander", bystander::measure),
     ("footprint", footprint::measure),

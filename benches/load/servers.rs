@@ -11,7 +11,7 @@ pub const CERTIFICATE: &str = "server";
 
 const PASSWORD: &str = "benchmark";
 
-/// Our server with an empty store.
+/// Our server.
 pub struct Keyway {
     pub server: Server,
     // Removed after the server has ended.
@@ -28,7 +28,11 @@ impl Keyway {
 
     /// Starts one in the clear with these arguments, pinned to its core.
     pub fn start_with(bench: &Bench, arguments: &[&str]) -> Keyway {
-        let folder = Scratch::new();
+        Keyway::start_on(bench, Scratch::new(), arguments)
+    }
+
+    /// Starts one in the clear with these arguments on the database that is in a folder, pinned to its core.
+    pub fn start_on(bench: &Bench, folder: Scratch, arguments: &[&str]) -> Keyway {
         let keyway = Keyway { server: Server::spawn(folder.path(), keyway(arguments)), _folder: folder };
         bench.cores.pin_server(keyway.server.pid());
         keyway

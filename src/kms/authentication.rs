@@ -34,6 +34,11 @@ impl<'r> Message<'r> {
         Ok(Message { parameters: Parameters::of_request(fields)?, data: step.data(fields)?, step })
     }
 
+    /// How many bytes of data this step brings.
+    pub fn bytes(&self) -> usize {
+        self.data.len()
+    }
+
     /// Takes the data of this step.
     pub fn take(
         &self,

@@ -7,7 +7,6 @@
 
 use super::object::Object;
 use super::refusal::Refusal;
-use super::view::{Change, Changes};
 use crate::limits;
 use crate::wire::ttlv::{Item, Tag, Value, binary};
 use std::cell::RefCell;
@@ -46,7 +45,7 @@ impl Nonces {
 
     /// For one transaction, or for what only reads.
     pub fn ledger(&self) -> Ledger<'_> {
-        Ledger { nonces: self, leased: RefCell::default() }
+        Ledger { nonces: self, drawn: RefCell::default(), leased: RefCell::default() }
     }
 
     fn left(&self) -> MutexGuard<'_, BTreeMap<(u128, String), u32>> {
@@ -57,20 +56,23 @@ impl Nonces {
 /// The leases that a transaction has counted. Dropped, they are lost; they can be drawn from after the commit.
 pub struct Ledger<'n> {
     nonces: &'n Nonces,
+    /// By a request whose changes are not applied yet, and perhaps never.
+    drawn: RefCell<Option<String>>,
     leased: RefCell<BTreeMap<String, u32>>,
 }
 
 impl Ledger<'_> {
-    /// Takes one nonce of a key; where none is left, the changes count a new lease.
-    pub fn draw(&self, key: &Object) -> Result<Changes, Refusal> {
+    /// Takes one nonce of a key; where none is left, the key's parts with a new lease counted, which must be committed.
+    pub fn draw(&self, key: &Object) -> Result<Option<Vec<u8>>, Refusal> {
+        self.drawn.take();
         let draw = |left: &mut u32| left.checked_sub(1).map(|rest| *left = rest).is_some();
         let mut leased = self.leased.borrow_mut();
         if leased.get_mut(&key.uid).is_some_and(draw) {
-            return Ok(Changes::new());
+            return Ok(None);
         }
         let place = (self.nonces.tenant, key.uid.clone());
         if self.nonces.left().get_mut(&place).is_some_and(draw) {
-            return Ok(Changes::new());
+            return Ok(None);
         }
         let before = match binary::find(&key.parts, LEASED) {
             Some(Value::LongInteger(count)) => count as u64,
@@ -80,12 +82,20 @@ impl Ledger<'_> {
         if after > NONCES_MAX {
             return Err(Refusal::NoncesUsedUp { uid: key.uid.clone() });
         }
-        leased.insert(key.uid.clone(), LEASE - 1);
-        Ok(vec![Change::Amend {
-            uid: key.uid.clone(),
-            attributes: key.attributes.clone(),
-            parts: with_leased(&key.parts, after),
-        }])
+        *self.drawn.borrow_mut() = Some(key.uid.clone());
+        Ok(Some(with_leased(&key.parts, after)))
+    }
+
+    /// The changes of the last request are part of the transaction.
+    pub fn applied(&self) {
+        let drawn = self.drawn.take();
+        self.leased.borrow_mut().extend(drawn.map(|uid| (uid, LEASE - 1)));
+    }
+
+    /// The transaction is run again from its beginning.
+    pub fn forget(&self) {
+        self.drawn.take();
+        self.leased.take();
     }
 
     /// What was counted is durable.
@@ -134,27 +144,23 @@ mod tests {
         }
     }
 
-    fn amend(key: &mut Object, mut changes: Changes) {
-        match changes.pop() {
-            Some(Change::Amend { parts, .. }) => key.parts = parts,
-            _ => panic!("a lease is counted"),
-        }
-    }
-
     #[test]
     fn a_lease_is_counted_before_it_is_drawn_from_and_only_a_committed_one_lasts() {
         let (nonces, mut key) = (Nonces::default(), key());
         // What was not committed is counted anew.
-        assert_eq!(nonces.ledger().draw(&key).unwrap().len(), 1);
+        assert!(nonces.ledger().draw(&key).unwrap().is_some());
         let ledger = nonces.ledger();
-        amend(&mut key, ledger.draw(&key).unwrap());
-        assert!(ledger.draw(&key).unwrap().is_empty(), "one lease is enough for a transaction");
+        key.parts = ledger.draw(&key).unwrap().unwrap();
+        // What a request that was refused has drawn is counted nowhere.
+        assert!(ledger.draw(&key).unwrap().is_some());
+        ledger.applied();
+        assert!(ledger.draw(&key).unwrap().is_none(), "one lease is enough for a transaction");
         ledger.committed();
         for drawn in 2..LEASE {
-            assert!(nonces.ledger().draw(&key).unwrap().is_empty(), "{drawn}");
+            assert!(nonces.ledger().draw(&key).unwrap().is_none(), "{drawn}");
         }
-        assert_eq!(nonces.of_tenant(7).ledger().draw(&key).unwrap().len(), 1, "another tenant's key");
-        amend(&mut key, nonces.ledger().draw(&key).unwrap());
+        assert!(nonces.of_tenant(7).ledger().draw(&key).unwrap().is_some(), "another tenant's key");
+        key.parts = nonces.ledger().draw(&key).unwrap().unwrap();
         assert_eq!(binary::find(&key.parts, LEASED), Some(Value::LongInteger(2 << 16)));
     }
 
@@ -162,7 +168,7 @@ mod tests {
     fn a_key_encrypts_no_more_than_it_safely_can() {
         let (nonces, mut key) = (Nonces::default(), key());
         key.parts = with_leased(&[], NONCES_MAX - u64::from(LEASE));
-        amend(&mut key, nonces.ledger().draw(&key).unwrap());
+        key.parts = nonces.ledger().draw(&key).unwrap().unwrap();
         assert_eq!(nonces.ledger().draw(&key).err(), Some(Refusal::NoncesUsedUp { uid: "k".into() }));
     }
 }

@@ -4,7 +4,8 @@
 
 use super::object::Object;
 use super::rights::Rights;
-use super::view::{StoreError, View};
+use super::terms::Term;
+use super::view::{Search, SearchEnd, Show, StoreError, View};
 use zeroize::Zeroizing;
 
 /// Who asks: a user name, from the one table of identities (certificates and tokens, or the default user).
@@ -46,6 +47,17 @@ impl Authorized {
     pub fn into_object(self) -> Object {
         self.object
     }
+}
+
+/// Shows, oldest first, the objects with these terms that the principal may know of. Each is still to be authorised.
+pub fn search(
+    view: &dyn View,
+    principal: &Principal,
+    terms: &[Term],
+    show: &mut Show<'_>,
+) -> Result<SearchEnd, StoreError> {
+    let users = [principal.0.as_str(), EVERYBODY];
+    view.search(&Search { terms, owner: &principal.0, users: &users }, show)
 }
 
 /// Lets the owner do everything, and others what they or everybody were granted. `None` is "no": it must look as if the

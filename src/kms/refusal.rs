@@ -104,6 +104,18 @@ pub enum Refusal {
     UnknownOperation(String),
     /// The answer would be longer than the client takes.
     ResponseTooLarge,
+    /// The key has protected as much as its usage limits allow.
+    UsageLimitExceeded {
+        /// Encrypt, MAC..
+        operation: &'static str,
+        /// The key.
+        uid: String,
+    },
+    /// The key has encrypted with as many random nonces as are sure to differ.
+    NoncesUsedUp {
+        /// The key.
+        uid: String,
+    },
 }
 
 /// What stands against a change of an attribute.
@@ -214,6 +226,9 @@ impl Refusal {
             Refusal::NotGenuine => result_reason::CRYPTOGRAPHIC_FAILURE,
             Refusal::NotSupported(_) => result_reason::FEATURE_NOT_SUPPORTED,
             Refusal::UnknownOperation(_) => result_reason::OPERATION_NOT_SUPPORTED,
+            Refusal::UsageLimitExceeded { .. } | Refusal::NoncesUsedUp { .. } => {
+                result_reason::USAGE_LIMIT_EXCEEDED
+            }
             Refusal::ResponseTooLarge => result_reason::RESPONSE_TOO_LARGE,
         }
     }
@@ -301,6 +316,15 @@ impl Refusal {
             Refusal::InvalidRequest(text) => format!("Invalid Request: {text}"),
             Refusal::NotSupported(text) => format!("Not Supported: {text}"),
             Refusal::UnknownOperation(name) => format!("Route not supported: Operation: {name}"),
+            Refusal::UsageLimitExceeded { operation, uid } => {
+                format!(
+                    "Usage_Limit_Exceeded: {operation}: the usage limits of key {uid} leave less than this takes"
+                )
+            }
+            Refusal::NoncesUsedUp { uid } => format!(
+                "Usage_Limit_Exceeded: Encrypt: key {uid} has encrypted with 4294967296 random nonces, and the next may be \
+                 one of them: replace it (ReKey), or send nonces of your own"
+            ),
             Refusal::ResponseTooLarge => {
                 "Response_Too_Large: the answer is longer than MaximumResponseSize".into()
             }

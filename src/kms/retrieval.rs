@@ -11,6 +11,8 @@ use super::refusal::{Failure, Refusal};
 use super::rights::Rights;
 use super::state::State;
 use super::target::{Ambiguity, Target};
+use super::uses::{self, Use};
+use super::view::Changes;
 use super::wrapping::{self, Wrapping};
 use crate::entropy::Entropy;
 use crate::time::Timestamp;
@@ -87,7 +89,8 @@ pub struct Retrieved {
     now: Timestamp,
 }
 
-/// Finds the object that `target` names, in a state that is `readable`, and with it all that its form takes.
+/// Finds the object that `target` names, in a state that is `readable`, and with it all that its form takes; what wrapping
+/// it counts is to be committed.
 pub fn retrieve(
     target: &Target<'_>,
     form: &Form<'_>,
@@ -95,7 +98,7 @@ pub fn retrieve(
     operation: &'static str,
     right: Rights,
     readable: impl Fn(State) -> bool,
-) -> Result<Retrieved, Failure> {
+) -> Result<(Retrieved, Changes), Failure> {
     let now = context.now;
     let ambiguity = match context.dialect {
         Dialect::V4 => Ambiguity::Refused,
@@ -121,11 +124,14 @@ pub fn retrieve(
     if form.unwrap && !state.is_destroyed() {
         authorized = wrapping::open(authorized, context)?;
     }
-    let kek = match &form.wrapping {
-        None => None,
-        Some(wrapping) => Some(wrapping.find_kek(&authorized, context)?),
-    };
-    Ok(Retrieved { authorized, key_format, bare, kek, now })
+    let (mut kek, mut changes) = (None, Changes::new());
+    if let Some(wrapping) = &form.wrapping {
+        let found = wrapping.find_kek(&authorized, context)?;
+        let (bytes, draws_nonce) = (authorized.material().len(), wrapping.draws_nonce());
+        changes = uses::count(found.object(), context, Use { operation: "Wrap", bytes, draws_nonce })?;
+        kek = Some(found);
+    }
+    Ok((Retrieved { authorized, key_format, bare, kek, now }, changes))
 }
 
 impl Retrieved {

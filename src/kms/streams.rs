@@ -146,15 +146,23 @@ pub struct Session {
 }
 
 impl Session {
-    /// For a step of `operation` with this key, whose rights and state were just looked at; `None` for an only step.
+    /// For a step of `operation` with this key, whose rights and state were just looked at; `None` for an only step. What a
+    /// step goes on from is used up by it, so it cannot be one of several operations of a request: those are perhaps done
+    /// twice.
     pub fn of(
         step: Step<'_>,
         context: &Context<'_>,
         operation: &'static str,
         key: Option<&Authorized>,
-    ) -> Option<Session> {
-        if step == Step::Only {
-            return None;
+    ) -> Result<Option<Session>, Refusal> {
+        match step {
+            Step::Only => return Ok(None),
+            Step::Next(_) | Step::Last(_) if !context.is_alone => {
+                return Err(Refusal::NotSupported(format!(
+                    "{operation}: a step after the first is the only item of its message"
+                )));
+            }
+            Step::First | Step::Next(_) | Step::Last(_) => {}
         }
         let digest = |key: &Authorized| {
             let uid = key.object().uid.as_bytes();
@@ -167,7 +175,7 @@ impl Session {
             operation,
             key: key.map_or([0; 32], digest),
         };
-        Some(Session { streams, owner, now: context.now })
+        Ok(Some(Session { streams, owner, now: context.now }))
     }
 
     /// Keeps what a first step leaves: the correlation value for the next one.

@@ -3,12 +3,15 @@
 
 use super::fields::Fields;
 use super::operation::Context;
-use super::policy::{Authorized, authorise};
-use super::refusal::{Failure, Refusal, whole};
+use super::policy::{self, Authorized, authorise};
+use super::refusal::{Failure, Refusal};
 use super::rights::Rights;
 use super::tags;
+use super::terms::{self, Term};
+use super::view::SearchEnd;
 use crate::limits;
 use crate::wire::ttlv::{Item, Tag};
+use std::ops::ControlFlow;
 
 /// The object or objects that a request names.
 pub struct Target<'r> {
@@ -100,20 +103,22 @@ impl<'r> Target<'r> {
         right: Rights,
         show: &mut dyn FnMut(Authorized) -> Result<(), Refusal>,
     ) -> Result<(), Failure> {
-        let uids = match &self.tags {
-            None => vec![self.text.to_owned()],
-            Some(tags) => {
-                let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-                whole(context.view.tagged(&tags, limits::OBJECTS_READ_MAX)?)?
-            }
+        let Context { view, principal, .. } = *context;
+        let Some(tags) = &self.tags else {
+            let Some(object) = view.object(self.text)? else { return Ok(()) };
+            return Ok(authorise(view, principal, object, right)?.map_or(Ok(()), show)?);
         };
-        for uid in uids {
-            let Some(object) = context.view.object(&uid)? else { continue };
-            if let Some(authorized) = authorise(context.view, context.principal, object, right)? {
-                show(authorized)?;
-            }
+        let terms: Vec<Term> = tags.iter().map(|tag| terms::of_tag(tag)).collect();
+        let mut refused = None;
+        let ended = policy::search(view, principal, &terms, &mut |object| {
+            refused = authorise(view, principal, object, right)?.and_then(|found| show(found).err());
+            Ok(if refused.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        match (refused, ended) {
+            (Some(refusal), _) => Err(refusal.into()),
+            (None, SearchEnd::TooMuch) => Err(Refusal::TooMany.into()),
+            (None, _) => Ok(()),
         }
-        Ok(())
     }
 
     /// The `UniqueIdentifier` of an answer that repeats the request's, as clients of Revoke, Destroy and Activate compare.

@@ -3,7 +3,9 @@
 
 use super::object::Object;
 use super::rights::Rights;
+use super::terms::Term;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// A consistent picture of the store.
@@ -14,9 +16,8 @@ pub trait View {
     /// The object with this unique identifier.
     fn object(&self, uid: &str) -> Result<Option<Object>, StoreError>;
 
-    /// Unique identifiers of the objects that carry all of `tags` (at least one), oldest first. `None` where each of
-    /// the tags is on more than `limit` objects.
-    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Option<Vec<String>>, StoreError>;
+    /// Shows the objects that a search is after, oldest first, until it is told to stop.
+    fn search(&self, search: &Search<'_>, show: &mut Show<'_>) -> Result<SearchEnd, StoreError>;
 
     /// Unique identifiers of the objects of `owner`, oldest first.
     fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError>;
@@ -31,12 +32,45 @@ pub trait View {
     fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError>;
 }
 
+/// What is looked for: objects that have all of the terms, and that somebody may know of.
+pub struct Search<'s> {
+    /// Tags, and terms of attributes ([`terms`](super::terms)); without any, all objects do.
+    pub terms: &'s [Term],
+    /// Whose objects are shown,
+    pub owner: &'s str,
+    /// and, of all others, those on which one of these users was granted something.
+    pub users: &'s [&'s str],
+}
+
+/// Is shown one object after the other.
+pub type Show<'s> = dyn FnMut(Object) -> Result<ControlFlow<()>, StoreError> + 's;
+
+/// How a search has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchEnd {
+    /// Everything was shown.
+    Complete,
+    /// It was told to stop.
+    Stopped,
+    /// More would have to be looked at than one request may.
+    TooMuch,
+}
+
 /// One change to the store.
 pub enum Change {
     /// Adds an object whose identifier is free.
     Insert(Object),
     /// Puts an object in the place of the one with the same identifier; its place in the order and its grants stay.
     Replace(Object),
+    /// Sets what is kept of an object beside its material, its state and its tags, and nothing else.
+    Amend {
+        /// Its unique identifier.
+        uid: String,
+        /// Its attributes, encoded.
+        attributes: Vec<u8>,
+        /// Its other parts, encoded.
+        parts: Vec<u8>,
+    },
     /// Removes an object with its tags and grants.
     Remove {
         /// Its unique identifier.

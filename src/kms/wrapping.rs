@@ -177,6 +177,11 @@ impl<'r> Wrapping<'r> {
         find_kek(&self.kek, &object.uid, context, Purpose::Wrap, 0)
     }
 
+    /// Whether a nonce is drawn for it.
+    pub fn draws_nonce(&self) -> bool {
+        self.mode == Some(Mode::Gcm)
+    }
+
     /// The wrapped bytes of a key and the `KeyWrappingData` that say how they came to be.
     pub fn wrap(
         &self,
@@ -250,6 +255,11 @@ pub fn wrap_at_rest(object: &mut Object, kek: &str, context: &Context<'_>) -> Re
         attribute_names: Vec::new(),
     };
     let kek = wrapping.find_kek_for(object, !object.is_wrapped(), context)?;
+    if binary::find(&kek.object().attributes, Tag::USAGE_LIMITS).is_some() {
+        let uid = &kek.object().uid;
+        let text = format!("key {uid} has usage limits: it wraps nothing that is stored");
+        return Err(Refusal::NotSupported(text).into());
+    }
     let material = object.material.expose();
     let wrapped = (material.len() <= limits::WRAPPED_BYTES_MAX)
         .then(|| wrap::wrap(kek.material(), true, material))

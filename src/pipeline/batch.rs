@@ -4,6 +4,7 @@
 use super::Asker;
 use super::command::Stop;
 use crate::entropy::Entropy;
+use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Request};
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::view::{Changes, View};
@@ -26,6 +27,10 @@ impl Ground<'_> {
             Ground::Reading(view) => *view,
             Ground::Writing(transaction) => &**transaction,
         }
+    }
+
+    fn is_reading(&self) -> bool {
+        matches!(self, Ground::Reading(_))
     }
 
     fn apply(&mut self, changes: Changes) -> Result<(), Stop> {
@@ -53,17 +58,24 @@ pub fn run(
     message: &RequestMessage<'_>,
     encoding: Encoding,
     asker: &Asker,
+    nonces: &Ledger<'_>,
     ground: &mut Ground<'_>,
     entropy: &mut dyn Entropy,
 ) -> Result<Batch, Stop> {
     let mut response = ResponseMessage::to(Some(message), encoding, asker.now);
     let (mut place_holder, mut is_undone) = (None, false);
     for (at, item) in message.items.iter().enumerate() {
-        let mut answered = Answered { item, response: &mut response, bytes_max: message.response_bytes_max };
-        let failure = match run_item(&mut answered, &mut place_holder, encoding, asker, ground, entropy)? {
-            Ok(()) => continue,
-            Err(refusal) => refusal,
+        let mut answered = Answered {
+            item,
+            is_alone: message.items.len() == 1,
+            response: &mut response,
+            bytes_max: message.response_bytes_max,
         };
+        let failure =
+            match run_item(&mut answered, &mut place_holder, encoding, asker, nonces, ground, entropy)? {
+                Ok(()) => continue,
+                Err(refusal) => refusal,
+            };
         if message.on_error == OnError::Undo {
             is_undone = true;
             response = ResponseMessage::to(Some(message), encoding, asker.now);
@@ -82,6 +94,7 @@ pub fn run(
 /// Where the answer to an item goes.
 struct Answered<'a, 'r> {
     item: &'a BatchItem<'r>,
+    is_alone: bool,
     response: &'a mut ResponseMessage<'r>,
     bytes_max: Option<usize>,
 }
@@ -91,12 +104,13 @@ fn run_item(
     place_holder: &mut Option<String>,
     encoding: Encoding,
     asker: &Asker,
+    nonces: &Ledger<'_>,
     ground: &mut Ground<'_>,
     entropy: &mut dyn Entropy,
 ) -> Result<Result<(), Refusal>, Stop> {
     let mut named = None;
     let mut stages = || -> Result<Changes, Failure> {
-        let Answered { item, response, bytes_max } = answered;
+        let Answered { item, is_alone, response, bytes_max } = answered;
         let (dialect, object) = (encoding.dialect(), place_holder.as_deref());
         let mut request = Request::decode(item.name(), item.payload, object, dialect)?;
         request.prepare(entropy, asker.now)?;
@@ -106,8 +120,14 @@ fn run_item(
             now: asker.now,
             dialect,
             streams: &asker.streams,
+            nonces,
+            is_alone: *is_alone,
         };
         let (decided, changes) = request.execute(&context)?;
+        if ground.is_reading() && !changes.is_empty() {
+            // What is done again where it may change something must not have been finished here.
+            return Ok(changes);
+        }
         let mut fits = true;
         decided.finish(entropy, &mut |_, fields| {
             fits = response.succeeded(item, fields, *bytes_max);
@@ -118,6 +138,7 @@ fn run_item(
     match stages() {
         Ok(changes) => {
             ground.apply(changes)?;
+            nonces.applied();
             if let Some(Some(uid)) = named {
                 *place_holder = uid;
             }

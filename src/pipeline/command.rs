@@ -5,6 +5,7 @@ use super::batch::Batch;
 use super::{Answer, Asker, Endpoint};
 use crate::entropy::Entropy;
 use crate::kms::access::{self, Direction};
+use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Decided, Request};
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::rights::Rights;
@@ -223,13 +224,26 @@ impl<'b> Command<'b> {
     }
 
     /// Decides.
-    pub fn execute(self, view: &dyn View, asker: &Asker) -> Result<(Outcome<'b>, Changes), Stop> {
+    pub fn execute(
+        self,
+        view: &dyn View,
+        asker: &Asker,
+        nonces: &Ledger<'_>,
+    ) -> Result<(Outcome<'b>, Changes), Stop> {
         let principal = &asker.principal;
         let failed = |failure| Stop::failed(failure, Dialect::V4);
         let mut json = Vec::new();
         let changes = match self {
             Command::Kmip(request, dialect) => {
-                let context = Context { view, principal, now: asker.now, dialect, streams: &asker.streams };
+                let context = Context {
+                    view,
+                    principal,
+                    now: asker.now,
+                    dialect,
+                    streams: &asker.streams,
+                    nonces,
+                    is_alone: true,
+                };
                 let (decided, changes) =
                     request.execute(&context).map_err(|failure| Stop::failed(failure, dialect))?;
                 return Ok((Outcome::Kmip(decided, dialect), changes));

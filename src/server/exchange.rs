@@ -268,6 +268,7 @@ impl Shared {
                     let mut asker = self.asker(connection, now);
                     if let Some(tenant) = &tenant {
                         asker.streams = asker.streams.of_tenant(tenant.group());
+                        asker.nonces = asker.nonces.of_tenant(tenant.group());
                     }
                     let body = Zeroizing::new(body.to_vec());
                     let call = Call { endpoint: endpoint.clone(), asker, body, tenant };
@@ -316,7 +317,7 @@ impl Shared {
 
     fn asker(&self, connection: &Connection, now: Now) -> Asker {
         let principal = connection.user.as_ref().unwrap_or(&self.principal).clone();
-        Asker { principal, now: now.utc, streams: self.streams.clone() }
+        Asker { principal, now: now.utc, streams: self.streams.clone(), nonces: self.nonces.clone() }
     }
 
     /// The request that a connection waits with, if it does; it is read from again.

@@ -26,6 +26,7 @@ mod watch;
 
 use crate::entropy::Entropy;
 use crate::job::{Completion, Done, JobId};
+use crate::kms::nonces::Nonces;
 use crate::kms::policy::Principal;
 use crate::kms::streams::Streams;
 use crate::kms::view::View;
@@ -98,6 +99,8 @@ struct Shared {
     principal: Principal,
     /// What clients do in several steps.
     streams: Streams,
+    /// What keys have left to draw.
+    nonces: Nonces,
     client_identity: ClientIdentity,
     force_default_username: bool,
     store: Arc<dyn Store>,
@@ -148,6 +151,7 @@ impl Server {
                 limits: parts.limits,
                 principal: Principal(parts.default_username),
                 streams: Streams::default(),
+                nonces: Nonces::default(),
                 client_identity: parts.client_identity,
                 force_default_username: parts.force_default_username,
                 store: parts.store,

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::rows::{AllRows, Key, Table, parts};
+use super::upgrade::Indexed;
 use super::{StoreError, record, sealed};
 use crate::kms::object::Object;
+use crate::kms::terms::{self, Term};
 
 /// Bytes of a sequence, and of rights.
 const SEQUENCE_BYTES: usize = 8;
@@ -25,11 +27,13 @@ pub struct Report {
 /// Goes through all rows and tells one sentence for each thing that does not fit; never what is in a record. An error is one
 /// of reading, not of the rows.
 pub fn check(rows: &dyn AllRows, tell: &mut dyn FnMut(&str)) -> Result<Report, StoreError> {
-    let mut check = Check { rows, tell, report: Report::default() };
+    let mut check = Check { rows, tell, report: Report::default(), has_terms: false };
     check.report.is_sealed = check.is_sealed()?;
-    match check.report.is_sealed {
-        true => check.sealed_rows()?,
-        false => check.plain_rows()?,
+    if check.report.is_sealed {
+        check.sealed_rows()?;
+    } else {
+        check.has_terms = Indexed::read(rows)? == Indexed::Whole;
+        check.plain_rows()?;
     }
     Ok(check.report)
 }
@@ -38,6 +42,8 @@ struct Check<'c> {
     rows: &'c dyn AllRows,
     tell: &'c mut dyn FnMut(&str),
     report: Report,
+    /// Whether all objects should be found by their terms: those of an older version get them when it is opened.
+    has_terms: bool,
 }
 
 impl Check<'_> {
@@ -104,7 +110,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A record can be read, and is found by its identifier, its tags and its owner.
+    /// A record can be read, and is found by its identifier, its tags, its terms and its owner.
     fn object(&mut self, sequence: &[u8], record: &[u8]) -> Result<(), StoreError> {
         self.report.objects += 1;
         if sequence.len() != SEQUENCE_BYTES {
@@ -123,11 +129,15 @@ impl Check<'_> {
         if found.is_none_or(|found| *found != sequence) {
             self.find(format!("objects: {} is not found by its identifier", shown(uid)));
         }
-        let tags = object.tags.iter().map(|tag| (Table::Tags, tag));
-        for (table, name) in tags.chain([(Table::Owners, &object.owner)]) {
-            let found = self.rows.get(Key::new(table, name.as_bytes(), sequence))?;
+        let mut found_by: Vec<Term> = object.tags.iter().map(|tag| terms::of_tag(tag)).collect();
+        if self.has_terms {
+            found_by.extend(terms::of(&object));
+        }
+        let found_by = found_by.iter().map(|term| (Table::Tags, term.as_slice()));
+        for (table, name) in found_by.chain([(Table::Owners, object.owner.as_bytes())]) {
+            let found = self.rows.get(Key::new(table, name, sequence))?;
             if found.is_none_or(|found| *found != uid) {
-                let (table, name) = (table.name(), shown(name.as_bytes()));
+                let (table, name) = (table.name(), shown(name));
                 self.find(format!("{table}: {} is missing below {name}", shown(uid)));
             }
         }
@@ -142,6 +152,9 @@ impl Check<'_> {
         };
         let belongs = self.object_at(sequence)?.is_some_and(|object| {
             let is_its_own = match table {
+                Table::Tags if name.first() == Some(&terms::MARK) => {
+                    terms::of(&object).iter().any(|term| term == name)
+                }
                 Table::Tags => object.tags.iter().any(|tag| tag.as_bytes() == name),
                 _ => object.owner.as_bytes() == name,
             };
@@ -186,8 +199,11 @@ impl Check<'_> {
     }
 }
 
-/// A name as it can be printed.
+/// A name as it can be printed; a term is a digest.
 fn shown(name: &[u8]) -> String {
+    if name.first() == Some(&terms::MARK) {
+        return "a term".to_owned();
+    }
     format!("\"{}\"", String::from_utf8_lossy(name).escape_debug())
 }
 

@@ -4,7 +4,8 @@
 use super::{APPLY_FAILED, Store, StoreError, Transaction, UID_TAKEN, UID_UNKNOWN};
 use crate::kms::object::Object;
 use crate::kms::rights::Rights;
-use crate::kms::view::{Change, Changes, View};
+use crate::kms::terms::{self, Term};
+use crate::kms::view::{Change, Changes, Search, SearchEnd, Show, View};
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,6 +85,10 @@ impl State {
                 let (_, stored) = self.objects.get_mut(&object.uid).ok_or(UID_UNKNOWN)?;
                 *stored = Arc::new(object);
             }
+            Change::Amend { uid, attributes, parts } => {
+                let (_, stored) = self.objects.get_mut(&uid).ok_or(UID_UNKNOWN)?;
+                *stored = Arc::new(Object { attributes, parts, ..copy(stored) });
+            }
             Change::Remove { uid } => {
                 self.objects.remove(&uid).ok_or(UID_UNKNOWN)?;
                 self.grants.retain(|(object, _), _| *object != uid);
@@ -108,14 +113,22 @@ impl View for State {
         Ok(self.objects.get(uid).map(|(_, object)| copy(object)))
     }
 
-    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Option<Vec<String>>, StoreError> {
-        let carries = |object: &Object, tag: &str| object.tags.iter().any(|t| t == tag);
-        let rarest = tags.iter().map(|tag| self.select(|object| carries(object, tag)).len()).min();
-        if rarest.is_some_and(|count| count > limit) {
-            return Ok(None);
+    fn search(&self, search: &Search<'_>, show: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
+        let has = |object: &Object, term: &Term| {
+            object.tags.iter().any(|tag| terms::of_tag(tag) == *term) || terms::of(object).contains(term)
+        };
+        let is_granted =
+            |object: &Object, user: &str| self.grants.contains_key(&(object.uid.clone(), user.to_owned()));
+        let found = self.select(|object| {
+            search.terms.iter().all(|term| has(object, term))
+                && (object.owner == search.owner || search.users.iter().any(|user| is_granted(object, user)))
+        });
+        for uid in found {
+            if show(copy(&self.objects[&uid].1))?.is_break() {
+                return Ok(SearchEnd::Stopped);
+            }
         }
-        let all = |object: &Object| !tags.is_empty() && tags.iter().all(|tag| carries(object, tag));
-        Ok(Some(self.select(all)))
+        Ok(SearchEnd::Complete)
     }
 
     fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError> {

@@ -1,6 +1,7 @@
 //! Where objects last.
 //!
-//! An engine keeps rows of bytes ([`rows`]); [`tables`] finds objects in them, for every engine alike. [`redb::RedbStore`]
+//! An engine keeps rows of bytes ([`rows`]); [`tables`] finds objects in them, for every engine alike, [`search`] those
+//! that have several terms, which [`upgrade`] gives to old ones. [`redb::RedbStore`]
 //! keeps them in one file, [`tenants::Tenants`] in one for each tenant, the engines of [`remote`] in databases that servers
 //! share; [`memory::MemoryStore`] is a store in a few obvious lines, for tests to compare with. All answer through the
 //! [`View`] that decisions are made over.
@@ -21,8 +22,10 @@ pub mod redb;
 pub mod remote;
 pub mod rows;
 pub mod sealed;
+mod search;
 mod tables;
 pub mod tenants;
+mod upgrade;
 
 /// A place for objects. Reads see the last commit; writes are serialised.
 pub trait Store: Send + Sync {

@@ -5,7 +5,7 @@
 //! | meta | name | | what the engine or the sealing knows of itself |
 //! | uids | unique identifier | | sequence |
 //! | objects | | sequence | record of the object ([`record`](super::record)) |
-//! | tags | tag | sequence | unique identifier |
+//! | tags | tag, or term ([`terms`](crate::kms::terms)) | sequence | unique identifier |
 //! | owners | owner | sequence | unique identifier |
 //! | grants by object | unique identifier | user | rights, 4 bytes |
 //! | grants by user | user | unique identifier | rights, 4 bytes |
@@ -27,7 +27,7 @@ pub enum Table {
     Uids = 1,
     /// The records.
     Objects = 2,
-    /// Objects by tag.
+    /// Objects by tag, and by term.
     Tags = 3,
     /// Objects by owner.
     Owners = 4,
@@ -88,13 +88,20 @@ impl<'k> Key<'k> {
     pub fn bytes(&self) -> Vec<u8> {
         match self.table {
             Table::Meta | Table::Uids => self.first.to_vec(),
-            Table::Objects => self.second.to_vec(),
-            _ => [&prefix(self.first), self.second].concat(),
+            table => [beginning(table, self.first), self.second.to_vec()].concat(),
         }
     }
 }
 
-/// What the keys with this first part begin with, in a table that is listed by it.
+/// What the keys with this first part begin with, in a table whose rows are listed.
+pub fn beginning(table: Table, first: &[u8]) -> Vec<u8> {
+    match table {
+        Table::Objects => Vec::new(),
+        _ => prefix(first),
+    }
+}
+
+/// A name with its length before it.
 pub fn prefix(first: &[u8]) -> Vec<u8> {
     // A name of 4 GiB is beyond every limit, in a key as in a question.
     let length = u32::try_from(first.len()).unwrap_or(u32::MAX);
@@ -123,10 +130,12 @@ pub trait Rows {
     /// The value at a key.
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError>;
 
-    /// The rows with this first part, in the order of their second, `limit` of them at most.
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError>;
+    /// The rows with this first part, in the order of their second, beginning with `from` or the next one after it; `limit`
+    /// of them at most. Lists of grants, whose order sealing changes, are only asked for from their beginning, which is
+    /// empty. The list of objects has an empty first part.
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError>;
 
-    /// How many rows [`Rows::list`] would give.
+    /// How many rows [`Rows::list`] would give from the beginning.
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError>;
 
     /// The last sequence of the objects.
@@ -153,8 +162,8 @@ impl<R: Rows + ?Sized> Rows for Box<R> {
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
         (**self).get(key)
     }
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        (**self).list(table, first, limit)
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        (**self).list(table, first, from, limit)
     }
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
         (**self).count(table, first, limit)
@@ -168,8 +177,8 @@ impl<R: Rows + ?Sized> Rows for &mut R {
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
         (**self).get(key)
     }
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        (**self).list(table, first, limit)
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        (**self).list(table, first, from, limit)
     }
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
         (**self).count(table, first, limit)

@@ -13,24 +13,24 @@ mod data_key;
 mod keys;
 
 use super::rows::{Engine, Key, Row, Rows, RowsMut, Table, Value};
-use super::{Store, StoreError};
+use super::{Store, StoreError, upgrade};
 use crate::entropy::Entropy;
 use keys::Keys;
 use std::sync::Arc;
 
 pub use data_key::{MasterSecret, NAME as DATA_KEY, rewrap};
 
-/// Opens the objects of an engine: as they are, or sealed where there is a master secret, or refuses where the one does not
-/// fit the other.
+/// Opens the objects of an engine, and brings them up to date: as they are, or sealed where there is a master secret, or
+/// refuses where the one does not fit the other.
 pub fn open(
     engine: impl Engine + 'static,
     master: Option<&MasterSecret>,
     entropy: &mut dyn Entropy,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(match data_key::open(&engine, master, entropy)? {
-        None => Arc::new(engine),
-        Some(data_key) => Arc::new(Sealed { engine, keys: Keys::of(&data_key) }),
-    })
+    match data_key::open(&engine, master, entropy)? {
+        None => up_to_date(engine),
+        Some(data_key) => up_to_date(Sealed { engine, keys: Keys::of(&data_key) }),
+    }
 }
 
 /// Opens the objects of an engine that was sealed before with this secret.
@@ -39,7 +39,12 @@ pub fn open_sealed(
     master: &MasterSecret,
 ) -> Result<Arc<dyn Store>, StoreError> {
     let keys = Keys::of(&data_key::of_sealed(&engine, master)?);
-    Ok(Arc::new(Sealed { engine, keys }))
+    up_to_date(Sealed { engine, keys })
+}
+
+fn up_to_date(engine: impl Engine + 'static) -> Result<Arc<dyn Store>, StoreError> {
+    upgrade::index(&engine)?;
+    Ok(Arc::new(engine))
 }
 
 /// An engine whose rows are sealed.
@@ -98,9 +103,10 @@ impl<R: Rows> Rows for SealedRows<R> {
         })
     }
 
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
         let first = self.keys.first(Key::new(table, first, &[]));
-        let rows = self.rows.list(table, first.as_ref(), limit)?;
+        // Sequences are not sealed, and of grants it is empty.
+        let rows = self.rows.list(table, first.as_ref(), from, limit)?;
         let open = |(place, sealed): Row| {
             let (second, value) = self.keys.open(Key::new(table, first.as_ref(), &place), &sealed)?;
             Ok((second.unwrap_or(place), value))

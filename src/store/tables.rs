@@ -2,16 +2,15 @@
 #![forbid(unsafe_code)]
 
 use super::rows::{Engine, Key, Row, Rows, RowsMut, Table};
+use super::search::{self, Bounds};
 use super::{APPLY_FAILED, Store, StoreError, Transaction, UID_TAKEN, UID_UNKNOWN, record};
 use crate::kms::object::Object;
 use crate::kms::rights::Rights;
-use crate::kms::view::{Change, Changes, View};
+use crate::kms::terms::{self, Term};
+use crate::kms::view::{Change, Changes, Search, SearchEnd, Show, View};
 
 /// How often an object is looked for again that another server has just replaced.
 const LOOKS_MAX: usize = 8;
-/// Rows of each tag that are counted at first, and how many times as many after each round, to find a rare one.
-const COUNT_FIRST: usize = 16;
-const COUNT_GROWTH: usize = 8;
 
 impl<E: Engine> Store for E {
     fn name(&self) -> &'static str {
@@ -49,7 +48,8 @@ struct Tables<R> {
     has_failed: bool,
 }
 
-type Sequence = [u8; 8];
+/// An object's place in the order.
+pub type Sequence = [u8; 8];
 
 impl<R: Rows> Tables<R> {
     fn sequence(&self, uid: &str) -> Result<Option<Sequence>, StoreError> {
@@ -80,25 +80,9 @@ impl<R: Rows> Tables<R> {
         Err(corrupt("an identifier does not lead to its object"))
     }
 
-    /// A tag that is on few objects; `None` where each is on more than `limit`.
-    fn rare<'a>(&self, tags: &[&'a str], limit: usize) -> Result<Option<&'a str>, StoreError> {
-        let mut bound = COUNT_FIRST.min(limit);
-        loop {
-            for tag in tags {
-                if self.rows.count(Table::Tags, tag.as_bytes(), bound.saturating_add(1))? <= bound {
-                    return Ok(Some(tag));
-                }
-            }
-            if bound == limit {
-                return Ok(None);
-            }
-            bound = bound.saturating_mul(COUNT_GROWTH).min(limit);
-        }
-    }
-
     /// The rows with this first part; `None` where there are more than `limit`.
     fn whole_list(&self, table: Table, first: &str, limit: usize) -> Result<Option<Vec<Row>>, StoreError> {
-        let rows = self.rows.list(table, first.as_bytes(), limit.saturating_add(1))?;
+        let rows = self.rows.list(table, first.as_bytes(), &[], limit.saturating_add(1))?;
         Ok((rows.len() <= limit).then_some(rows))
     }
 
@@ -122,24 +106,8 @@ impl<R: Rows> View for Tables<R> {
         Ok(self.placed(uid)?.map(|(_, object)| object))
     }
 
-    fn tagged(&self, tags: &[&str], limit: usize) -> Result<Option<Vec<String>>, StoreError> {
-        let rare = match tags {
-            [] => return Ok(Some(Vec::new())),
-            [tag] => Some(*tag),
-            tags => self.rare(tags, limit)?,
-        };
-        let Some(rare) = rare else { return Ok(None) };
-        let Some(rows) = self.whole_list(Table::Tags, rare, limit)? else { return Ok(None) };
-        let mut found = Vec::new();
-        'rows: for (sequence, uid) in &rows {
-            for tag in tags.iter().filter(|tag| **tag != rare) {
-                if self.rows.get(Key::new(Table::Tags, tag.as_bytes(), sequence))?.is_none() {
-                    continue 'rows;
-                }
-            }
-            found.push(text(uid)?);
-        }
-        Ok(Some(found))
+    fn search(&self, search: &Search<'_>, show: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
+        search::run(&self.rows, search, Bounds::default(), show)
     }
 
     fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError> {
@@ -166,6 +134,10 @@ impl<R: RowsMut> Transaction for Tables<R> {
         let applied = changes.into_iter().try_for_each(|change| match change {
             Change::Insert(object) => self.insert(&object),
             Change::Replace(object) => self.replace(&object),
+            Change::Amend { uid, attributes, parts } => {
+                let (_, object) = self.placed(&uid)?.ok_or(UID_UNKNOWN)?;
+                self.replace(&Object { attributes, parts, ..object })
+            }
             Change::Remove { uid } => self.remove(&uid),
             Change::Grant { uid, user, rights } => self.grant(&uid, &user, rights),
         });
@@ -182,22 +154,23 @@ impl<R: RowsMut> Tables<R> {
         let sequence = self.next_sequence()?;
         self.rows.put(uid_key(&object.uid), &sequence)?;
         self.rows.put(Key::new(Table::Objects, &[], &sequence), &record::encode(object)?)?;
-        self.index(object, sequence)
+        self.index(object, &terms::of(object), sequence)
     }
 
     fn replace(&mut self, object: &Object) -> Result<(), StoreError> {
         let (sequence, old) = self.placed(&object.uid)?.ok_or(UID_UNKNOWN)?;
         self.rows.put(Key::new(Table::Objects, &[], &sequence), &record::encode(object)?)?;
-        if old.owner != object.owner || old.tags != object.tags {
-            self.unindex(&old, sequence)?;
-            self.index(object, sequence)?;
+        let (before, after) = (terms::of(&old), terms::of(object));
+        if old.owner != object.owner || old.tags != object.tags || before != after {
+            self.unindex(&old, &before, sequence)?;
+            self.index(object, &after, sequence)?;
         }
         Ok(())
     }
 
     fn remove(&mut self, uid: &str) -> Result<(), StoreError> {
         let (sequence, old) = self.placed(uid)?.ok_or(UID_UNKNOWN)?;
-        self.unindex(&old, sequence)?;
+        self.unindex(&old, &terms::of(&old), sequence)?;
         self.rows.remove(Key::new(Table::Objects, &[], &sequence))?;
         for (user, _) in self.grants(Table::GrantsByObject, uid, usize::MAX)?.unwrap_or_default() {
             self.grant(uid, &user, Rights::NONE)?;
@@ -219,15 +192,15 @@ impl<R: RowsMut> Tables<R> {
         Ok(())
     }
 
-    fn index(&mut self, object: &Object, sequence: Sequence) -> Result<(), StoreError> {
-        for key in lists(object, &sequence) {
+    fn index(&mut self, object: &Object, terms: &[Term], sequence: Sequence) -> Result<(), StoreError> {
+        for key in lists(object, terms, &sequence) {
             self.rows.put(key, object.uid.as_bytes())?;
         }
         Ok(())
     }
 
-    fn unindex(&mut self, object: &Object, sequence: Sequence) -> Result<(), StoreError> {
-        lists(object, &sequence).try_for_each(|key| self.rows.remove(key))
+    fn unindex(&mut self, object: &Object, terms: &[Term], sequence: Sequence) -> Result<(), StoreError> {
+        lists(object, terms, &sequence).try_for_each(|key| self.rows.remove(key))
     }
 }
 
@@ -236,9 +209,10 @@ fn uid_key(uid: &str) -> Key<'_> {
 }
 
 /// The places of an object in the lists that it is in.
-fn lists<'k>(object: &'k Object, sequence: &'k Sequence) -> impl Iterator<Item = Key<'k>> {
-    let tagged = object.tags.iter().map(|tag| Key::new(Table::Tags, tag.as_bytes(), sequence));
-    tagged.chain([Key::new(Table::Owners, object.owner.as_bytes(), sequence)])
+fn lists<'k>(object: &'k Object, terms: &'k [Term], sequence: &'k Sequence) -> impl Iterator<Item = Key<'k>> {
+    let found_by = object.tags.iter().map(String::as_bytes).chain(terms.iter().map(Vec::as_slice));
+    let found_by = found_by.map(|term| Key::new(Table::Tags, term, sequence));
+    found_by.chain([Key::new(Table::Owners, object.owner.as_bytes(), sequence)])
 }
 
 fn text(bytes: &[u8]) -> Result<String, StoreError> {
@@ -249,10 +223,12 @@ fn rights(bits: &[u8]) -> Result<Rights, StoreError> {
     Ok(Rights(u32::from_be_bytes(number(bits)?)))
 }
 
-fn number<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StoreError> {
+/// Bytes that were stored, as the number of bytes that they should be.
+pub fn number<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StoreError> {
     bytes.try_into().map_err(|_| corrupt("a number has not its length"))
 }
 
-fn corrupt(what: &str) -> StoreError {
+/// The database is not as it was written.
+pub fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(what.to_owned())
 }

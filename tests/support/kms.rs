@@ -1,6 +1,7 @@
 //! Requests through the pipeline, without a server.
 
 use keyway::entropy::Entropy;
+use keyway::kms::nonces::Nonces;
 use keyway::kms::policy::Principal;
 use keyway::kms::streams::Streams;
 use keyway::kms::view::View;
@@ -10,13 +11,13 @@ use keyway::store::{Store, StoreError, Transaction};
 use keyway::time::Timestamp;
 
 /// Bytes that differ from call to call, and are the same in every run.
-pub struct Counter(u8);
+pub struct Counter(u64);
 
 impl Entropy for Counter {
     fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            self.0 = self.0.wrapping_add(1);
-            *byte = self.0;
+        for piece in bytes.chunks_mut(8) {
+            self.0 += 1;
+            piece.copy_from_slice(&self.0.to_le_bytes()[..piece.len()]);
         }
     }
 }
@@ -48,6 +49,7 @@ pub struct Kms {
     pub store: AgainStore,
     pub entropy: Counter,
     pub streams: Streams,
+    pub nonces: Nonces,
     /// The time, in seconds.
     pub now: i64,
 }
@@ -58,6 +60,7 @@ impl Kms {
             store: AgainStore(MemoryStore::new()),
             entropy: Counter(0),
             streams: Streams::default(),
+            nonces: Nonces::default(),
             now: 1_795_460_400,
         }
     }
@@ -73,6 +76,7 @@ impl Kms {
             principal: Principal(user.into()),
             now: Timestamp::from_unix(self.now),
             streams: self.streams.clone(),
+            nonces: self.nonces.clone(),
         };
         let mut call = Call { endpoint, asker, body: body.to_vec().into(), tenant: None };
         if pipeline::place(&call.endpoint, &call.body, true) != Place::StoreLane {

@@ -9,6 +9,7 @@ pub mod databases;
 pub mod enclave;
 pub mod kms;
 pub mod mounts;
+pub mod operations;
 pub mod pebble;
 pub mod python;
 pub mod recorded;

@@ -4,14 +4,17 @@ use keyway::entropy::Entropy;
 use keyway::kms::object::Object;
 use keyway::kms::rights::Rights;
 use keyway::kms::state::STATES;
-use keyway::kms::view::{Change, View};
+use keyway::kms::terms::{self, Term};
+use keyway::kms::view::{Change, Search, SearchEnd, View};
 use keyway::secret::Secret;
 use keyway::store::memory::MemoryStore;
-use keyway::store::rows::Engine;
+use keyway::store::rows::{Engine, Key, Rows as _, SCHEMA_NAME, Table};
 use keyway::store::sealed::{self, MasterSecret};
 use keyway::store::{Store, StoreError};
 use keyway::testing::choices;
+use keyway::wire::ttlv::{Item, Tag, binary};
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere.
@@ -46,18 +49,37 @@ impl Choices {
             length_bits: self.below(4096) as u32,
             usage_mask: self.below(1 << 20) as u32,
             material: Secret::new(vec![self.below(256) as u8; self.below(100)]),
-            // Some are longer than a page of the database.
-            attributes: vec![self.below(256) as u8; self.below(3000) * self.below(4)],
+            attributes: self.attributes(),
             parts: vec![self.below(256) as u8; self.below(40)],
             tags,
         }
     }
 
+    fn attributes(&mut self) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        match self.below(3) {
+            // Some are longer than a page of the database, and none can be read.
+            0 => encoded = vec![self.below(256) as u8; self.below(3000) * self.below(4)],
+            names => {
+                let names: Vec<String> = (0..names).map(|_| self.name()).collect();
+                let mut items: Vec<_> = names.iter().map(|text| name(text)).collect();
+                items.push(Item::text(Tag::OBJECT_GROUP, names[0].as_str()));
+                binary::encode(&items, &mut encoded);
+            }
+        }
+        encoded
+    }
+
     fn change(&mut self) -> Change {
-        match self.below(8) {
+        match self.below(9) {
             0..3 => Change::Insert(self.object()),
             3..5 => Change::Replace(self.object()),
             5 => Change::Remove { uid: self.name() },
+            8 => Change::Amend {
+                uid: self.name(),
+                attributes: self.attributes(),
+                parts: vec![self.below(256) as u8],
+            },
             _ => {
                 let rights = Rights((self.below(4) * 5) as u32);
                 Change::Grant { uid: self.name(), user: self.name(), rights }
@@ -90,7 +112,7 @@ fn are_possible(changes: &[Change], view: &dyn View) -> Result<bool, StoreError>
         let (uid, wanted) = match change {
             Change::Insert(object) => (&object.uid, false),
             Change::Replace(object) => (&object.uid, true),
-            Change::Remove { uid } | Change::Grant { uid, .. } => (uid, true),
+            Change::Amend { uid, .. } | Change::Remove { uid } | Change::Grant { uid, .. } => (uid, true),
         };
         if view.object(uid)?.is_some() != wanted {
             return Ok(false);
@@ -112,16 +134,43 @@ fn dump(view: &dyn View) -> String {
         for limit in [0, 1, 100] {
             writeln!(out, "{:?} {:?}", view.owned_by(a, limit).unwrap(), view.grants_to(a, limit).unwrap())
                 .unwrap();
-            for b in NAMES {
-                let tagged = view.tagged(&[a, b, NAMES[i * 3 % 8]][..1 + limit % 3], limit).unwrap();
-                writeln!(out, "{tagged:?} {:?}", view.tagged(&[a, b], limit).unwrap()).unwrap();
+        }
+        for b in NAMES {
+            let terms = [terms::of_tag(a), named(b), terms::of_tag(NAMES[i * 3 % 8]), grouped(a)];
+            for terms in [&terms[..1], &terms[1..2], &terms[..2], &terms[..3], &terms[1..], &[]] {
+                let owner = NAMES[i * 5 % 8];
+                let search = Search { terms, owner, users: &[b, "*"] };
+                writeln!(out, "{:?} {:?}", found(view, &search, 2), found(view, &search, 100)).unwrap();
             }
         }
         writeln!(out, "{:?}", view.grants_on(a, i).unwrap()).unwrap();
         writeln!(out, "{:?}", NAMES.map(|b| view.granted(a, b).unwrap())).unwrap();
     }
-    assert!(view.tagged(&[], 100).unwrap().unwrap().is_empty(), "no tag, no object");
     out
+}
+
+/// The identifiers of so many objects, and how the search ended.
+pub fn found(view: &dyn View, search: &Search<'_>, most: usize) -> (Vec<String>, SearchEnd) {
+    let mut found = Vec::new();
+    let ended = view.search(search, &mut |object| {
+        found.push(object.uid);
+        Ok(if found.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    });
+    (found, ended.unwrap())
+}
+
+fn name(text: &str) -> Item<'_> {
+    Item::structure(Tag::NAME, vec![Item::text(Tag::NAME_VALUE, text), Item::enumeration(Tag::NAME_TYPE, 1)])
+}
+
+/// The term of a name.
+pub fn named(text: &str) -> Term {
+    terms::of_attribute(&name(text)).unwrap()
+}
+
+/// The term of a group.
+pub fn grouped(text: &str) -> Term {
+    terms::of_attribute(&Item::text(Tag::OBJECT_GROUP, text)).unwrap()
 }
 
 pub fn dump_store(store: &dyn Store) -> String {
@@ -216,4 +265,44 @@ pub fn marked() -> Object {
 pub fn put_marked(store: &dyn Store) {
     let grant = || Change::Grant { uid: marked().uid, user: "marked-user".into(), rights: Rights::GET };
     store.transact(&mut |transaction| transaction.apply(vec![Change::Insert(marked()), grant()])).unwrap();
+}
+
+/// So many objects with one name, each in the group of its number.
+pub fn put_named(store: &dyn Store, count: usize) {
+    let object = |number: usize| {
+        let mut attributes = Vec::new();
+        binary::encode(&[name("old"), Item::text(Tag::OBJECT_GROUP, number.to_string())], &mut attributes);
+        Object { uid: format!("named-{number}"), attributes, ..marked() }
+    };
+    for first in (0..count).step_by(100) {
+        let numbers = first..count.min(first + 100);
+        let insert = || numbers.clone().map(|number| Change::Insert(object(number))).collect();
+        store.transact(&mut |transaction| transaction.apply(insert())).unwrap();
+    }
+}
+
+/// Makes of a database what the version before has written: no object has terms, and nothing is known of any.
+pub fn make_old(engine: &dyn Engine, terms: &[Term]) {
+    let made = engine.transact(&mut |rows| {
+        for term in terms {
+            for (sequence, _) in rows.list(Table::Tags, term, &[], usize::MAX)? {
+                rows.remove(Key::new(Table::Tags, term, &sequence))?;
+            }
+        }
+        rows.remove(TERMS)?;
+        rows.put(Key::new(Table::Meta, SCHEMA_NAME, &[]), &1_u32.to_be_bytes())
+    });
+    made.unwrap();
+}
+
+/// The row that says how far objects have terms.
+pub const TERMS: Key<'static> = Key { table: Table::Meta, first: b"terms", second: &[] };
+
+/// How many of the objects of [`put_named`] are found by their name, and which is by its group.
+pub fn count_named(store: &dyn Store, number: usize) -> (usize, Vec<String>) {
+    let view = store.read().unwrap();
+    let search = |term: Term| {
+        found(&*view, &Search { terms: &[term], owner: "marked-owner", users: &[] }, usize::MAX).0
+    };
+    (search(named("old")).len(), search(grouped(&number.to_string())))
 }

@@ -243,7 +243,7 @@ fn vendor_text<'i>(item: &'i Item<'_>) -> Option<&'i str> {
 }
 
 /// Whether this is the vendor attribute that carries the tags.
-fn is_tag_list(item: &Item<'_>) -> bool {
+pub fn is_tag_list(item: &Item<'_>) -> bool {
     matches!(vendor_and_name(item), Some((vendor, TAG_NAME)) if is_own_vendor(vendor))
 }
 
@@ -253,7 +253,7 @@ fn is_wrapping_key(item: &Item<'_>) -> bool {
 }
 
 /// The tags in the vendor attribute that carries them.
-fn tag_list(item: &Item<'_>) -> Result<Vec<String>, Refusal> {
+pub fn tag_list(item: &Item<'_>) -> Result<Vec<String>, Refusal> {
     vendor_text(item)
         .and_then(tags::parse)
         .ok_or_else(|| Refusal::invalid("the vendor attribute 'tag' must be a JSON array of strings"))

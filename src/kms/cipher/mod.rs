@@ -78,6 +78,15 @@ impl<'r> Message<'r> {
         Ok(())
     }
 
+    /// Whether a nonce is drawn to encrypt with this key, one of those that must never be drawn twice.
+    pub fn draws_nonce(&self, key: &Authorized) -> Result<bool, Refusal> {
+        if !self.nonce.is_empty() {
+            return Ok(false);
+        }
+        let (suite, _) = self.suite(key)?;
+        Ok(matches!(suite, Suite::Cipher { cipher: Cipher::AesGcm | Cipher::ChaCha20Poly1305, .. }))
+    }
+
     /// Encrypts `data`.
     pub fn encrypt(
         &self,

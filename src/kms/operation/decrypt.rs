@@ -61,7 +61,7 @@ impl<'r> Operation<'r> for Decrypt<'r> {
             purpose: Purpose::Processes,
         };
         let key = cipher::find_key(&self.target, context, usage)?;
-        let session = Session::of(self.step, context, usage.operation, Some(&key));
+        let session = Session::of(self.step, context, usage.operation, Some(&key))?;
         Ok(((key, session), Changes::new()))
     }
 

@@ -10,6 +10,7 @@ use super::super::rights::Rights;
 use super::super::state::State;
 use super::super::streams::{Session, Step, Work};
 use super::super::target::Target;
+use super::super::uses::{self, Use};
 use super::super::view::Changes;
 use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
@@ -48,8 +49,11 @@ impl<'r> Operation<'r> for Encrypt<'r> {
             purpose: Purpose::Protects,
         };
         let key = cipher::find_key(&self.target, context, usage)?;
-        let session = Session::of(self.step, context, usage.operation, Some(&key));
-        Ok(((key, session), Changes::new()))
+        let session = Session::of(self.step, context, usage.operation, Some(&key))?;
+        let draws_nonce = self.message.draws_nonce(&key)?;
+        let used = Use { operation: "Encrypt", bytes: self.data.len(), draws_nonce };
+        let changes = uses::count_step(key.object(), context, self.step, used)?;
+        Ok(((key, session), changes))
     }
 
     fn finish(

@@ -28,8 +28,7 @@ impl<'r> Operation<'r> for Export<'r> {
     }
 
     fn execute(&mut self, context: &Context<'_>) -> Result<(Retrieved, Changes), Failure> {
-        let found = retrieval::retrieve(&self.target, &self.form, context, "Export", Rights::EXPORT, |_| true)?;
-        Ok((found, Changes::new()))
+        retrieval::retrieve(&self.target, &self.form, context, "Export", Rights::EXPORT, |_| true)
     }
 
     fn finish(

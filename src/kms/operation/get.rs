@@ -33,8 +33,7 @@ impl<'r> Operation<'r> for Get<'r> {
             Dialect::V4 => state == State::Active,
             Dialect::V5 => matches!(state, State::PreActive | State::Active),
         };
-        let found = retrieval::retrieve(&self.target, &self.form, context, "Get", Rights::GET, readable)?;
-        Ok((found, Changes::new()))
+        retrieval::retrieve(&self.target, &self.form, context, "Get", Rights::GET, readable)
     }
 
     fn finish(

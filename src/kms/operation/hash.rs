@@ -36,7 +36,7 @@ impl<'r> Operation<'r> for Hash<'r> {
     }
 
     fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure> {
-        Ok((Session::of(self.step, context, Self::NAME, None), Changes::new()))
+        Ok((Session::of(self.step, context, Self::NAME, None)?, Changes::new()))
     }
 
     fn finish(

@@ -1,116 +1,201 @@
 //! Locate (KMIP 2.1 section 6.1.29): the identifiers of the objects that have some tags and attributes.
+//!
+//! The oldest object comes first: what is added meanwhile goes to the end, and no page shows again what one before it has
+//! shown. `LocatedItems`, which counts all that match, is there where all were looked at; where the page is full and many
+//! more would have to be read for the number alone, it is left out, as the specification allows.
 #![forbid(unsafe_code)]
 
-use super::super::attributes::{self, Template};
 use super::super::fields::Fields;
+use super::super::filters::Filters;
 use super::super::object::Object;
-use super::super::policy::{EVERYBODY, authorise};
-use super::super::refusal::{Failure, Refusal, whole};
+use super::super::policy::{self, authorise};
+use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
-use super::super::view::Changes;
+use super::super::view::{Changes, SearchEnd, StoreError};
 use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
 use crate::limits;
 use crate::wire::kmip::dialect::Dialect;
-use crate::wire::ttlv::{Item, Tag};
-use std::collections::BTreeSet;
-
-/// The bit of a `StorageStatusMask` that asks for destroyed objects too.
-const STORAGE_STATUS_DESTROYED: i32 = 4;
+use crate::wire::kmip::enumeration::{object_group_member, storage_status_mask};
+use crate::wire::ttlv::{Item, Tag, Value, binary};
+use std::ops::ControlFlow;
 
 /// The request.
 pub struct Locate<'r> {
-    tags: Vec<String>,
-    filters: Vec<&'r Item<'r>>,
-    items_max: usize,
+    filters: Filters<'r>,
+    items_max: Option<usize>,
     offset: usize,
-    destroyed_too: bool,
+    storage: i32,
+    group_member: Option<u32>,
+}
+
+/// What was found.
+pub struct Found {
+    /// How many match, where all were looked at.
+    total: Option<usize>,
+    /// The identifiers that were asked for.
+    page: Vec<String>,
 }
 
 impl<'r> Operation<'r> for Locate<'r> {
     const NAME: &'static str = "Locate";
     const EFFECT: Effect = Effect::Scans;
-    /// How many there are, and the identifiers that were asked for.
-    type Found = (usize, Vec<String>);
+    type Found = Found;
 
     fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {
         let attributes = fields.structure(Tag::ATTRIBUTES)?.unwrap_or(Fields::new("Attributes", &[]));
-        let template = Template::decode(attributes)?;
-        let is_other = |item: &Item<'_>| template.others.iter().any(|other| std::ptr::eq(*other, item));
-        let filters = attributes.items().iter();
-        let filters = filters.filter(|item| item.tag != Tag::ATTRIBUTE || is_other(item)).collect();
+        let group_member = fields.enumeration(Tag::OBJECT_GROUP_MEMBER)?;
+        if group_member.is_some() && attributes.value(Tag::OBJECT_GROUP).is_none() {
+            return Err(fields.refuse(Tag::OBJECT_GROUP_MEMBER, "needs an ObjectGroup among the Attributes"));
+        }
         Ok(Locate {
-            tags: template.tags.unwrap_or_default(),
-            filters,
-            items_max: fields.count(Tag::MAXIMUM_ITEMS)?.unwrap_or(limits::OBJECTS_READ_MAX),
+            filters: Filters::decode(attributes)?,
+            items_max: fields.count(Tag::MAXIMUM_ITEMS)?,
             offset: fields.count(Tag::OFFSET_ITEMS)?.unwrap_or(0),
-            destroyed_too: fields.integer(Tag::STORAGE_STATUS_MASK)?.unwrap_or(0) & STORAGE_STATUS_DESTROYED != 0,
+            storage: fields.integer(Tag::STORAGE_STATUS_MASK)?.unwrap_or(storage_status_mask::ONLINE),
+            group_member,
         })
     }
 
-    fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure> {
-        let mut located = Vec::new();
-        for uid in self.candidates(context)? {
-            let Some(object) = context.view.object(&uid)? else { continue };
-            let Some(found) = authorise(context.view, context.principal, object, Rights::GET_ATTRIBUTES)? else {
-                continue;
+    fn execute(&mut self, context: &Context<'_>) -> Result<(Found, Changes), Failure> {
+        let Context { view, principal, .. } = *context;
+        let mut count = Count::new(self);
+        let mut show = |object: Object| -> Result<ControlFlow<()>, StoreError> {
+            let authorized = authorise(view, principal, object, Rights::GET_ATTRIBUTES)?;
+            let matching = match &authorized {
+                Some(found) if self.matches(found.object(), context)? => Some(&found.object().uid),
+                _ => None,
             };
-            if self.matches(found.object(), context)? {
-                located.push(uid);
+            Ok(count.add(matching))
+        };
+        let ended = match self.filters.uid {
+            Some(uid) => {
+                let _ = view.object(uid)?.map(show).transpose()?;
+                SearchEnd::Complete
             }
-        }
-        let total = located.len();
-        let page = located.into_iter().skip(self.offset).take(self.items_max).collect();
-        Ok(((total, page), Changes::new()))
+            None => policy::search(view, principal, &self.filters.terms(), &mut show)?,
+        };
+        Ok((count.found(ended)?, Changes::new()))
     }
 
     fn finish(
         self,
-        (total, page): Self::Found,
+        found: Found,
         _entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let total = i32::try_from(total).unwrap_or(i32::MAX);
-        let mut items = vec![Item::integer(Tag::LOCATED_ITEMS, total)];
-        items.extend(page.iter().map(|uid| Item::text(Tag::UNIQUE_IDENTIFIER, uid)));
+        let total = found.total.map(|total| i32::try_from(total).unwrap_or(i32::MAX));
+        let mut items: Vec<_> = total.map(|total| Item::integer(Tag::LOCATED_ITEMS, total)).into_iter().collect();
+        items.extend(found.page.iter().map(|uid| Item::text(Tag::UNIQUE_IDENTIFIER, uid)));
         reply(&items);
         Ok(())
     }
 }
 
 impl Locate<'_> {
-    /// The objects with the tags, or without tags all that the principal may know of: oldest first, its own before
-    /// those granted to it.
-    fn candidates(&self, context: &Context<'_>) -> Result<Vec<String>, Failure> {
-        let view = context.view;
-        if !self.tags.is_empty() {
-            let tags: Vec<&str> = self.tags.iter().map(String::as_str).collect();
-            return Ok(whole(view.tagged(&tags, limits::OBJECTS_READ_MAX)?)?);
+    fn matches(&self, object: &Object, context: &Context<'_>) -> Result<bool, StoreError> {
+        let state = object.state_at(context.now);
+        let storage = match state.is_destroyed() {
+            true => storage_status_mask::DESTROYED,
+            false => storage_status_mask::ONLINE,
+        };
+        let is_asked_for = match context.dialect {
+            Dialect::V4 => state == State::Active,
+            Dialect::V5 => self.storage & storage != 0,
+        };
+        let is_fresh = || matches!(binary::find(&object.attributes, Tag::FRESH), Some(Value::Boolean(true)));
+        let is_member = self.group_member != Some(object_group_member::GROUP_MEMBER_FRESH) || is_fresh();
+        Ok(is_asked_for && is_member && self.filters.match_object(object, context.now)?)
+    }
+}
+
+/// Counts what matches, keeps the page, and knows when nothing more is to be looked at.
+struct Count {
+    offset: usize,
+    items_max: Option<usize>,
+    /// A group has one default member: the oldest that matches.
+    only_first: bool,
+    matching: usize,
+    page: Vec<String>,
+    /// Objects that were looked at since the page is full.
+    beyond: usize,
+}
+
+impl Count {
+    fn new(locate: &Locate<'_>) -> Count {
+        Count {
+            offset: locate.offset,
+            items_max: locate.items_max,
+            only_first: locate.group_member == Some(object_group_member::GROUP_MEMBER_DEFAULT),
+            matching: 0,
+            page: Vec::new(),
+            beyond: 0,
         }
-        let mut uids = whole(view.owned_by(&context.principal.0, limits::OBJECTS_READ_MAX)?)?;
-        let mut granted = BTreeSet::new();
-        for user in [context.principal.0.as_str(), EVERYBODY] {
-            let grants = whole(view.grants_to(user, limits::OBJECTS_READ_MAX)?)?;
-            granted.extend(grants.into_iter().map(|(uid, _)| uid));
-        }
-        for uid in &uids {
-            granted.remove(uid);
-        }
-        uids.extend(granted);
-        Ok(uids)
     }
 
-    fn matches(&self, object: &Object, context: &Context<'_>) -> Result<bool, Failure> {
-        let state = object.state_at(context.now);
-        let visible = match context.dialect {
-            Dialect::V4 => state == State::Active,
-            Dialect::V5 => !state.is_destroyed() || self.destroyed_too,
-        };
-        if !visible || self.filters.is_empty() {
-            return Ok(visible);
+    fn is_full(&self) -> bool {
+        self.items_max.is_some_and(|most| self.page.len() >= most)
+    }
+
+    /// Takes the next object: its identifier where it matches.
+    fn add(&mut self, matching: Option<&String>) -> ControlFlow<()> {
+        if self.is_full() {
+            self.beyond += 1;
+            if self.beyond > limits::OBJECTS_COUNTED_MAX {
+                return ControlFlow::Break(());
+            }
         }
-        let items = attributes::list(object, context.now)?;
-        Ok(self.filters.iter().all(|filter| items.contains(filter)))
+        if let Some(uid) = matching {
+            self.matching += 1;
+            if self.matching > self.offset && !self.is_full() {
+                self.page.push(uid.clone());
+            }
+            if self.only_first {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn found(self, ended: SearchEnd) -> Result<Found, Refusal> {
+        let is_whole = ended == SearchEnd::Complete || self.only_first && self.matching > 0;
+        if ended == SearchEnd::TooMuch && !self.is_full() {
+            return Err(Refusal::TooMany);
+        }
+        Ok(Found { total: is_whole.then_some(self.matching), page: self.page })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(offset: usize, items_max: Option<usize>) -> Count {
+        Count { offset, items_max, only_first: false, matching: 0, page: Vec::new(), beyond: 0 }
+    }
+
+    #[test]
+    fn the_number_is_told_where_it_costs_little() {
+        let names: Vec<String> = (0..limits::OBJECTS_COUNTED_MAX + 6).map(|n| n.to_string()).collect();
+        let mut few = count(2, Some(3));
+        assert!(names[..1005].iter().all(|uid| few.add(Some(uid)).is_continue()));
+        let found = few.found(SearchEnd::Complete).unwrap();
+        assert_eq!((found.total, found.page.as_slice()), (Some(1005), &names[2..5]));
+
+        let mut many = count(2, Some(3));
+        assert_eq!(names.iter().position(|uid| many.add(Some(uid)).is_break()), Some(1005));
+        let found = many.found(SearchEnd::Stopped).unwrap();
+        assert_eq!((found.total, found.page.as_slice()), (None, &names[2..5]));
+    }
+
+    #[test]
+    fn a_page_that_could_not_be_filled_is_refused() {
+        let uid = "u".to_owned();
+        for (items_max, is_refused) in [(None, true), (Some(3), true), (Some(2), false), (Some(0), false)] {
+            let mut count = count(0, items_max);
+            assert!(count.add(Some(&uid)).is_continue() && count.add(Some(&uid)).is_continue());
+            assert_eq!(count.found(SearchEnd::TooMuch).is_err(), is_refused, "{items_max:?}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::super::rights::Rights;
 use super::super::state::State;
 use super::super::streams::Session;
 use super::super::target::Target;
+use super::super::uses::{self, Use};
 use super::super::view::Changes;
 use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
@@ -46,8 +47,10 @@ impl<'r> Operation<'r> for MAC<'r> {
             purpose: Purpose::Protects,
         };
         let key = cipher::find_key(&self.target, context, usage)?;
-        let session = Session::of(self.message.step, context, usage.operation, Some(&key));
-        Ok(((key, session), Changes::new()))
+        let session = Session::of(self.message.step, context, usage.operation, Some(&key))?;
+        let used = Use { operation: "MAC", bytes: self.message.bytes(), draws_nonce: false };
+        let changes = uses::count_step(key.object(), context, self.message.step, used)?;
+        Ok(((key, session), changes))
     }
 
     fn finish(

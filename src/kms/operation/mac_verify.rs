@@ -53,7 +53,7 @@ impl<'r> Operation<'r> for MACVerify<'r> {
             purpose: Purpose::Processes,
         };
         let key = cipher::find_key(&self.target, context, usage)?;
-        let session = Session::of(self.message.step, context, usage.operation, Some(&key));
+        let session = Session::of(self.message.step, context, usage.operation, Some(&key))?;
         Ok(((key, session), Changes::new()))
     }
 

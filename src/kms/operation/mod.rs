@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::fields::Fields;
+use super::nonces::Ledger;
 use super::policy::Principal;
 use super::refusal::{Failure, Refusal};
 use super::streams::Streams;
@@ -34,6 +35,10 @@ pub struct Context<'c> {
     pub dialect: Dialect,
     /// What clients do in several steps.
     pub streams: &'c Streams,
+    /// What keys have left to draw.
+    pub nonces: &'c Ledger<'c>,
+    /// Whether this is the only operation of its request: what others come after may have to be done twice.
+    pub is_alone: bool,
 }
 
 /// One operation of KMIP (KMIP 2.1 section 6), in the order of its stages. A request never goes back to a stage.

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::store::StoreError;
-use crate::store::rows::{Key, Row, Rows, RowsMut, SCHEMA_NAME, Table, Value, prefix};
+use crate::store::rows::{Key, Row, Rows, RowsMut, SCHEMA_NAME, Table, Value, beginning};
 use ::redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
     WriteTransaction,
@@ -11,8 +11,9 @@ use zeroize::Zeroizing;
 
 type Bytes = &'static [u8];
 
-/// The version of the tables. A step to the next one goes into [`prepare`].
-const SCHEMA: u32 = 1;
+/// The version of the tables. Since version 2, objects have terms, which are added when the database is opened
+/// ([`upgrade`](crate::store)): programs that know none must not write to it.
+const SCHEMA: u32 = 2;
 
 /// What was removed on demand.
 pub(super) struct Cleared {
@@ -41,10 +42,10 @@ pub(super) fn prepare(transaction: &WriteTransaction, clear: bool) -> Result<Opt
     Ok(cleared)
 }
 
-/// Refuses what is not of this version.
+/// Refuses what is not of this version or an older one.
 pub(super) fn check_schema(schema: &[u8]) -> Result<(), StoreError> {
     match schema.try_into().map(u32::from_be_bytes) {
-        Ok(SCHEMA) => Ok(()),
+        Ok(1..=SCHEMA) => Ok(()),
         Ok(found) if found > SCHEMA => Err(StoreError::Newer { found, known: SCHEMA }),
         _ => Err(StoreError::Corrupt("its schema has no such version".to_owned())),
     }
@@ -82,18 +83,20 @@ fn open<T>(
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
-    /// Shows the rows with this first part, in order, `limit` of them at most.
+    /// Shows the rows with this first part, in order from `from`, `limit` of them at most.
     fn each(
         &self,
         table: Table,
         first: &[u8],
+        from: &[u8],
         limit: usize,
         mut show: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), StoreError> {
-        let prefix = prefix(first);
-        for entry in self.0[table as usize].range(prefix.as_slice()..)?.take(limit) {
+        let beginning = beginning(table, first);
+        let from = [beginning.as_slice(), from].concat();
+        for entry in self.0[table as usize].range(from.as_slice()..)?.take(limit) {
             let (key, value) = entry?;
-            let Some(second) = key.value().strip_prefix(prefix.as_slice()) else { break };
+            let Some(second) = key.value().strip_prefix(beginning.as_slice()) else { break };
             show(second, value.value());
         }
         Ok(())
@@ -136,9 +139,9 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows for Tables<T> {
         Ok(found.map(|value| Zeroizing::new(value.value().to_vec())))
     }
 
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
-        self.each(table, first, limit, |second, value| {
+        self.each(table, first, from, limit, |second, value| {
             rows.push((second.to_vec(), Zeroizing::new(value.to_vec())));
         })?;
         Ok(rows)
@@ -146,7 +149,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows for Tables<T> {
 
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
         let mut count = 0;
-        self.each(table, first, limit, |_, _| count += 1)?;
+        self.each(table, first, &[], limit, |_, _| count += 1)?;
         Ok(count)
     }
 
@@ -166,8 +169,8 @@ impl Rows for Writing<'_> {
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
         self.tables.get(key)
     }
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.tables.list(table, first, limit)
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.tables.list(table, first, from, limit)
     }
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
         self.tables.count(table, first, limit)

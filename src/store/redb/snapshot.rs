@@ -61,8 +61,8 @@ impl Rows for Snapshot {
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
         self.tables.get(key)
     }
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.tables.list(table, first, limit)
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.tables.list(table, first, from, limit)
     }
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
         self.tables.count(table, first, limit)

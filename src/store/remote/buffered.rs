@@ -3,7 +3,7 @@
 
 use super::{Changes, address, beginning_with};
 use crate::store::StoreError;
-use crate::store::rows::{Key, Row, Rows, RowsMut, Table, Value, prefix};
+use crate::store::rows::{Key, Row, Rows, RowsMut, Table, Value, beginning};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Range;
@@ -41,15 +41,15 @@ impl<R: Rows> Rows for Buffered<R> {
         }
     }
 
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        let prefix = [&[table as u8], prefix(first).as_slice()].concat();
-        let changes: BTreeMap<&[u8], &Option<Value>> = self
-            .changes_in(beginning_with(prefix.clone()))
-            .map(|(address, value)| (&address[prefix.len()..], value))
-            .collect();
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        let mut range = beginning_with([&[table as u8], beginning(table, first).as_slice()].concat());
+        let beginning_bytes = range.start.len();
+        range.start.extend_from_slice(from);
+        let changes: BTreeMap<&[u8], &Option<Value>> =
+            self.changes_in(range).map(|(address, value)| (&address[beginning_bytes..], value)).collect();
         let removed = changes.values().filter(|value| value.is_none()).count();
         // So many that `limit` of them are left when the removed ones are gone.
-        let stored = self.rows.list(table, first, limit.saturating_add(removed))?;
+        let stored = self.rows.list(table, first, from, limit.saturating_add(removed))?;
         if changes.is_empty() {
             return Ok(stored);
         }
@@ -64,11 +64,11 @@ impl<R: Rows> Rows for Buffered<R> {
     }
 
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
-        let prefix = [&[table as u8], prefix(first).as_slice()].concat();
-        if self.changes_in(beginning_with(prefix)).next().is_none() {
+        let beginning = [&[table as u8], beginning(table, first).as_slice()].concat();
+        if self.changes_in(beginning_with(beginning)).next().is_none() {
             return self.rows.count(table, first, limit);
         }
-        Ok(self.list(table, first, limit)?.len())
+        Ok(self.list(table, first, &[], limit)?.len())
     }
 
     /// Where the last object was removed in this very transaction, its sequence is still told: no new one meets it.
@@ -112,15 +112,21 @@ mod tests {
         fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
             Ok(self.0.get(&address(key)).cloned().map(Zeroizing::new))
         }
-        fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-            let prefix = [&[table as u8], prefix(first).as_slice()].concat();
+        fn list(
+            &self,
+            table: Table,
+            first: &[u8],
+            from: &[u8],
+            limit: usize,
+        ) -> Result<Vec<Row>, StoreError> {
+            let beginning = [&[table as u8], beginning(table, first).as_slice()].concat();
             let rows = self.0.iter().filter_map(|(address, value)| {
-                Some((address.strip_prefix(prefix.as_slice())?.to_vec(), Zeroizing::new(value.clone())))
+                Some((address.strip_prefix(beginning.as_slice())?.to_vec(), Zeroizing::new(value.clone())))
             });
-            Ok(rows.take(limit).collect())
+            Ok(rows.filter(|(second, _)| second.as_slice() >= from).take(limit).collect())
         }
         fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
-            Ok(self.list(table, first, limit)?.len())
+            Ok(self.list(table, first, &[], limit)?.len())
         }
         fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError> {
             Ok(self.0.range(all_of(Table::Objects)).next_back().map(|(address, _)| address[1..].to_vec()))
@@ -142,15 +148,19 @@ mod tests {
                     let key = Key::new(table, first, second);
                     assert_eq!(buffered.get(key).unwrap(), model.get(key).unwrap());
                 }
-                if !matches!(table, Table::Meta | Table::Uids | Table::Objects) {
-                    for limit in [0, 1, 2, 3, 100, usize::MAX] {
+                if matches!(table, Table::Meta | Table::Uids) {
+                    continue;
+                }
+                for limit in [0, 1, 2, 3, 100, usize::MAX] {
+                    for from in NAMES {
                         let (found, expected) = (
-                            buffered.list(table, first, limit).unwrap(),
-                            model.list(table, first, limit).unwrap(),
+                            buffered.list(table, first, from, limit).unwrap(),
+                            model.list(table, first, from, limit).unwrap(),
                         );
-                        assert_eq!(found, expected, "{table:?} {first:?} {limit}");
-                        assert_eq!(buffered.count(table, first, limit).unwrap(), expected.len());
+                        assert_eq!(found, expected, "{table:?} {first:?} {from:?} {limit}");
                     }
+                    let expected = model.count(table, first, limit).unwrap();
+                    assert_eq!(buffered.count(table, first, limit).unwrap(), expected);
                 }
             }
         }

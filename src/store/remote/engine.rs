@@ -9,14 +9,15 @@ use super::{
 };
 use crate::limits;
 use crate::store::StoreError;
-use crate::store::rows::{Engine, Key, Row, Rows, RowsMut, Table, Value, prefix};
+use crate::store::rows::{Engine, Key, Row, Rows, RowsMut, Table, Value, beginning};
 use crate::store::sealed::DATA_KEY;
 use std::cell::RefCell;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// The version of what is in the database. A step to the next one goes into [`prepare`].
-const SCHEMA: u32 = 1;
+/// The version of what is in the database. Since version 2, objects have terms, which are added when it is opened
+/// ([`upgrade`](crate::store)): programs that know none must not write to it, and find out at their next transaction.
+const SCHEMA: u32 = 2;
 
 /// Objects in a database that servers share.
 pub struct Remote<D: Database>(Arc<Pool<D>>);
@@ -70,7 +71,7 @@ fn prepare(connection: &mut impl Connection, clear: bool) -> Result<Option<usize
     connection.prepare()?;
     let head = connection.begin()?;
     if head.schema.is_some() {
-        head.check()?;
+        head.check(1)?;
     }
     let (mut erased, mut changes) = (None, Changes::new());
     if clear {
@@ -104,7 +105,7 @@ fn attempt(
     work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
 ) -> Result<Result<(), StoreError>, Failure> {
     let head = connection.begin()?;
-    head.check()?;
+    head.check(SCHEMA)?;
     let writing = Writing { connection: RefCell::new(&mut *connection), failure: RefCell::default() };
     let mut rows = Buffered::new(writing);
     let answer = work(&mut rows);
@@ -126,10 +127,11 @@ fn attempt(
 }
 
 impl Head {
-    /// Looks for the version that this program knows, also while the server runs: a later one may have started beside it.
-    fn check(&self) -> Result<(), Failure> {
+    /// Looks for a version that this program knows, `oldest` at least; also while the server runs, since a later program
+    /// may have started beside it.
+    fn check(&self, oldest: u32) -> Result<(), Failure> {
         match self.schema.as_ref().map(|schema| schema.as_slice().try_into().map(u32::from_be_bytes)) {
-            Some(Ok(SCHEMA)) => Ok(()),
+            Some(Ok(found)) if (oldest..=SCHEMA).contains(&found) => Ok(()),
             Some(Ok(found)) if found > SCHEMA => {
                 Err(Failure::Stored(StoreError::Newer { found, known: SCHEMA }))
             }
@@ -159,8 +161,8 @@ impl<D: Database> Rows for Reading<D> {
         self.0.ask(|connection| connection.get(&address(key)))
     }
 
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.0.ask(|connection| list(connection, table, first, limit))
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.0.ask(|connection| list(connection, table, first, from, limit))
     }
 
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
@@ -197,8 +199,8 @@ impl<C: Connection> Rows for Writing<'_, C> {
         self.ask(|connection| connection.get(&address(key)))
     }
 
-    fn list(&self, table: Table, first: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.ask(|connection| list(connection, table, first, limit))
+    fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.ask(|connection| list(connection, table, first, from, limit))
     }
 
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError> {
@@ -212,22 +214,25 @@ impl<C: Connection> Rows for Writing<'_, C> {
 
 /// The addresses of the rows with this first part.
 fn listed(table: Table, first: &[u8]) -> std::ops::Range<Vec<u8>> {
-    beginning_with([&[table as u8], prefix(first).as_slice()].concat())
+    beginning_with([&[table as u8], beginning(table, first).as_slice()].concat())
 }
 
 fn list(
     connection: &mut impl Connection,
     table: Table,
     first: &[u8],
+    from: &[u8],
     limit: usize,
 ) -> Result<Vec<Row>, Failure> {
-    let range = listed(table, first);
+    let mut range = listed(table, first);
+    let beginning_bytes = range.start.len();
+    range.start.extend_from_slice(from);
     let mut rows = connection.list(&range, limit)?;
     for (address, _) in &mut rows {
-        if address.len() < range.start.len() {
+        if address.len() < beginning_bytes {
             return Err(corrupt("a list is of other rows"));
         }
-        address.drain(..range.start.len());
+        address.drain(..beginning_bytes);
     }
     Ok(rows)
 }

@@ -14,11 +14,13 @@ use super::network::Asked;
 use crate::crypto::aead::AesGcm;
 use crate::kms::object::Object;
 use crate::kms::tags;
-use crate::kms::view::View;
+use crate::kms::terms;
+use crate::kms::view::{Search, SearchEnd, View};
 use crate::server::event::ConnectionId;
 use key::{Key, Picture};
 use shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 /// The objects that every client changes.
 pub const SHARED: [&str; 3] = ["shared-0", "shared-1", "shared-2"];
@@ -148,7 +150,14 @@ impl Model {
                     key.learn(&told, object.material.expose());
                 }
             }
-            let tagged = view.tagged(&[&tag_of(client)], usize::MAX).expect(READABLE).expect("no limit");
+            let terms = [terms::of_tag(&tag_of(client))];
+            let search = Search { terms: &terms, owner: OWNER, users: &[] };
+            let mut tagged = Vec::new();
+            let ended = view.search(&search, &mut |object| {
+                tagged.push(object.uid);
+                Ok(ControlFlow::Continue(()))
+            });
+            assert_eq!(ended.expect(READABLE), SearchEnd::Complete);
             owned.check_tagged("the tag in the store", &tag_of(client), &tagged);
         }
         let owned = view.owned_by(OWNER, usize::MAX).expect(READABLE).expect("no limit");

@@ -1,75 +1,31 @@
-//! What the tests of single operations share: a key management without sockets, over a store in memory, and the requests
-//! and answers of clients of 5.x.
-#![allow(dead_code, reason = "each test program uses a part")]
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+//! Single operations as clients of 5.x ask for them, and their answers.
 
-use keyway::entropy::Entropy;
+use super::kms;
 use keyway::kms::access::Direction;
-use keyway::kms::policy::Principal;
-use keyway::kms::streams::Streams;
-use keyway::pipeline::{self, Asker, Call, Endpoint, Place, Read};
-use keyway::store::Store;
-use keyway::store::memory::MemoryStore;
-use keyway::time::Timestamp;
-
-/// Bytes that differ from call to call, and are the same in every run.
-struct Counter(u64);
-
-impl Entropy for Counter {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for piece in bytes.chunks_mut(8) {
-            self.0 += 1;
-            piece.copy_from_slice(&self.0.to_le_bytes()[..piece.len()]);
-        }
-    }
-}
+use keyway::pipeline::Endpoint;
 
 /// The key management.
-pub struct Kms {
-    store: MemoryStore,
-    entropy: Counter,
-    streams: Streams,
-    /// The time, in seconds.
-    pub now: i64,
-}
+pub struct Kms(kms::Kms);
 
 impl Kms {
     /// Without any key, on 2026-11-23.
     pub fn new() -> Kms {
-        Kms {
-            store: MemoryStore::new(),
-            entropy: Counter(0),
-            streams: Streams::default(),
-            now: 1_795_460_400,
-        }
+        Kms(kms::Kms::new())
+    }
+
+    /// Lets so many seconds pass.
+    pub fn wait(&mut self, seconds: i64) {
+        self.0.now += seconds;
     }
 
     /// The fields of the answer to a request of `user`, or the text of the refusal.
     pub fn ask_as(&mut self, user: &str, root: &str, items: &[String]) -> Result<Answer, String> {
-        let body = format!(r#"{{"tag":"{root}","value":[{}]}}"#, items.join(","));
-        let asker = Asker {
-            principal: Principal(user.into()),
-            now: Timestamp::from_unix(self.now),
-            streams: self.streams.clone(),
-        };
-        let mut call = Call { endpoint: Endpoint::Kmip, asker, body: body.into_bytes().into(), tenant: None };
-        let (answer, body) = if pipeline::place(&call.endpoint, &call.body, true) == Place::StoreLane {
-            let reply = pipeline::write(&mut [call], &self.store, &mut self.entropy).remove(0).unwrap();
-            (reply.answer, reply.body)
-        } else {
-            let mut out = Vec::new();
-            let view = self.store.read().unwrap();
-            let Call { endpoint, asker, body, .. } = &mut call;
-            let read = pipeline::read(endpoint, asker, body, &*view, &mut self.entropy, &mut out).unwrap();
-            let Read::Answered(answer) = read else { panic!("one operation is placed where it belongs") };
-            (answer, out.into())
-        };
-        let body = String::from_utf8(body.to_vec()).unwrap();
-        if answer.status == 200 {
+        let (status, body) = self.0.kmip(user, &structure(root, items));
+        if status == 200 {
             assert!(body.starts_with(&format!(r#"{{"tag":"{root}Response","#)), "{body}");
             return Ok(Answer(body));
         }
-        assert_eq!(answer.status, 422, "{body}");
+        assert_eq!(status, 422, "{body}");
         Err(body)
     }
 
@@ -107,18 +63,10 @@ impl Kms {
 
     /// Lets another user do something with a key.
     pub fn grant(&mut self, user: &str, uid: &str, operation: &str) {
-        let asker = Asker {
-            principal: Principal("alice".into()),
-            now: Timestamp::from_unix(self.now),
-            streams: Streams::default(),
-        };
         let body = format!(
             r#"{{"unique_identifier":"{uid}","user_id":"{user}","operation_types":["{operation}"]}}"#
         );
-        let endpoint = Endpoint::ChangeAccess(Direction::Grant);
-        let call = Call { endpoint, asker, body: body.into_bytes().into(), tenant: None };
-        let replies = pipeline::write(&mut [call], &self.store, &mut self.entropy);
-        assert_eq!(replies[0].as_ref().ok().unwrap().answer.status, 200);
+        assert_eq!(self.0.ask("alice", Endpoint::ChangeAccess(Direction::Grant), &body).0, 200);
     }
 
     /// The bytes of a key.

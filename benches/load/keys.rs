@@ -1,0 +1,211 @@
+//! A database with a million keys, beside one with a thousand: what it costs to find one. Over plain HTTP, one request
+//! after the other.
+
+use crate::Bench;
+use crate::answers::PATH;
+use crate::client::Client;
+use crate::report::{Report, Target, median, median_ratio, number};
+use crate::servers::Keyway;
+use crate::support::{Scratch, on};
+use keyway::kms::object::Object;
+use keyway::kms::state::State;
+use keyway::kms::view::Change;
+use keyway::secret::Secret;
+use keyway::shell::os::{Clock, OsEntropy};
+use keyway::store::redb::{self, FILE_NAME, RedbStore};
+use keyway::store::sealed::{self, MasterSecret};
+use keyway::wire::ttlv::{Item, Tag, binary};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const FEW: usize = 1_000;
+const MANY: usize = 1_000_000;
+/// Keys that are put into the database in one transaction.
+const TRANSACTION: usize = 50_000;
+/// Identifiers and names come in no order: with a server's small cache, pages would be written over and over.
+const FILLING_CACHE_BYTES: usize = 1024 * 1024 * 1024;
+/// Requests of a kind in one round.
+const REQUESTS: usize = 300;
+const TARGET_LOCATE_MS: f64 = 5.0;
+/// Of the time of Get among a thousand.
+const TARGET_GET: f64 = 1.1;
+const PASSWORD: &str = "benchmark";
+
+/// What is asked, given the number of a key, and what its time should be.
+type Question = (&'static str, fn(usize) -> String, Target);
+
+const QUESTIONS: [Question; 5] = [
+    ("Get", |key| on("Get", &uid(key)), Target::None),
+    (
+        "Locate by two tags",
+        |key| locate(&tags(&[host(key), colour(key)]), ""),
+        Target::AtMost(TARGET_LOCATE_MS),
+    ),
+    ("Locate by name", |key| locate(&named(key), ""), Target::AtMost(TARGET_LOCATE_MS)),
+    (
+        "Locate by two common tags, 10 items",
+        |key| locate(&tags(&[colour(key), "_kk".into()]), MAXIMUM_ITEMS),
+        Target::None,
+    ),
+    ("Locate AES keys, 10 items", |_| locate(AES, MAXIMUM_ITEMS), Target::None),
+];
+
+const MAXIMUM_ITEMS: &str = r#"{"tag":"MaximumItems","type":"Integer","value":10},"#;
+const AES: &str = r#"{"tag":"CryptographicAlgorithm","type":"Enumeration","value":"AES"}"#;
+
+pub fn measure(bench: &Bench, report: &mut Report) {
+    for (engine, is_sealed) in [("redb", false), ("sealed redb", true)] {
+        let mut few = Filled::start(bench, FEW, is_sealed);
+        let mut many = Filled::start(bench, MANY, is_sealed);
+        report.add(
+            &format!("Start, {engine}"),
+            format!("{MANY} keys, {} MB", number(many.file_bytes as f64 / 1e6)),
+            format!("{FEW} keys, {} s", number(few.start.as_secs_f64())),
+            many.start.as_secs_f64(),
+            " s",
+            Target::None,
+        );
+        for (name, question, target) in QUESTIONS {
+            let (mut ours, mut reference) = (Vec::new(), Vec::new());
+            for round in 0..bench.rounds {
+                reference.push(few.ask(round, question));
+                ours.push(many.ask(round, question));
+            }
+            let p50 = |times: &[Times]| median(times.iter().map(|times| times.p50_ms));
+            let p99 = |times: &[Times]| median(times.iter().map(|times| times.p99_ms));
+            let name = format!("{name}, {engine}");
+            let figures = |times: &[Times]| format!("p50 {} ms", number(p50(times)));
+            let beside = format!("{}, p99 {} ms with {FEW}", figures(&reference), number(p99(&reference)));
+            report.add(&name, figures(&ours), beside, p99(&ours), " ms p99", target);
+            if name.starts_with("Get") {
+                let of = |times: &[Times]| times.iter().map(|times| times.p50_ms).collect::<Vec<_>>();
+                let ratio = median_ratio(of(&ours).into_iter(), of(&reference).into_iter());
+                let target = Target::AtMost(TARGET_GET);
+                report.add("", figures(&ours), figures(&reference), ratio, "", target);
+            }
+        }
+    }
+}
+
+struct Times {
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+/// A server with so many keys.
+struct Filled {
+    keyway: Keyway,
+    count: usize,
+    start: Duration,
+    file_bytes: u64,
+}
+
+impl Filled {
+    fn start(bench: &Bench, count: usize, is_sealed: bool) -> Filled {
+        let scratch = Scratch::new();
+        let folder = scratch.path().join("data/sqlite-data");
+        fill(&folder, count, is_sealed);
+        let file_bytes = fs::metadata(folder.join(FILE_NAME)).unwrap().len();
+        let password = format!("--master-password={PASSWORD}");
+        let arguments = if is_sealed { &[password.as_str()][..] } else { &[] };
+        let begin = Instant::now();
+        let keyway = Keyway::start_on(bench, scratch, arguments);
+        Filled { start: begin.elapsed(), keyway, count, file_bytes }
+    }
+
+    /// How long the answers take, over one connection.
+    fn ask(&mut self, round: usize, question: fn(usize) -> String) -> Times {
+        let mut client = Client::connect(self.keyway.server.port, None);
+        let mut times = Vec::new();
+        for number in 0..REQUESTS {
+            // All over the database, and others in each round: a prime leads everywhere.
+            let key = (round * REQUESTS + number) * 611_953 % self.count;
+            let request = question(key);
+            let begin = Instant::now();
+            let answer = client.post(PATH, &request);
+            times.push(begin.elapsed().as_secs_f64() * 1e3);
+            assert!(answer.contains("UniqueIdentifier"), "{request} -> {answer}");
+        }
+        times.sort_by(f64::total_cmp);
+        Times { p50_ms: times[REQUESTS / 2], p99_ms: times[REQUESTS * 99 / 100] }
+    }
+}
+
+fn fill(folder: &Path, count: usize, is_sealed: bool) {
+    let master = MasterSecret::password(Secret::copy_of(PASSWORD.as_bytes()), String::new());
+    redb::prepare_folder(folder).unwrap();
+    let engine = RedbStore::make_file(&folder.join(FILE_NAME), FILLING_CACHE_BYTES).unwrap();
+    let store = sealed::open(engine, is_sealed.then_some(&master), &mut OsEntropy).unwrap();
+    let now = Clock::start().now().utc;
+    for first in (0..count).step_by(TRANSACTION) {
+        let keys = first..count.min(first + TRANSACTION);
+        let insert = |key: usize| {
+            let name = Item::structure(
+                Tag::NAME,
+                vec![Item::text(Tag::NAME_VALUE, name(key)), Item::enumeration(Tag::NAME_TYPE, 1)],
+            );
+            let dates = [Tag::INITIAL_DATE, Tag::LAST_CHANGE_DATE, Tag::ORIGINAL_CREATION_DATE];
+            let mut attributes = Vec::new();
+            binary::encode(&[name], &mut attributes);
+            binary::encode(&dates.map(|tag| Item::date_time(tag, now)), &mut attributes);
+            let material: Vec<u8> = (0..32).map(|byte| (key >> (byte % 8)) as u8).collect();
+            Change::Insert(Object {
+                uid: uid(key),
+                owner: "admin".into(),
+                object_type: 2,
+                state: State::Active,
+                key_format: 7,
+                algorithm: 3,
+                length_bits: 256,
+                usage_mask: 2108,
+                material: Secret::new(material),
+                attributes,
+                parts: Vec::new(),
+                tags: tags_of(key),
+            })
+        };
+        store.transact(&mut |transaction| transaction.apply(keys.clone().map(insert).collect())).unwrap();
+    }
+}
+
+/// Identifiers are random.
+fn uid(key: usize) -> String {
+    let mixed = (key as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+    format!("{:08x}-{:04x}-4000-8000-{:012x}", mixed >> 96, (mixed >> 80) & 0xFFFF, key)
+}
+
+fn name(key: usize) -> String {
+    format!("database key {key}")
+}
+
+/// Four keys each.
+fn host(key: usize) -> String {
+    format!("host-{}", key / 4)
+}
+
+/// A seventh of all keys each.
+fn colour(key: usize) -> String {
+    format!("colour-{}", key % 7)
+}
+
+/// Two, and one that the server gives.
+fn tags_of(key: usize) -> Vec<String> {
+    vec![host(key), colour(key), "_kk".into()]
+}
+
+fn locate(attributes: &str, before: &str) -> String {
+    format!(r#"{{"tag":"Locate","value":[{before}{{"tag":"Attributes","value":[{attributes}]}}]}}"#)
+}
+
+fn named(key: usize) -> String {
+    let name = name(key);
+    format!(r#"{{"tag":"Name","value":[{{"tag":"NameValue","type":"TextString","value":"{name}"}}]}}"#)
+}
+
+fn tags(tags: &[String]) -> String {
+    let list = format!("{tags:?}").replace('"', "\\\"");
+    let fields = [("VendorIdentification", "cosmian"), ("AttributeName", "tag"), ("AttributeValue", &list)]
+        .map(|(tag, value)| format!(r#"{{"tag":"{tag}","type":"TextString","value":"{value}"}}"#));
+    format!(r#"{{"tag":"Attribute","value":[{}]}}"#, fields.join(","))
+}
