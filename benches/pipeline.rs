@@ -6,7 +6,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyway::job::{self, Resources};
-use keyway::kms::policy::Principal;
+use keyway::kms::policy::{Principal, Standing};
 use keyway::limits::Limits;
 use keyway::pipeline::{self, Asker, Call, Endpoint};
 use keyway::secret::Secret;
@@ -51,7 +51,10 @@ impl Peer {
             client_authorities: Vec::new(),
             client_revocations: None,
             client_identity: ClientIdentity::CommonName,
+            token_issuers: Vec::new(),
             force_default_username: false,
+            privileged_users: Vec::new(),
+            decryption_key: None,
             bootstrap: None,
             attestation: None,
             now: clock.now(),
@@ -162,7 +165,11 @@ fn requests(criterion: &mut Criterion) {
 
 /// Adds other objects, all in one batch.
 fn fill(store: &dyn Store) {
-    let asker = Asker { principal: Principal("admin".into()), now: Clock::start().now().utc };
+    let asker = Asker {
+        principal: Principal("admin".into()),
+        standing: Standing::Equal,
+        now: Clock::start().now().utc,
+    };
     let call = || Call {
         endpoint: Endpoint::Kmip,
         asker: asker.clone(),

@@ -6,6 +6,8 @@ mod requests;
 use crate::acme::challenge::{Challenge, Kind};
 use crate::acme::failure::{Failure, Kind as FailureKind};
 use crate::acme::renewal_info::Window;
+use crate::auth::Source;
+use crate::auth::key_set::KeySet;
 use crate::crypto::{pkcs12, sha256, x509};
 use crate::egress::{self, Egress, Issued};
 use crate::entropy::Entropy;
@@ -45,6 +47,8 @@ pub enum JobId {
     Revocations,
     /// The server itself, for the databases of tenants.
     Tenants,
+    /// The server itself, for the keys of this issuer of tokens (an index).
+    KeySet(u8),
 }
 
 /// A bounded queue with a worker thread of its own.
@@ -58,6 +62,8 @@ pub enum Lane {
     Certificate,
     /// Questions to other servers: an order of a certificate takes minutes.
     Egress,
+    /// The keys of issuers of tokens: requests wait for them, and an order of a certificate is no reason for that.
+    KeySets,
     /// Quotes by the hardware: some platforms take seconds for one.
     Platform,
 }
@@ -80,6 +86,7 @@ impl Job {
                 Lane::Certificate
             }
             Work::BeginOrder { .. } | Work::FinishOrder { .. } | Work::AskRenewalInfo { .. } => Lane::Egress,
+            Work::FetchKeySet(_) => Lane::KeySets,
             Work::Quote { .. } => Lane::Platform,
         }
     }
@@ -88,9 +95,9 @@ impl Job {
 /// The kinds of work.
 pub enum Work {
     /// A request that changes something.
-    Write(Call),
+    Write(Box<Call>),
     /// A request that only reads.
-    Read(Call),
+    Read(Box<Call>),
     /// Making a database for a new tenant.
     NewDatabase,
     /// Asking the database whether it answers.
@@ -137,6 +144,8 @@ pub enum Work {
         /// The certificate, in DER.
         certificate: Vec<u8>,
     },
+    /// Fetching the keys of an issuer of tokens.
+    FetchKeySet(Arc<Source>),
     /// Having the platform vouch for the server.
     Quote {
         /// What the quote is to hold.
@@ -193,6 +202,8 @@ pub enum Done {
     OrderFinished(Result<Box<Issued>, Failure>),
     /// When the authority would like a certificate to be renewed, where it says so.
     RenewalInfo(Result<Option<Window>, String>),
+    /// The keys of an issuer of tokens, or one line that says why they could not be fetched.
+    KeySet(Result<KeySet, String>),
     /// The lane's queue was full (made by the shell, which did not take the job).
     Busy,
 }
@@ -238,8 +249,8 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
     let mut writes = Vec::new();
     for Job { id, work } in jobs {
         match work {
-            Work::Write(call) => writes.push((id, call)),
-            Work::Read(call) => completions.push(Completion { id, done: requests::read(call, resources) }),
+            Work::Write(call) => writes.push((id, *call)),
+            Work::Read(call) => completions.push(Completion { id, done: requests::read(*call, resources) }),
             Work::Probe => {
                 // What came of it is what the store tells of its trouble.
                 let _ = resources.store.read().and_then(|view| view.granted("", ""));
@@ -272,6 +283,9 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
                 let egress = egress(resources).map_err(|failure| failure.text);
                 let info = egress.and_then(|egress| egress.renewal_info(&certificate));
                 completions.push(Completion { id, done: Done::RenewalInfo(info) });
+            }
+            Work::FetchKeySet(source) => {
+                completions.push(Completion { id, done: Done::KeySet(egress::key_sets::fetch(&source)) });
             }
             Work::Quote { report_data } => {
                 completions.push(Completion { id, done: quote(&report_data, resources) });

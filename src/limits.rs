@@ -117,6 +117,32 @@ pub const ACME_FILE_BYTES_MAX: u64 = 256 * 1024;
 pub const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of the revocation lists of clients' authorities.
 pub const REVOCATIONS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes of a token that says who asks; those of large issuers have some 2 KiB.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// How far the clocks of this server and of a token's issuer may be apart.
+pub const TOKEN_CLOCK_LEEWAY: Duration = Duration::from_secs(60);
+/// Issuers of tokens.
+pub const TOKEN_ISSUERS_MAX: usize = 16;
+/// Keys in the set of one issuer.
+pub const KEY_SET_KEYS_MAX: usize = 64;
+/// Bytes of the set of one issuer.
+pub const KEY_SET_BYTES_MAX: u64 = 256 * 1024;
+/// How long fetching a set may take.
+pub const KEY_SET_FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How old a set becomes until it is fetched again.
+pub const KEY_SET_REFRESH_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// Between the end of one fetch and the next that a token with an unknown key may bring about.
+pub const KEY_SET_PAUSE: Duration = Duration::from_secs(5);
+/// Until a fetch that has failed is repeated, doubled after each failure.
+pub const KEY_SET_RETRY_MIN: Duration = Duration::from_secs(1);
+/// The longest of these times.
+pub const KEY_SET_RETRY_MAX: Duration = Duration::from_secs(60);
+/// Bytes of the header of an encrypted request.
+pub const JWE_HEADER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of an encrypted request (413): it is decrypted where all others wait.
+pub const JWE_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Users who may make objects, where not everybody may.
+pub const PRIVILEGED_USERS_MAX: usize = 256;
 /// The least bytes a second at which a body must arrive and an answer must be taken, beyond the fixed deadlines.
 const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 

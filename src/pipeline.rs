@@ -10,7 +10,7 @@ mod place;
 
 use crate::entropy::Entropy;
 use crate::kms::access::Direction;
-use crate::kms::policy::Principal;
+use crate::kms::policy::{Principal, Standing};
 use crate::kms::view::View;
 use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError, Transaction};
@@ -46,6 +46,10 @@ pub enum Endpoint {
     ListOwned,
     /// `GET /access/obtained`.
     ListObtained,
+    /// `GET /access/create`: whether who asks may make objects.
+    MayMake,
+    /// `GET /access/privileged`: whether who asks is a privileged user.
+    IsPrivileged,
 }
 
 /// Who asks, and when.
@@ -53,6 +57,8 @@ pub enum Endpoint {
 pub struct Asker {
     /// Who.
     pub principal: Principal,
+    /// Whether it may make objects.
+    pub standing: Standing,
     /// When.
     pub now: Timestamp,
 }

@@ -121,6 +121,12 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     let revocations = config.revocations.as_deref().map(egress::read_revocations).transpose();
     let revocations =
         revocations.map_err(|reason| not_configured(format!("--authority-crl-file: {reason}")))?;
+    for issuer in &config.token_issuers {
+        if let Some(path) = &issuer.source.ca_root {
+            egress::read_authorities(path)
+                .map_err(|reason| not_configured(format!("--jwks-ca-root: {reason}")))?;
+        }
+    }
     let readers = if store.reads_at_once() { 1 } else { limits::READERS };
     let executor = Executor::start(reactor.waker(), readers, resources).map_err(failed)?;
     let server = Server::new(Parts {
@@ -132,7 +138,10 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         client_authorities,
         client_revocations: revocations.map(|(digest, lists)| Revocations { digest, lists }),
         client_identity: config.client_identity,
+        token_issuers: config.token_issuers,
         force_default_username: config.force_default_username,
+        privileged_users: config.privileged_users,
+        decryption_key: config.decryption_key,
         bootstrap,
         attestation,
         now: clock.now(),

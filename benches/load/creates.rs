@@ -8,7 +8,7 @@ use crate::servers::Keyway;
 use crate::support::{CREATE, Scratch};
 use crate::wrk::{Load, Outcome};
 use keyway::job::{self, ConnectionId, Done, Job, JobId, Resources, Work};
-use keyway::kms::policy::Principal;
+use keyway::kms::policy::{Principal, Standing};
 use keyway::pipeline::{Asker, Call, Endpoint};
 use keyway::shell::os::{Clock, OsEntropy};
 use keyway::store::redb::RedbStore;
@@ -72,11 +72,13 @@ fn one_commit_a_request(duration: Duration) -> f64 {
     let start = Instant::now();
     let mut count = 0.0;
     while start.elapsed() < duration {
-        let asker = Asker { principal: Principal("admin".into()), now: clock.now().utc };
+        let asker =
+            Asker { principal: Principal("admin".into()), standing: Standing::Equal, now: clock.now().utc };
         let call =
             Call { endpoint: Endpoint::Kmip, asker, body: CREATE.as_bytes().to_vec().into(), tenant: None };
         let id = JobId::Request(ConnectionId { slot: 0, generation: 0 });
-        let done = job::run(vec![Job { id, work: Work::Write(call) }], &mut resources).remove(0).done;
+        let done =
+            job::run(vec![Job { id, work: Work::Write(Box::new(call)) }], &mut resources).remove(0).done;
         assert!(matches!(done, Done::Answered(reply) if reply.answer.status == 200));
         count += 1.0;
     }

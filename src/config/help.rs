@@ -157,12 +157,7 @@ fn describe(spec: &Spec, text: &mut String) {
         let space = if spec.default.len() > DEFAULT_CHARS_MAX { "\n      " } else { " " };
         facts += &format!(";{space}default {}", spec.default);
     }
-    let _ = if spec.is_built() {
-        write!(text, "{head:<40} {facts}\n      {}\n", spec.help)
-    } else {
-        // What it belongs to is enough.
-        writeln!(text, "{head:<46} {}", spec.help)
-    };
+    let _ = write!(text, "{head:<40} {facts}\n      {}\n", spec.help);
 }
 
 #[cfg(test)]
@@ -174,7 +169,7 @@ mod tests {
         let help = server();
         for spec in ALL {
             assert!(help.contains(&format!("  --{}", spec.name)), "{}", spec.name);
-            assert!(!spec.is_built() || help.contains(spec.variables[0]), "{}", spec.name);
+            assert!(help.contains(spec.variables[0]), "{}", spec.name);
         }
         let commands: String = Verb::COMMANDS.map(of).concat();
         for line in help.lines().chain(commands.lines()) {

@@ -47,13 +47,11 @@ pub enum Group {
     Limits,
     /// What is logged.
     Logging,
-    /// Features of the old server that this one does not have yet; options of theirs are refused.
-    NotBuilt,
 }
 
 impl Group {
     /// All of them, in the order of the help.
-    pub const ALL: [Group; 10] = [
+    pub const ALL: [Group; 9] = [
         Group::Server,
         Group::Tls,
         Group::Certbot,
@@ -63,7 +61,6 @@ impl Group {
         Group::Identity,
         Group::Limits,
         Group::Logging,
-        Group::NotBuilt,
     ];
 
     /// Its heading.
@@ -78,7 +75,6 @@ impl Group {
             Group::Identity => "Identity",
             Group::Limits => "Limits (bytes, or seconds)",
             Group::Logging => "Logging",
-            Group::NotBuilt => "Known, but not built in this version: refused when given",
         }
     }
 }
@@ -124,11 +120,6 @@ impl Spec {
 
     const fn or(self, aliases: &'static [&'static str]) -> Spec {
         Spec { aliases, ..self }
-    }
-
-    /// Whether the server has what the option is for.
-    pub fn is_built(&self) -> bool {
-        self.group != Group::NotBuilt
     }
 }
 
@@ -250,10 +241,24 @@ options! {
         "Revocation lists (CRLs) of all these authorities and their intermediates. Read again when it changes.");
     CLIENT_CERT_IDENTITY = option(Identity, "client-cert-identity", "KIND", &["KMS_CLIENT_CERT_IDENTITY"], "cn",
         "What of that certificate is the user: cn, san-email, san-uri, or fingerprint (SHA-256).");
+    JWT_ISSUER_URI = option(Identity, "jwt-issuer-uri", "URI", &["KMS_JWT_ISSUER_URI"], "",
+        "Clients must show a token (JWT) of this issuer with each request; several with commas or by repeating.").list();
+    JWKS_URI = option(Identity, "jwks-uri", "URL", &["KMS_JWKS_URI"], "",
+        "Where the issuer's keys are; one for each issuer, in order. Empty: ISSUER/.well-known/jwks.json.").list();
+    JWT_AUDIENCE = option(Identity, "jwt-audience", "TEXT", &["KMS_JWT_AUDIENCE", "KMS_JST_AUDIENCE"], "",
+        "Whom its tokens must be for; one for each issuer, in order. Empty: whomever they are for.").list();
+    JWKS_CA_ROOT = option(Identity, "jwks-ca-root", "FILE", &["KMS_JWKS_CA_ROOT"], "",
+        "PEM file of a private authority's root: trusted, beside the public ones, where those keys are.");
     DEFAULT_USERNAME = option(Identity, "default-username", "NAME", &["KMS_DEFAULT_USERNAME"], "admin",
         "Who every request comes from that says nothing else.");
     FORCE_DEFAULT_USERNAME = flag(Identity, "force-default-username", &["KMS_FORCE_DEFAULT_USERNAME"],
-        "Whoever asks is the default user.");
+        "Whoever asks is the default user; certificates and tokens are needed all the same.");
+    JWK_PRIVATE_KEY = option(Identity, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY", "KMS_JWK_PRIVATE_KEY"], "",
+        "Private key (JWK, X25519 or EC): requests may be encrypted (JWE, ECDH-ES). Prefer a file.").secret();
+    JWK_PRIVATE_KEY_FILE = option(Identity, "jwk-private-key-file", "FILE", &["KMS_JWK_PRIVATE_KEY_FILE"], "",
+        "File with that key. Without either: jwk-private-key in $CREDENTIALS_DIRECTORY, if there.");
+    PRIVILEGED_USERS = option(Identity, "privileged-users", "NAME", &["KMS_PRIVILEGED_USERS"], "",
+        "They alone create and import, and grant that to others; several with commas or by repeating.").list();
 
     MAX_CONNECTIONS = option(Limits, "max-connections", "N", &["KMS_MAX_CONNECTIONS"], "4096",
         "Open connections; further ones are told to come back later.");
@@ -283,14 +288,7 @@ options! {
     LOG_LEVEL = option(Logging, "log-level", "LEVEL", &["KMS_LOG_LEVEL"], "info",
         "error, warn, info, debug or trace. Without it, the level in RUST_LOG counts.");
 
-    JWK_PRIVATE_KEY = option(NotBuilt, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY"], "",
-        "encryption of requests (JWE)").secret();
-    JWKS_URI = option(NotBuilt, "jwks-uri", "URL", &["KMS_JWKS_URI"], "", TOKENS);
-    JWT_AUDIENCE = option(NotBuilt, "jwt-audience", "TEXT", &["KMS_JWT_AUDIENCE", "KMS_JST_AUDIENCE"], "", TOKENS);
-    JWT_ISSUER_URI = option(NotBuilt, "jwt-issuer-uri", "URL", &["KMS_JWT_ISSUER_URI"], "", TOKENS);
 }
-
-const TOKENS: &str = "authentication by tokens (JWT)";
 
 /// The option with this name or alias.
 pub fn named(name: &str) -> Option<&'static Spec> {

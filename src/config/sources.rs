@@ -162,9 +162,6 @@ impl Values {
     }
 
     fn read_option(&mut self, spec: &'static Spec, parser: &mut lexopt::Parser) -> Result<(), ConfigError> {
-        if !spec.is_built() {
-            return Err(not_built(spec, &Source::CommandLine));
-        }
         let text = match spec.value {
             None if parser.optional_value().is_some() => {
                 return Err(ConfigError(format!("--{} takes no value", spec.name)));
@@ -219,9 +216,6 @@ impl Values {
                     return Err(ConfigError(format!("--{}: {source} must be true or false", spec.name)));
                 }
             };
-            if !spec.is_built() {
-                return Err(not_built(spec, &source));
-            }
             self.options.insert(spec.name, Given { text, source });
         }
         dot_env.into_values().for_each(secret::wipe);
@@ -248,15 +242,6 @@ fn unknown(name: &str) -> ConfigError {
 
 fn unknown_argument(argument: &str) -> ConfigError {
     ConfigError(format!("unexpected argument {argument:?}: see keyway --help"))
-}
-
-fn not_built(spec: &Spec, source: &Source) -> ConfigError {
-    let cure = match source {
-        Source::CommandLine => "remove the option".to_owned(),
-        Source::Environment(variable) => format!("unset {variable}"),
-        Source::DotEnv(variable) => format!("remove {variable} from .env"),
-    };
-    ConfigError(format!("--{}: {} is not built in this version yet; {cure}", spec.name, spec.help))
 }
 
 /// The variables in a file: a name, an equals sign, a value, perhaps in quotes; empty lines and lines with `#` are

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod aead;
+pub mod jwe;
+pub mod jws;
 pub mod pkcs12;
 pub mod self_signed;
 pub mod x509;
@@ -17,10 +19,4 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let bytes = openssl::base64::decode_block(text).ok()?;
     (openssl::base64::encode_block(&bytes) == text).then_some(bytes)
-}
-
-/// Base64 with the alphabet for URLs, without padding (RFC 4648 section 5).
-pub fn base64url(bytes: &[u8]) -> String {
-    let text = openssl::base64::encode_block(bytes);
-    text.trim_end_matches('=').replace('+', "-").replace('/', "_")
 }

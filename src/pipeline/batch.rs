@@ -100,7 +100,8 @@ fn run_item(
         let (dialect, object) = (encoding.dialect(), place_holder.as_deref());
         let mut request = Request::decode(item.name(), item.payload, object, dialect)?;
         request.prepare(entropy, asker.now)?;
-        let context = Context { view: ground.view(), principal: &asker.principal, now: asker.now, dialect };
+        let Asker { principal, standing, now } = asker;
+        let context = Context { view: ground.view(), principal, standing: *standing, now: *now, dialect };
         let (decided, changes) = request.execute(&context)?;
         let mut fits = true;
         decided.finish(entropy, &mut |_, fields| {

@@ -6,6 +6,7 @@ use super::{Answer, Asker, Endpoint};
 use crate::entropy::Entropy;
 use crate::kms::access::{self, Direction};
 use crate::kms::operation::{Context, Decided, Request};
+use crate::kms::policy::{self, Standing};
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::rights::Rights;
 use crate::kms::view::{Changes, View};
@@ -62,6 +63,8 @@ pub enum Decoded<'b> {
     ListAccess(&'b str),
     ListOwned,
     ListObtained,
+    MayMake,
+    IsPrivileged,
 }
 
 impl Decoded<'_> {
@@ -123,6 +126,8 @@ pub fn decode<'b>(endpoint: &'b Endpoint, body: &'b mut [u8]) -> Result<Decoded<
         Endpoint::ListAccess(uid) => Ok(Decoded::ListAccess(uid)),
         Endpoint::ListOwned => Ok(Decoded::ListOwned),
         Endpoint::ListObtained => Ok(Decoded::ListObtained),
+        Endpoint::MayMake => Ok(Decoded::MayMake),
+        Endpoint::IsPrivileged => Ok(Decoded::IsPrivileged),
     }
 }
 
@@ -177,6 +182,8 @@ pub enum Command<'b> {
     ListAccess(&'b str),
     ListOwned,
     ListObtained,
+    MayMake,
+    IsPrivileged,
 }
 
 impl<'b> Command<'b> {
@@ -219,6 +226,8 @@ impl<'b> Command<'b> {
             Decoded::ListAccess(uid) => Command::ListAccess(uid),
             Decoded::ListOwned => Command::ListOwned,
             Decoded::ListObtained => Command::ListObtained,
+            Decoded::MayMake => Command::MayMake,
+            Decoded::IsPrivileged => Command::IsPrivileged,
         })
     }
 
@@ -229,7 +238,7 @@ impl<'b> Command<'b> {
         let mut json = Vec::new();
         let changes = match self {
             Command::Kmip(request, dialect) => {
-                let context = Context { view, principal, now: asker.now, dialect };
+                let context = Context { view, principal, standing: asker.standing, now: asker.now, dialect };
                 let (decided, changes) =
                     request.execute(&context).map_err(|failure| Stop::failed(failure, dialect))?;
                 return Ok((Outcome::Kmip(decided, dialect), changes));
@@ -246,7 +255,7 @@ impl<'b> Command<'b> {
             Command::ChangeAccess { direction, uid, user, rights } => {
                 let changes = match uid {
                     Some(uid) => access::change(view, principal, direction, uid, user, rights),
-                    None => change_global_rights(direction, rights),
+                    None => access::change_making(view, asker.standing, direction, user, rights),
                 };
                 listing::write_changed(user, direction == Direction::Grant, &mut json);
                 changes.map_err(failed)?
@@ -257,6 +266,17 @@ impl<'b> Command<'b> {
                     grants.iter().map(|(user, rights)| (user.as_str(), rights.names())),
                     &mut json,
                 );
+                Changes::new()
+            }
+            Command::MayMake => {
+                let may = policy::may_make(view, principal, asker.standing);
+                let may = may.map_err(|error| failed(error.into()))?;
+                json.extend_from_slice(format!("{{\"has_create_permission\":{may}}}").as_bytes());
+                Changes::new()
+            }
+            Command::IsPrivileged => {
+                let is_privileged = asker.standing == Standing::Privileged;
+                json.extend_from_slice(format!("{{\"has_privileged_access\":{is_privileged}}}").as_bytes());
                 Changes::new()
             }
             Command::ListOwned => {
@@ -292,18 +312,6 @@ fn not_too_long(list: &listing::Listing<'_>) -> Result<(), Refusal> {
         "the list has more than {} bytes: use Locate, which answers with identifiers alone",
         limits::LIST_BYTES_MAX
     )))
-}
-
-/// Everybody may create keys: granting that says nothing new, and it cannot be taken away.
-fn change_global_rights(direction: Direction, rights: Rights) -> Result<Changes, Failure> {
-    match direction {
-        Direction::Grant if rights == Rights::CREATE => Ok(Changes::new()),
-        Direction::Revoke if rights == Rights::CREATE => {
-            Err(Refusal::NotSupported("every user may create keys; that right cannot be revoked".into())
-                .into())
-        }
-        _ => Err(Refusal::PlaceHolder.into()),
-    }
 }
 
 /// A decided and, where it changed something, committed request.

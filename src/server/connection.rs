@@ -54,6 +54,8 @@ pub enum Phase {
     Head,
     /// A body has begun.
     Body(Box<IncompleteBody>),
+    /// The next request waits, unread, for the keys of its token's issuer.
+    Held,
     /// The request is in a lane.
     Waiting(Exchange),
     /// All was said; what still arrives is thrown away.

@@ -7,8 +7,10 @@ use super::connection::{Connection, IncompleteBody, Phase};
 use super::event::Listener;
 use super::routes::{Exchange, Question, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
+use super::tokens::Admission;
 use crate::bootstrap::page;
 use crate::job::{Done, Job, JobId, Work};
+use crate::kms::policy::Standing;
 use crate::limits;
 use crate::pipeline::{self, Asker, Call, Endpoint, Place, Read, Reply};
 use crate::secret;
@@ -46,7 +48,7 @@ impl Shared {
                     None => break,
                 },
                 Phase::Body(_) => self.serve_body(connection, rest, now),
-                Phase::Handshake | Phase::Waiting(_) => break,
+                Phase::Handshake | Phase::Held | Phase::Waiting(_) => break,
                 Phase::Closing | Phase::Aborted => rest.len(),
             };
         }
@@ -82,6 +84,20 @@ impl Shared {
                         exchange.keep_alive = false;
                         self.answer_owner(connection, &exchange, denied, now);
                         return Some(rest.len());
+                    }
+                    match self.authenticate(connection, &exchange.route, head.authorization, now) {
+                        Admission::Allowed(user) => exchange.user = user,
+                        Admission::Held => {
+                            self.hold(connection);
+                            return None;
+                        }
+                        Admission::Refused(status) => {
+                            // The body of a stranger is not read.
+                            let has_body = head.framing != Framing::None;
+                            exchange.keep_alive &= !has_body;
+                            self.refuse_stranger(connection, &exchange, status, now);
+                            return Some(if has_body { rest.len() } else { head_bytes });
+                        }
                     }
                     (exchange, head.framing, head.expect_continue, head_bytes)
                 }
@@ -242,38 +258,58 @@ impl Shared {
                 self.body.extend_from_slice(denied.as_bytes());
                 self.respond(connection, &exchange, 401, TEXT_PLAIN, now);
             }
-            Route::Kms(endpoint) => match pipeline::place(endpoint, body, self.store.reads_at_once()) {
-                Place::Here => match self.answer_here(connection, endpoint, body, now) {
-                    Ok(Read::MustWrite(endpoint)) => {
-                        let body = std::mem::take(&mut self.body);
-                        let asker = self.asker(connection, now);
-                        self.write_after_all(
-                            connection,
-                            exchange,
-                            Call { endpoint, asker, body, tenant: None },
-                            now,
-                        );
-                    }
-                    Ok(Read::Answered(answer)) => {
-                        self.respond(connection, &exchange, answer.status, answer.content_type, now)
-                    }
-                    Err(error) => self.respond_store_error(connection, &exchange, &error, now),
-                },
-                Place::TooLarge => self.refuse_large_write(connection, &exchange, now),
-                place @ (Place::StoreLane | Place::BulkLane) => {
-                    if exchange.tenant.is_some() {
-                        self.watch_databases(now);
-                    }
-                    let call = Call {
-                        endpoint: endpoint.clone(),
-                        asker: self.asker(connection, now),
-                        body: Zeroizing::new(body.to_vec()),
-                        tenant: exchange.tenant.take().and_then(Result::ok),
-                    };
-                    let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
-                    self.wait_for(connection, exchange, work);
+            Route::Kms(Endpoint::Kmip) if self.is_encrypted(body) => match self.decrypt(body) {
+                Ok(body) => self.dispatch_to_kms(connection, exchange, body, now),
+                Err((status, text)) => {
+                    self.body.extend_from_slice(text.as_bytes());
+                    self.respond(connection, &exchange, status, TEXT_PLAIN, now);
                 }
             },
+            Route::Kms(_) => self.dispatch_to_kms(connection, exchange, body, now),
+        }
+    }
+
+    /// Answers a request that is for the store, or hands it to a lane.
+    fn dispatch_to_kms(
+        &mut self,
+        connection: &mut Connection,
+        mut exchange: Exchange,
+        body: &mut [u8],
+        now: Now,
+    ) {
+        let Route::Kms(endpoint) = &exchange.route else { unreachable!("other routes need no store") };
+        match pipeline::place(endpoint, body, self.store.reads_at_once()) {
+            Place::Here => match self.answer_here(connection, &exchange, endpoint, body, now) {
+                Ok(Read::MustWrite(endpoint)) => {
+                    let body = std::mem::take(&mut self.body);
+                    let asker = self.asker(connection, &exchange, now);
+                    self.write_after_all(
+                        connection,
+                        exchange,
+                        Call { endpoint, asker, body, tenant: None },
+                        now,
+                    );
+                }
+                Ok(Read::Answered(answer)) => {
+                    self.respond(connection, &exchange, answer.status, answer.content_type, now)
+                }
+                Err(error) => self.respond_store_error(connection, &exchange, &error, now),
+            },
+            Place::TooLarge => self.refuse_large_write(connection, &exchange, now),
+            place @ (Place::StoreLane | Place::BulkLane) => {
+                if exchange.tenant.is_some() {
+                    self.watch_databases(now);
+                }
+                let call = Call {
+                    endpoint: endpoint.clone(),
+                    asker: self.asker(connection, &exchange, now),
+                    body: Zeroizing::new(body.to_vec()),
+                    tenant: exchange.tenant.take().and_then(Result::ok),
+                };
+                let call = Box::new(call);
+                let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
+                self.wait_for(connection, exchange, work);
+            }
         }
     }
 
@@ -282,7 +318,7 @@ impl Shared {
         if call.body.len() > limits::WRITE_BODY_BYTES_MAX {
             return self.refuse_large_write(connection, &exchange, now);
         }
-        self.wait_for(connection, exchange, Work::Write(call));
+        self.wait_for(connection, exchange, Work::Write(Box::new(call)));
     }
 
     fn refuse_large_write(&mut self, connection: &mut Connection, exchange: &Exchange, now: Now) {
@@ -303,19 +339,27 @@ impl Shared {
     fn answer_here(
         &mut self,
         connection: &Connection,
+        exchange: &Exchange,
         endpoint: &Endpoint,
         body: &mut [u8],
         now: Now,
     ) -> Result<Read, StoreError> {
-        let asker = self.asker(connection, now);
+        let asker = self.asker(connection, exchange, now);
         self.view()?;
         let view = self.view.as_deref().expect("the line above made it");
         pipeline::read(endpoint, &asker, body, view, &mut *self.entropy, &mut self.body)
     }
 
-    fn asker(&self, connection: &Connection, now: Now) -> Asker {
-        let principal = connection.user.as_ref().unwrap_or(&self.principal).clone();
-        Asker { principal, now: now.utc }
+    /// Who asks: by the token of this request, else by the certificate of the connection, else by default.
+    fn asker(&self, connection: &Connection, exchange: &Exchange, now: Now) -> Asker {
+        let known = exchange.user.as_ref().or(connection.user.as_ref());
+        let principal = known.unwrap_or(&self.principal).clone();
+        let standing = match &self.privileged_users {
+            users if users.is_empty() => Standing::Equal,
+            users if users.contains(&principal) => Standing::Privileged,
+            _ => Standing::Ordinary,
+        };
+        Asker { principal, standing, now: now.utc }
     }
 
     /// The request that a connection waits with, if it does; it is read from again.
@@ -361,6 +405,7 @@ impl Shared {
             | Done::OrderBegun(_)
             | Done::OrderFinished(_)
             | Done::RenewalInfo(_)
+            | Done::KeySet(_)
             | Done::Provided(_) => unreachable!("a request is not answered with a certificate"),
         }
         self.send_answers(connection);
@@ -432,8 +477,9 @@ impl Shared {
             keep_alive,
             cors_origin: exchange.origin.as_deref(),
             retry_after_s: (status == 503).then_some(RETRY_AFTER_SECONDS),
-            www_authenticate: (status == 401 && matches!(exchange.route, Route::Bootstrap(_)))
-                .then_some("Bearer"),
+            www_authenticate: (status == 401
+                && (self.tokens.is_some() || matches!(exchange.route, Route::Bootstrap(_))))
+            .then_some("Bearer"),
             location: location.as_deref(),
             content_security_policy: (content_type == HTML).then_some(page::CONTENT_SECURITY_POLICY),
         };
@@ -448,6 +494,14 @@ impl Shared {
         secret::clear(&mut self.body);
         debug!("{}: {:?} {status}", connection.peer, exchange.route);
         self.after_answer(connection, keep_alive, now);
+    }
+
+    /// Answers whoever has no identity: with a status alone, as ever, or that it should come again.
+    fn refuse_stranger(&mut self, connection: &mut Connection, exchange: &Exchange, status: u16, now: Now) {
+        if status == 503 {
+            self.body.extend_from_slice(b"The keys of the token's issuer are not there yet: try again later");
+        }
+        self.respond(connection, exchange, status, TEXT_PLAIN, now);
     }
 
     /// Where a redirection leads: to a name of the certificate, whatever host the client has named.

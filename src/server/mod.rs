@@ -15,6 +15,7 @@ mod bootstrap;
 mod certificate;
 pub mod clients;
 mod connection;
+mod encryption;
 mod exchange;
 mod health;
 mod output;
@@ -22,8 +23,11 @@ mod routes;
 mod tenants;
 mod timers;
 mod tls;
+mod tokens;
 mod watch;
 
+use crate::auth::Trusted;
+use crate::crypto::jwe::DecryptionKey;
 use crate::entropy::Entropy;
 use crate::job::{Completion, Done, JobId};
 use crate::kms::policy::Principal;
@@ -44,6 +48,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use timers::Timers;
 use tls::TlsSession;
+use tokens::Tokens;
 use zeroize::Zeroizing;
 
 pub use attestation::Attestation;
@@ -75,8 +80,14 @@ pub struct Parts {
     pub client_revocations: Option<Revocations>,
     /// What of a client's certificate is the user.
     pub client_identity: ClientIdentity,
-    /// Whether clients are the default user whatever their certificates say.
+    /// Issuers of tokens one of which must vouch for every request; none where requests need no token.
+    pub token_issuers: Vec<Trusted>,
+    /// Whether clients are the default user whatever their certificates and tokens say.
     pub force_default_username: bool,
+    /// Who may make objects, and say who else may; if nobody is named, everybody may.
+    pub privileged_users: Vec<Principal>,
+    /// The key of encrypted requests, where those are taken.
+    pub decryption_key: Option<DecryptionKey>,
     /// Whether it waits for its owner first.
     pub bootstrap: Option<BootstrapParts>,
     /// What the platform tells of itself, where it quotes.
@@ -97,12 +108,16 @@ struct Shared {
     principal: Principal,
     client_identity: ClientIdentity,
     force_default_username: bool,
+    privileged_users: Vec<Principal>,
+    decryption_key: Option<DecryptionKey>,
     store: Arc<dyn Store>,
     /// A view of the last commit, kept while nothing is written.
     view: Option<Box<dyn View>>,
     entropy: Box<dyn Entropy>,
     /// Set where clients must show certificates.
     clients: Option<Clients>,
+    /// Set where requests must have tokens.
+    tokens: Option<Tokens>,
     certificate: Option<Certificate>,
     /// Set until the owner has handed everything over.
     bootstrap: Option<Bootstrap>,
@@ -134,6 +149,8 @@ impl Server {
             authorities => Some(Clients::new(authorities, parts.client_revocations, now)?),
         };
         let verifier = clients.as_ref().map(Clients::verifier);
+        let issuers = Some(parts.token_issuers).filter(|issuers| !issuers.is_empty());
+        let tokens = issuers.map(|issuers| Tokens::new(issuers, now));
         let certificate = Certificate::new(parts.tls, verifier.clone(), now)?;
         let bootstrap = match parts.bootstrap {
             None => None,
@@ -146,10 +163,13 @@ impl Server {
                 principal: Principal(parts.default_username),
                 client_identity: parts.client_identity,
                 force_default_username: parts.force_default_username,
+                privileged_users: parts.privileged_users,
+                decryption_key: parts.decryption_key,
                 store: parts.store,
                 view: None,
                 entropy: parts.entropy,
                 clients,
+                tokens,
                 certificate,
                 bootstrap,
                 databases_due: None,
@@ -218,6 +238,9 @@ impl Server {
                 }
             });
         }
+        if self.shared.drain_until.is_none() {
+            self.shared.check_key_sets(now);
+        }
         if self.shared.bootstrap.is_some() {
             self.shared.check_bootstrap(now);
         } else if self.shared.drain_until.is_none() {
@@ -242,13 +265,14 @@ impl Server {
     /// When [`Server::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let shared = &self.shared;
+        let key_sets = shared.tokens.as_ref().and_then(Tokens::poll_timeout);
         let own = match &shared.bootstrap {
             _ if shared.drain_until.is_some() => None,
-            Some(bootstrap) => bootstrap.poll_timeout(),
+            Some(bootstrap) => [bootstrap.poll_timeout(), key_sets].into_iter().flatten().min(),
             None => {
                 let certificate = shared.certificate.as_ref().and_then(Certificate::poll_timeout);
                 let revocations = shared.clients.as_ref().and_then(Clients::poll_timeout);
-                [certificate, revocations, shared.databases_due].into_iter().flatten().min()
+                [certificate, revocations, key_sets, shared.databases_due].into_iter().flatten().min()
             }
         };
         [shared.timers.next(), own, shared.drain_until].into_iter().flatten().min()
@@ -317,6 +341,7 @@ impl Server {
             (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error),
             (JobId::Certificate, done) => self.shared.certificate_answered(done, now),
             (JobId::Tenants, done) => self.shared.databases_answered(&done, now),
+            (JobId::KeySet(index), done) => self.key_set_fetched(index, done, now),
             (JobId::Revocations, done) => {
                 if self.shared.revocations_answered(done, now) {
                     self.end_judged_connections(now);
@@ -492,7 +517,7 @@ impl Shared {
             return;
         }
         match connection.phase {
-            Phase::Waiting(_) | Phase::Aborted => {}
+            Phase::Held | Phase::Waiting(_) | Phase::Aborted => {}
             _ if connection.blocked => {}
             // The shell learns of the answers first; then the connection goes, in the same turn.
             Phase::Closing => {
@@ -518,7 +543,7 @@ impl Shared {
             }
             Phase::Head | Phase::Body(_) => self.refuse_slow_request(connection, now),
             Phase::Closing => self.abort(connection, "closed"),
-            Phase::Waiting(_) | Phase::Aborted => {}
+            Phase::Held | Phase::Waiting(_) | Phase::Aborted => {}
         }
     }
 
@@ -589,6 +614,7 @@ impl Shared {
             | Done::UnusedClosed { .. }
             | Done::StoreFailed(_)
             | Done::Provided(_)
+            | Done::KeySet(_)
             | Done::Revocations { .. }
             | Done::RevocationsUnchanged => {
                 unreachable!("no request waits under this name")

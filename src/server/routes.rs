@@ -5,6 +5,7 @@ use super::event::Listener;
 use super::tenants;
 use crate::acme::challenge::HTTP_PATH;
 use crate::kms::access::Direction;
+use crate::kms::policy::Principal;
 use crate::pipeline::Endpoint;
 use crate::store::database::Kind;
 use crate::store::tenants::Tenant;
@@ -71,6 +72,21 @@ pub enum Question {
 }
 
 impl Route {
+    /// Whether whoever asks for it must show who it is, where that is by tokens. Not for checks of health; not for quotes, since a
+    /// client verifies those before it shows its token; and what has other ways to know its peer has them.
+    pub fn needs_identity(&self) -> bool {
+        match self {
+            Route::Version | Route::Kms(_) | Route::NewDatabase | Route::Unknown => true,
+            Route::Bootstrap(hand_over) => !matches!(hand_over, HandOver::Page | HandOver::Health),
+            Route::Health(_)
+            | Route::Options
+            | Route::AttestationReport(_)
+            | Route::EnclavePublicKey
+            | Route::Proof(_)
+            | Route::Elsewhere(..) => false,
+        }
+    }
+
     /// The route of a request. A known path with another method is as unknown as any other, as clients expect.
     pub fn of(method: Method, path: &str, query: Option<&str>) -> Route {
         match (method, path) {
@@ -87,6 +103,8 @@ impl Route {
                 Route::Kms(Endpoint::ListOwned)
             }
             (Method::Get | Method::Head, "/access/obtained") => Route::Kms(Endpoint::ListObtained),
+            (Method::Get | Method::Head, "/access/create") => Route::Kms(Endpoint::MayMake),
+            (Method::Get | Method::Head, "/access/privileged") => Route::Kms(Endpoint::IsPrivileged),
             // The old server's documentation knows it as /quote too.
             (Method::Get | Method::Head, "/tee/attestation_report" | "/quote") => {
                 Route::AttestationReport(query.map(str::to_owned))
@@ -151,6 +169,8 @@ pub struct Exchange {
     pub keep_alive: bool,
     /// Whether only the head of the answer is wanted.
     pub head_only: bool,
+    /// Who asks, where a token says so.
+    pub user: Option<Principal>,
     /// Which HTTP the peer speaks.
     pub version: Version,
     /// Where the page came from that asks, if a browser does.
@@ -178,6 +198,7 @@ impl Exchange {
         Exchange {
             tenant: needs_tenant.then(|| tenants::named_by(head.database_secret)),
             route,
+            user: None,
             boundary: head
                 .content_type
                 .filter(|_| listener == Listener::Bootstrap)

@@ -23,6 +23,7 @@ pub struct Executor {
     bulk: Workers<Job>,
     certificate: Workers<Job>,
     egress: Workers<Job>,
+    key_sets: Workers<Job>,
     platform: Workers<Job>,
     /// Not for the core: nobody there waits for it.
     backup: Workers<Question>,
@@ -50,6 +51,7 @@ impl Executor {
             bulk: lane("bulk", readers, 1)?,
             certificate: lane("certificate", 1, 1)?,
             egress: lane("egress", 1, 1)?,
+            key_sets: lane("key-sets", 1, 1)?,
             platform: lane("platform", 1, 1)?,
             backup: Workers::start("backup", 1, BACKUPS_WAITING_MAX, 1, || answer, &completions)?,
             completions,
@@ -74,6 +76,7 @@ impl Executor {
             Lane::Bulk => &self.bulk,
             Lane::Certificate => &self.certificate,
             Lane::Egress => &self.egress,
+            Lane::KeySets => &self.key_sets,
             Lane::Platform => &self.platform,
         }
     }
@@ -90,6 +93,7 @@ impl Executor {
         // backup sees that it is not whole.
         self.certificate.close();
         self.egress.close();
+        self.key_sets.close();
         self.platform.close();
         self.backup.close();
         self.store.close();

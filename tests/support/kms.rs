@@ -1,7 +1,7 @@
 //! Requests through the pipeline, without a server.
 
 use keyway::entropy::Entropy;
-use keyway::kms::policy::Principal;
+use keyway::kms::policy::{Principal, Standing};
 use keyway::kms::view::View;
 use keyway::pipeline::{self, Asker, Call, Endpoint, Place, Read};
 use keyway::store::memory::MemoryStore;
@@ -62,7 +62,8 @@ impl Kms {
     }
 
     pub fn ask_bytes(&mut self, user: &str, endpoint: Endpoint, body: &[u8]) -> (u16, Vec<u8>) {
-        let asker = Asker { principal: Principal(user.into()), now: Timestamp::from_unix(self.now) };
+        let (principal, now) = (Principal(user.into()), Timestamp::from_unix(self.now));
+        let asker = Asker { principal, standing: Standing::Equal, now };
         let mut call = Call { endpoint, asker, body: body.to_vec().into(), tenant: None };
         if pipeline::place(&call.endpoint, &call.body, true) != Place::StoreLane {
             let mut out = Vec::new();

@@ -29,6 +29,7 @@ pub struct Encrypt<'r> {
 impl<'r> Operation<'r> for Encrypt<'r> {
     const NAME: &'static str = "Encrypt";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// The key.
     type Found = Authorized;
 

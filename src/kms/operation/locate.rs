@@ -31,6 +31,7 @@ pub struct Locate<'r> {
 impl<'r> Operation<'r> for Locate<'r> {
     const NAME: &'static str = "Locate";
     const EFFECT: Effect = Effect::Scans;
+    const MAKES_OBJECTS: bool = false;
     /// How many there are, and the identifiers that were asked for.
     type Found = (usize, Vec<String>);
 

@@ -24,6 +24,7 @@ const OBJECT_TYPES: [u32; 1] = [object_type::SYMMETRIC_KEY];
 impl<'r> Operation<'r> for Query<'r> {
     const NAME: &'static str = "Query";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     type Found = ();
 
     fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {

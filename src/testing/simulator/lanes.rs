@@ -105,6 +105,7 @@ impl Lanes {
             | Work::NewDatabase
             | Work::Probe
             | Work::CloseUnused
+            | Work::FetchKeySet(_)
             | Work::Quote { .. } => 0,
         };
         self.all().flat_map(|queue| queue.waiting.iter().map(large)).sum()
@@ -118,8 +119,8 @@ impl Lanes {
         match lane {
             Lane::Store => &mut self.store,
             Lane::Bulk => &mut self.bulk,
-            Lane::Certificate | Lane::Egress | Lane::Platform => {
-                unreachable!("there is neither certificate nor platform")
+            Lane::Certificate | Lane::Egress | Lane::KeySets | Lane::Platform => {
+                unreachable!("there is neither certificate nor issuer nor platform")
             }
         }
     }
