@@ -54,6 +54,9 @@ impl Peer {
             force_default_username: false,
             bootstrap: None,
             attestation: None,
+            audit: None,
+            counts: Arc::default(),
+            resident_bytes: || None,
             now: clock.now(),
         })
         .unwrap();
@@ -69,6 +72,8 @@ impl Peer {
             revocations: None,
             egress: None,
             quoter: None,
+            audit: None,
+            counts: Arc::default(),
         };
         Peer { server, resources, clock, received: Vec::new(), bytes: Vec::new() }
     }

@@ -1,11 +1,13 @@
 //! Slow or blocking work as plain data: a [`Job`] goes to a lane, a [`Completion`] comes back.
 #![forbid(unsafe_code)]
 
+mod counts;
 mod requests;
 
 use crate::acme::challenge::{Challenge, Kind};
 use crate::acme::failure::{Failure, Kind as FailureKind};
 use crate::acme::renewal_info::Window;
+use crate::audit::recorder::{Group, Recorder};
 use crate::crypto::{pkcs12, sha256, x509};
 use crate::egress::{self, Egress, Issued};
 use crate::entropy::Entropy;
@@ -19,9 +21,10 @@ use crate::tee::{Quoter, REPORT_DATA_BYTES};
 use crate::time::Timestamp;
 use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
+pub use counts::{Counts, GROUP_BUCKETS};
 pub use requests::OPENS_NOTHING;
 
 /// Names one connection for its whole life: the shell allots the slot and counts its generations, so that what arrives
@@ -45,6 +48,8 @@ pub enum JobId {
     Revocations,
     /// The server itself, for the databases of tenants.
     Tenants,
+    /// The server itself, and the requests whose answers wait for their lines.
+    Audit,
 }
 
 /// A bounded queue with a worker thread of its own.
@@ -60,6 +65,26 @@ pub enum Lane {
     Egress,
     /// Quotes by the hardware: some platforms take seconds for one.
     Platform,
+    /// The audit log: the core hands over what has come together, one group at a time.
+    Audit,
+}
+
+impl Lane {
+    /// All of them.
+    pub const ALL: [Lane; 6] =
+        [Lane::Store, Lane::Bulk, Lane::Certificate, Lane::Egress, Lane::Platform, Lane::Audit];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lane::Store => "store",
+            Lane::Bulk => "bulk",
+            Lane::Certificate => "certificate",
+            Lane::Egress => "egress",
+            Lane::Platform => "platform",
+            Lane::Audit => "audit",
+        }
+    }
 }
 
 /// Work for a lane.
@@ -81,6 +106,7 @@ impl Job {
             }
             Work::BeginOrder { .. } | Work::FinishOrder { .. } | Work::AskRenewalInfo { .. } => Lane::Egress,
             Work::Quote { .. } => Lane::Platform,
+            Work::Audit(_) => Lane::Audit,
         }
     }
 }
@@ -142,6 +168,8 @@ pub enum Work {
         /// What the quote is to hold.
         report_data: [u8; REPORT_DATA_BYTES],
     },
+    /// Writing lines of the audit log.
+    Audit(Group),
 }
 
 /// The answer to a [`Job`].
@@ -191,6 +219,8 @@ pub enum Done {
     OrderFinished(Result<Box<Issued>, Failure>),
     /// When the authority would like a certificate to be renewed, where it says so.
     RenewalInfo(Result<Option<Window>, String>),
+    /// Lines of the audit log were written, or one line says why not; they are given back.
+    Audited(Group, Result<(), String>),
     /// The lane's queue was full (made by the shell, which did not take the job).
     Busy,
 }
@@ -227,6 +257,10 @@ pub struct Resources {
     pub egress: Option<Egress>,
     /// What vouches for this server, where the platform does.
     pub quoter: Option<Arc<dyn Quoter>>,
+    /// What writes the audit log, where there is one: for the one lane that does.
+    pub audit: Option<Arc<Mutex<Recorder>>>,
+    /// What is counted.
+    pub counts: Arc<Counts>,
 }
 
 /// Runs a batch of jobs of one lane and answers each, those for one database in order. The store lane hands over all that
@@ -274,10 +308,19 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
             Work::Quote { report_data } => {
                 completions.push(Completion { id, done: quote(&report_data, resources) });
             }
+            Work::Audit(group) => {
+                let result = record(&group, resources);
+                completions.push(Completion { id, done: Done::Audited(group, result) });
+            }
         }
     }
     completions.extend(requests::write(writes, resources));
     completions
+}
+
+fn record(group: &Group, resources: &Resources) -> Result<(), String> {
+    let recorder = resources.audit.as_ref().ok_or("this server has no audit log")?;
+    recorder.lock().unwrap_or_else(PoisonError::into_inner).record(group)
 }
 
 fn quote(report_data: &[u8; REPORT_DATA_BYTES], resources: &Resources) -> Done {

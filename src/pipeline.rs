@@ -4,13 +4,14 @@
 //! decides which.
 #![forbid(unsafe_code)]
 
+use crate::audit::entry::{Decision, bounded};
 use crate::entropy::Entropy;
 use crate::kms::access::{self, Direction};
 use crate::kms::operation::{Context, Decided, Effect, Request};
 use crate::kms::policy::Principal;
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::rights::Rights;
-use crate::kms::view::{Changes, View};
+use crate::kms::view::{Change, Changes, View};
 use crate::limits;
 use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError};
@@ -19,6 +20,7 @@ use crate::wire::access as wire_access;
 use crate::wire::json;
 use crate::wire::kmip::dialect::{self, DecodeError, Dialect};
 use crate::wire::listing;
+use crate::wire::ttlv::{Fields, Tag, Value};
 use zeroize::Zeroizing;
 
 /// What a request that needs the store is about.
@@ -34,6 +36,20 @@ pub enum Endpoint {
     ListOwned,
     /// `GET /access/obtained`.
     ListObtained,
+}
+
+impl Endpoint {
+    /// What the operation is called where the request does not say it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Endpoint::Kmip => "Unknown",
+            Endpoint::ChangeAccess(Direction::Grant) => "GrantAccess",
+            Endpoint::ChangeAccess(Direction::Revoke) => "RevokeAccess",
+            Endpoint::ListAccess(_) => "ListAccess",
+            Endpoint::ListOwned => "ListOwned",
+            Endpoint::ListObtained => "ListObtained",
+        }
+    }
 }
 
 /// Who asks, and when.
@@ -72,6 +88,8 @@ pub struct Reply {
     pub answer: Answer,
     /// Its body.
     pub body: Zeroizing<Vec<u8>>,
+    /// What was decided, for the audit log: at least one where a request was read.
+    pub decisions: Vec<Decision>,
 }
 
 impl Reply {
@@ -79,13 +97,13 @@ impl Reply {
     pub fn json(text: &str) -> Reply {
         let mut body = Zeroizing::new(Vec::new());
         json::write_string(text, &mut body);
-        Reply { answer: Answer::OK, body }
+        Reply { answer: Answer::OK, body, decisions: Vec::new() }
     }
 
     /// This text as it is.
     pub fn text(status: u16, text: &str) -> Reply {
         let body = Zeroizing::new(text.as_bytes().to_vec());
-        Reply { answer: Answer { status, content_type: TEXT }, body }
+        Reply { answer: Answer { status, content_type: TEXT }, body, decisions: Vec::new() }
     }
 }
 
@@ -141,16 +159,18 @@ fn may_name_tags(body: &[u8]) -> bool {
     pairs.fold(false, |found, (&a, &b)| found | ((a == b'"') & (b == b'[')) | ((a == b'\\') & (b == b'u')))
 }
 
-/// Answers a request that changes nothing; the body of the answer is appended to `out`.
+/// Answers a request that changes nothing; the body of the answer is appended to `out`, what was decided to `decisions`.
 pub fn read(
     endpoint: &Endpoint,
     asker: &Asker,
     body: &mut [u8],
     view: &dyn View,
     entropy: &mut dyn Entropy,
+    decisions: &mut Vec<Decision>,
     out: &mut Vec<u8>,
 ) -> Result<Answer, StoreError> {
     let decoded = decode(endpoint, body);
+    let mut decision = decision(endpoint, &decoded);
     let mut stages = || -> Result<Answer, Stop> {
         let decoded = decoded.as_ref().map_err(Stop::told)?;
         let command = Command::prepare(decoded, entropy, asker.now)?;
@@ -162,9 +182,11 @@ pub fn read(
                 Dialect::V5,
             ));
         }
-        outcome.finish(entropy, out)
+        outcome.finish(entropy, &mut decision, out)
     };
-    answer_or_stop(stages(), out)
+    let result = stages();
+    decisions.push(decided(decision, &result));
+    answer_or_stop(result, out)
 }
 
 /// Answers requests that change something, all in one durable transaction. A request that is refused contributes
@@ -175,8 +197,11 @@ pub fn write(
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<Reply>, StoreError> {
     let (mut decoded, mut askers) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
+    let mut decisions = Vec::with_capacity(calls.len());
     for Call { endpoint, asker, body, .. } in calls {
-        decoded.push(decode(endpoint, body));
+        let read = decode(endpoint, body);
+        decisions.push(decision(endpoint, &read));
+        decoded.push(read);
         askers.push(&*asker);
     }
     let mut prepared = Vec::with_capacity(decoded.len());
@@ -193,8 +218,9 @@ pub fn write(
             let executed = command.and_then(|command| command.execute(&*transaction, asker));
             outcomes.push(match executed {
                 Ok((outcome, changes)) => {
+                    let changed = changed(&changes);
                     transaction.apply(changes)?;
-                    Ok(outcome)
+                    Ok((outcome, changed))
                 }
                 Err(Stop::Store(error)) => return Err(error),
                 Err(told) => Err(told),
@@ -203,12 +229,52 @@ pub fn write(
         Ok(())
     })?;
     let mut answers = Vec::with_capacity(outcomes.len());
-    for outcome in outcomes {
+    for (outcome, mut decision) in outcomes.into_iter().zip(decisions) {
         let mut body = Zeroizing::new(Vec::new());
-        let finished = outcome.and_then(|outcome| outcome.finish(entropy, &mut body));
-        answers.push(Reply { answer: answer_or_stop(finished, &mut body)?, body });
+        let finished = outcome.and_then(|(outcome, changed)| {
+            changed.iter().for_each(|uid| decision.add_object(uid));
+            outcome.finish(entropy, &mut decision, &mut body)
+        });
+        let decisions = vec![decided(decision, &finished)];
+        answers.push(Reply { answer: answer_or_stop(finished, &mut body)?, body, decisions });
     }
     Ok(answers)
+}
+
+/// The beginning of what the audit log is told of a request: what it asks for.
+fn decision(endpoint: &Endpoint, decoded: &Result<Decoded<'_>, (u16, String)>) -> Decision {
+    match decoded {
+        Ok(Decoded::Kmip(document)) => {
+            Decision::on(document.root, Fields(&document.fields).text(Tag::UNIQUE_IDENTIFIER))
+        }
+        Ok(Decoded::ChangeAccess(_, request)) => {
+            let rights = request.operations.iter().filter_map(|name| Rights::named(name));
+            let rights = rights.fold(Rights::NONE, Rights::with).names().collect();
+            let grant = Some((bounded(request.user_id), rights));
+            Decision { grant, ..Decision::on(endpoint.name(), request.unique_identifier) }
+        }
+        Ok(Decoded::ListAccess(uid)) => Decision::on(endpoint.name(), Some(uid)),
+        Ok(Decoded::ListOwned | Decoded::ListObtained) | Err(_) => Decision::on(endpoint.name(), None),
+    }
+}
+
+/// What became of it.
+fn decided(decision: Decision, result: &Result<Answer, Stop>) -> Decision {
+    let reason = match result {
+        Ok(_) => None,
+        Err(Stop::Told { reason, .. }) => Some(*reason),
+        Err(Stop::Store(_)) => Some("General Failure"),
+    };
+    Decision { reason, ..decision }
+}
+
+/// The objects that these changes are about.
+fn changed(changes: &Changes) -> Vec<String> {
+    let uids = changes.iter().map(|change| match change {
+        Change::Insert(object) | Change::Replace(object) => &object.uid,
+        Change::Remove { uid } | Change::Grant { uid, .. } => uid,
+    });
+    uids.cloned().collect()
 }
 
 fn prepare<'b>(
@@ -219,15 +285,18 @@ fn prepare<'b>(
     decoded.as_ref().map_err(Stop::told).and_then(|decoded| Command::prepare(decoded, entropy, asker.now))
 }
 
+/// KMIP's result reason for what cannot be read.
+const INVALID_MESSAGE: &str = "Invalid Message";
+
 /// Why a request goes no further: an answer is due, or the store failed.
 enum Stop {
-    Told { status: u16, text: String },
+    Told { status: u16, reason: &'static str, text: String },
     Store(StoreError),
 }
 
 impl Stop {
     fn refused(refusal: &Refusal, dialect: Dialect) -> Stop {
-        Stop::Told { status: refusal.status(), text: refusal.text(dialect) }
+        Stop::Told { status: refusal.status(), reason: refusal.reason(), text: refusal.text(dialect) }
     }
 
     fn failed(failure: Failure, dialect: Dialect) -> Stop {
@@ -238,14 +307,14 @@ impl Stop {
     }
 
     fn told(answer: &(u16, String)) -> Stop {
-        Stop::Told { status: answer.0, text: answer.1.clone() }
+        Stop::Told { status: answer.0, reason: INVALID_MESSAGE, text: answer.1.clone() }
     }
 }
 
 fn answer_or_stop(result: Result<Answer, Stop>, out: &mut Vec<u8>) -> Result<Answer, StoreError> {
     match result {
         Ok(answer) => Ok(answer),
-        Err(Stop::Told { status, text }) => {
+        Err(Stop::Told { status, text, .. }) => {
             out.extend_from_slice(text.as_bytes());
             Ok(Answer { status, content_type: TEXT })
         }
@@ -320,6 +389,7 @@ impl<'b> Command<'b> {
                 for name in &request.operations {
                     rights = rights.with(Rights::named(name).ok_or_else(|| Stop::Told {
                         status: 400,
+                        reason: INVALID_MESSAGE,
                         text: format!(
                             "Json deserialize error: unknown variant `{name}`, expected an operation"
                         ),
@@ -420,10 +490,20 @@ enum Outcome<'b> {
 }
 
 impl Outcome<'_> {
-    fn finish(self, entropy: &mut dyn Entropy, out: &mut Vec<u8>) -> Result<Answer, Stop> {
+    fn finish(
+        self,
+        entropy: &mut dyn Entropy,
+        decision: &mut Decision,
+        out: &mut Vec<u8>,
+    ) -> Result<Answer, Stop> {
         match self {
             Outcome::Kmip(decided, dialect) => decided
-                .finish(entropy, &mut |root, fields| dialect::encode(dialect, root, fields, out))
+                .finish(entropy, &mut |root, fields| {
+                    let uids = Fields(fields).all(Tag::UNIQUE_IDENTIFIER).filter_map(Value::as_text);
+                    // Some answers repeat what the request named: tags are no object.
+                    uids.filter(|uid| !uid.starts_with('[')).for_each(|uid| decision.add_object(uid));
+                    dialect::encode(dialect, root, fields, out);
+                })
                 .map_err(|failure| Stop::failed(failure, dialect))?,
             Outcome::Json(json) => out.extend_from_slice(&json),
         }

@@ -77,6 +77,7 @@ impl Kms {
                 &mut call.body,
                 &*view,
                 &mut self.entropy,
+                &mut Vec::new(),
                 &mut out,
             );
             (answer.unwrap(), out.into())

@@ -20,8 +20,10 @@ pub(super) fn read(mut call: Call, resources: &mut Resources) -> Done {
     let replied = in_database(tenant.as_deref(), resources, |store, entropy| {
         let mut body = Zeroizing::new(Vec::new());
         let view = store.read()?;
-        let answer = pipeline::read(&call.endpoint, &call.asker, &mut call.body, &*view, entropy, &mut body)?;
-        Ok(Reply { answer, body })
+        let (view, decisions) = (&*view, &mut Vec::new());
+        let Call { endpoint, asker, body: asked, .. } = &mut call;
+        let answer = pipeline::read(endpoint, asker, asked, view, entropy, decisions, &mut body)?;
+        Ok(Reply { answer, body, decisions: std::mem::take(decisions) })
     });
     replied.map_or_else(|failure| failure.done(), Done::Answered)
 }
@@ -53,11 +55,14 @@ pub(super) fn write(writes: Vec<(JobId, Call)>, resources: &mut Resources) -> Ve
             pipeline::write(&mut calls, store, entropy)
         });
         match replies {
-            Ok(replies) => completions.extend(
-                ids.into_iter()
-                    .zip(replies)
-                    .map(|(id, reply)| Completion { id, done: Done::Answered(reply) }),
-            ),
+            Ok(replies) => {
+                resources.counts.commit(replies.len());
+                completions.extend(
+                    ids.into_iter()
+                        .zip(replies)
+                        .map(|(id, reply)| Completion { id, done: Done::Answered(reply) }),
+                );
+            }
             Err(failure) => {
                 completions.extend(ids.into_iter().map(|id| Completion { id, done: failure.done() }));
             }

@@ -128,6 +128,28 @@ impl Refusal {
         }
     }
 
+    /// KMIP's result reason (KMIP 2.1 section 11.48).
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Refusal::NotFound { .. } | Refusal::KeyNotFound { .. } => "Item Not Found",
+            Refusal::WrongState { state, .. } if state.is_destroyed() => "Object Destroyed",
+            Refusal::WrongState { .. }
+            | Refusal::StateForbids { .. }
+            | Refusal::NotPreActive { .. }
+            | Refusal::StillActive { .. } => "Wrong Key Lifecycle State",
+            Refusal::MaskForbids { .. } => "Incompatible Cryptographic Usage Mask",
+            Refusal::AlreadyExists => "Object Already Exists",
+            Refusal::Sensitive => "Sensitive",
+            Refusal::Ambiguous { .. } => "Invalid Field",
+            Refusal::TooMany => "Server Limit Exceeded",
+            Refusal::AccessDenied(_) => "Permission Denied",
+            Refusal::NotGenuine => "Cryptographic Failure",
+            Refusal::PlaceHolder | Refusal::InvalidRequest(_) => "Invalid Message",
+            Refusal::NotSupported(_) => "Feature Not Supported",
+            Refusal::UnknownOperation(_) => "Operation Not Supported",
+        }
+    }
+
     /// The text of the answer. Clients of 4.9.1 know no states: what is in the wrong one is not found.
     pub fn text(&self, dialect: Dialect) -> String {
         match dialect {

@@ -5,6 +5,7 @@ use super::Shared;
 use super::bootstrap;
 use super::connection::{Connection, IncompleteBody, Phase};
 use super::event::Listener;
+use super::metrics::{self, Asked};
 use super::routes::{Exchange, Question, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
 use crate::bootstrap::page;
@@ -46,7 +47,7 @@ impl Shared {
                     None => break,
                 },
                 Phase::Body(_) => self.serve_body(connection, rest, now),
-                Phase::Handshake | Phase::Waiting(_) => break,
+                Phase::Handshake | Phase::Waiting(_) | Phase::Held(_) => break,
                 Phase::Closing | Phase::Aborted => rest.len(),
             };
         }
@@ -69,6 +70,7 @@ impl Shared {
                 {
                     let keep_alive = head.keep_alive && self.drain_until.is_none();
                     response::preflight(&head, keep_alive, &self.date, &mut self.plain_out);
+                    self.metrics.preflight();
                     self.after_answer(connection, keep_alive, now);
                     return Some(head_bytes);
                 }
@@ -191,6 +193,10 @@ impl Shared {
 
     /// Answers a complete request, or hands it to a lane.
     fn dispatch(&mut self, connection: &mut Connection, mut exchange: Exchange, body: &mut [u8], now: Now) {
+        connection.asked = Some(Asked::new(&exchange.route, now));
+        if self.refuses_unrecorded(&exchange.route) {
+            return self.refuse_unrecorded(connection, &exchange, now);
+        }
         match &exchange.route {
             Route::Version => {
                 self.body.extend_from_slice(concat!("\"keyway ", env!("CARGO_PKG_VERSION"), "\"").as_bytes());
@@ -203,6 +209,10 @@ impl Shared {
             Route::Health(question) => {
                 let status = self.write_health(*question, now);
                 self.respond(connection, &exchange, status, JSON, now);
+            }
+            Route::Metrics => {
+                self.write_metrics();
+                self.respond(connection, &exchange, 200, metrics::CONTENT_TYPE, now);
             }
             Route::Options => self.respond(connection, &exchange, 204, TEXT_PLAIN, now),
             Route::Unknown => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
@@ -292,7 +302,8 @@ impl Shared {
         let asker = self.asker(connection, now);
         self.view()?;
         let view = self.view.as_deref().expect("the line above made it");
-        pipeline::read(endpoint, &asker, body, view, &mut *self.entropy, &mut self.body)
+        let (entropy, decisions) = (&mut *self.entropy, &mut self.decisions);
+        pipeline::read(endpoint, &asker, body, view, entropy, decisions, &mut self.body)
     }
 
     fn asker(&self, connection: &Connection, now: Now) -> Asker {
@@ -318,8 +329,9 @@ impl Shared {
     pub(super) fn answered(&mut self, connection: &mut Connection, done: Done, now: Now) {
         let Some(exchange) = self.waited_for(connection) else { return };
         match done {
-            Done::Answered(Reply { answer, body }) => {
+            Done::Answered(Reply { answer, body, decisions }) => {
                 self.body = body;
+                self.decisions = decisions;
                 self.respond(connection, &exchange, answer.status, answer.content_type, now);
             }
             Done::Probed => {
@@ -339,6 +351,7 @@ impl Shared {
             | Done::OrderBegun(_)
             | Done::OrderFinished(_)
             | Done::RenewalInfo(_)
+            | Done::Audited(..)
             | Done::Provided(_) => unreachable!("a request is not answered with a certificate"),
         }
         self.send_answers(connection);
@@ -383,16 +396,17 @@ impl Shared {
         now: Now,
     ) {
         secret::clear(&mut self.body);
+        self.decisions.clear();
         let (status, text) = match error {
             StoreError::Unavailable(_) => (503, "The database does not answer: try again later"),
             _ => (500, "Internal server error"),
         };
-        self.store_failed(error);
+        self.store_failed(error, now);
         self.body.extend_from_slice(text.as_bytes());
         self.respond(connection, exchange, status, TEXT_PLAIN, now);
     }
 
-    /// Answers with what is in `self.body`.
+    /// Answers with what is in `self.body`, once the decision is recorded if it must be.
     fn respond(
         &mut self,
         connection: &mut Connection,
@@ -401,6 +415,35 @@ impl Shared {
         content_type: &'static str,
         now: Now,
     ) {
+        let is_held = self.record(connection, &exchange.route, status, now);
+        let start = self.plain_out.len();
+        let keep_alive = self.write_answer(connection, exchange, status, content_type);
+        match is_held {
+            true => self.hold(connection, start, keep_alive),
+            false => self.after_answer(connection, keep_alive, now),
+        }
+    }
+
+    /// Answers with what is in `self.body`, whatever becomes of the record.
+    pub(super) fn respond_unrecorded(
+        &mut self,
+        connection: &mut Connection,
+        exchange: &Exchange,
+        status: u16,
+        now: Now,
+    ) {
+        let keep_alive = self.write_answer(connection, exchange, status, TEXT_PLAIN);
+        self.after_answer(connection, keep_alive, now);
+    }
+
+    /// Writes the answer; whether the connection lives on.
+    fn write_answer(
+        &mut self,
+        connection: &Connection,
+        exchange: &Exchange,
+        status: u16,
+        content_type: &'static str,
+    ) -> bool {
         let keep_alive = self.keeps_alive(exchange) && !connection.is_leaving;
         let location = self.location(&exchange.route);
         let head = ResponseHead {
@@ -424,8 +467,9 @@ impl Shared {
             length.finish(&mut self.plain_out);
         }
         secret::clear(&mut self.body);
+        self.metrics.answered(Some(&exchange.route), status);
         debug!("{}: {:?} {status}", connection.peer, exchange.route);
-        self.after_answer(connection, keep_alive, now);
+        keep_alive
     }
 
     /// Where a redirection leads: to a name of the certificate, whatever host the client has named.
@@ -442,7 +486,10 @@ impl Shared {
         exchange.keep_alive && self.drain_until.is_none() && !is_leaving
     }
 
-    fn after_answer(&mut self, connection: &mut Connection, keep_alive: bool, now: Now) {
+    pub(super) fn after_answer(&mut self, connection: &mut Connection, keep_alive: bool, now: Now) {
+        if let Some(asked) = connection.asked.take() {
+            self.metrics.sent(asked, now);
+        }
         self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
         if keep_alive {
             self.become_idle(connection, now);
@@ -453,7 +500,7 @@ impl Shared {
     }
 
     /// Encrypts the answers made so far, and sends them.
-    fn send_answers(&mut self, connection: &mut Connection) {
+    pub(super) fn send_answers(&mut self, connection: &mut Connection) {
         if self.plain_out.is_empty() {
             return;
         }
@@ -467,7 +514,15 @@ impl Shared {
     }
 
     /// Refuses what is not HTTP as it should be: after that, nobody knows where the next request would begin.
-    fn refuse(&mut self, connection: &mut Connection, refusal: Refusal, now: Now) {
+    pub(super) fn refuse(&mut self, connection: &mut Connection, refusal: Refusal, now: Now) {
+        let route = match &connection.phase {
+            Phase::Body(body) => Some(body.exchange.route.clone()),
+            _ => None,
+        };
+        if let Some(route) = &route {
+            self.record(connection, route, refusal.status, now);
+        }
+        self.metrics.answered(route.as_ref(), refusal.status);
         debug!("{}: {} {}", connection.peer, refusal.status, refusal.reason);
         response::refuse(&refusal, &self.date, &mut self.plain_out);
         self.after_answer(connection, false, now);

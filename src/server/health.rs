@@ -17,6 +17,9 @@ impl Shared {
             if !store_reads {
                 reasons.push("the database cannot be read");
             }
+            if self.audit.as_ref().is_some_and(|audit| audit.is_required() && audit.failure().is_some()) {
+                reasons.push("the audit log cannot be written, and is required");
+            }
             if self.drain_until.is_some() {
                 reasons.push("the server is shutting down");
             }
@@ -42,8 +45,10 @@ impl Shared {
         let (name, database) = (self.store.name(), up(store_reads));
         let _ = write!(
             text,
-            ",\"dependencies\":{{\"database\":{{\"name\":\"{name}\",\"status\":\"{database}\"}}}}}}"
+            ",\"dependencies\":{{\"database\":{{\"name\":\"{name}\",\"status\":\"{database}\"}}"
         );
+        self.write_audit_health(&mut text);
+        text += "}}";
         self.body.extend_from_slice(text.as_bytes());
         if reasons.is_empty() { 200 } else { 503 }
     }

@@ -32,6 +32,8 @@ pub enum Route {
     AttestationReport(Option<String>),
     /// `GET /tee/sgx_enclave_public_key`.
     EnclavePublicKey,
+    /// `GET /metrics`, on its own listener.
+    Metrics,
     /// On the listener for an authority's proofs: a file that it may look for.
     Proof(String),
     /// On that listener: anything else is at the same place by HTTPS. The host as the client knows it, and path and query.
@@ -167,6 +169,10 @@ impl Exchange {
             Listener::Main => Route::of(head.method, head.path, head.query),
             Listener::Challenge => Route::of_challenge(head),
             Listener::Bootstrap => Route::of_bootstrap(head.method, head.path),
+            Listener::Metrics => match (head.method, head.path) {
+                (Method::Get | Method::Head, "/metrics") => Route::Metrics,
+                _ => Route::Unknown,
+            },
         };
         let needs_tenant = has_tenants && matches!(route, Route::Kms(_));
         Exchange {
@@ -179,8 +185,11 @@ impl Exchange {
             keep_alive: head.keep_alive,
             head_only: head.method == Method::Head,
             version: head.version,
-            // No other page may talk to the bootstrap server.
-            origin: head.origin.filter(|_| listener != Listener::Bootstrap).map(Into::into),
+            // No other page may talk to the bootstrap server, or read what is counted.
+            origin: head
+                .origin
+                .filter(|_| matches!(listener, Listener::Main | Listener::Challenge))
+                .map(Into::into),
         }
     }
 }

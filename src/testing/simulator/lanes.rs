@@ -39,6 +39,8 @@ impl Lanes {
                 revocations: None,
                 egress: None,
                 quoter: None,
+                audit: None,
+                counts: Arc::default(),
             },
             batch_max,
             waiting: VecDeque::new(),
@@ -105,7 +107,8 @@ impl Lanes {
             | Work::NewDatabase
             | Work::Probe
             | Work::CloseUnused
-            | Work::Quote { .. } => 0,
+            | Work::Quote { .. }
+            | Work::Audit(_) => 0,
         };
         self.all().flat_map(|queue| queue.waiting.iter().map(large)).sum()
     }
@@ -118,7 +121,7 @@ impl Lanes {
         match lane {
             Lane::Store => &mut self.store,
             Lane::Bulk => &mut self.bulk,
-            Lane::Certificate | Lane::Egress | Lane::Platform => {
+            Lane::Certificate | Lane::Egress | Lane::Platform | Lane::Audit => {
                 unreachable!("there is neither certificate nor platform")
             }
         }

@@ -50,6 +50,9 @@ impl Machine {
             force_default_username: false,
             bootstrap: None,
             attestation: None,
+            audit: None,
+            counts: Arc::default(),
+            resident_bytes: || None,
             now,
         };
         Ok(Machine {
