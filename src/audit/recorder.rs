@@ -45,6 +45,31 @@ impl Recorder {
 
     /// Writes a group; when this returns well, it lasts. After an error nothing of it is there, and it may be tried again.
     pub fn record(&mut self, group: &Group) -> Result<(), String> {
+        let written = self.write(group);
+        if !group.reopen {
+            return written;
+        }
+        let is_new = self.medium.reopen().unwrap_or_else(|reason| {
+            // Nothing is lost there.
+            log::error!("the audit log goes on in the old file: {reason}");
+            false
+        });
+        if !is_new {
+            return written;
+        }
+        self.begins = Some(Reason::Reopened);
+        // What the old file did not take belongs into the new one.
+        let rest = match written {
+            Ok(()) => &Group { lines: Vec::new(), time: group.time.clone(), checkpoint: None, reopen: false },
+            Err(_) => group,
+        };
+        let last = self.chain.sequence;
+        self.write(rest)?;
+        log::info!("the audit log goes on in a new file, after line {last}");
+        Ok(())
+    }
+
+    fn write(&mut self, group: &Group) -> Result<(), String> {
         let mut chain = self.chain;
         let mut out = Vec::with_capacity(2 * group.lines.len() + 1024);
         if let Some(reason) = self.begins {
@@ -62,31 +87,75 @@ impl Recorder {
             self.begins = None;
             self.cut_bytes = 0;
         }
-        if group.reopen {
-            self.reopen(&group.time);
-        }
         Ok(())
     }
+}
 
-    /// Without a new file the old one is written on: nothing is lost.
-    fn reopen(&mut self, time: &str) {
-        match self.medium.reopen() {
-            Ok(false) => {}
-            Ok(true) => {
-                self.begins = Some(Reason::Reopened);
-                let begun =
-                    Group { lines: Vec::new(), time: time.to_owned(), checkpoint: None, reopen: false };
-                match self.record(&begun) {
-                    Ok(()) => log::info!(
-                        "the audit log goes on in a new file, after line {}",
-                        self.chain.sequence - 1
-                    ),
-                    Err(reason) => {
-                        log::error!("the new file of the audit log cannot be written yet: {reason}")
-                    }
-                }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::verify::Verifier;
+    use std::sync::{Arc, Mutex};
+
+    /// Files in memory, the last one in use; which may be full, or moved away.
+    #[derive(Default)]
+    struct Files {
+        files: Vec<Vec<u8>>,
+        is_full: bool,
+        is_moved: bool,
+    }
+
+    struct Memory(Arc<Mutex<Files>>);
+
+    impl Medium for Memory {
+        fn append(&mut self, lines: &[u8]) -> Result<(), String> {
+            let mut files = self.0.lock().unwrap();
+            if files.is_full {
+                return Err("full".into());
             }
-            Err(reason) => log::error!("the audit log goes on in the old file: {reason}"),
+            files.files.last_mut().unwrap().extend_from_slice(lines);
+            Ok(())
         }
+
+        fn reopen(&mut self) -> Result<bool, String> {
+            let mut files = self.0.lock().unwrap();
+            let is_moved = std::mem::take(&mut files.is_moved);
+            if is_moved {
+                files.files.push(Vec::new());
+                files.is_full = false;
+            }
+            Ok(is_moved)
+        }
+    }
+
+    fn group(lines: &str, reopen: bool) -> Group {
+        Group { lines: lines.into(), time: "t".into(), checkpoint: None, reopen }
+    }
+
+    #[test]
+    fn what_one_file_does_not_take_is_in_the_next_one() {
+        let files = Arc::new(Mutex::new(Files { files: vec![Vec::new()], ..Files::default() }));
+        let key = || Secret::new(b"the key".to_vec());
+        let mut recorder = Recorder::new(Box::new(Memory(Arc::clone(&files))), key(), Chain::default(), 0);
+        recorder.record(&group("\"a\":1\n", true)).unwrap();
+        files.lock().unwrap().is_full = true;
+        assert_eq!(recorder.record(&group("\"a\":2\n", false)), Err("full".into()));
+        assert_eq!(recorder.record(&group("\"a\":2\n", true)), Err("full".into()), "it was not moved");
+        files.lock().unwrap().is_moved = true;
+        recorder.record(&group("\"a\":2\n\"a\":3\n", true)).unwrap();
+        files.lock().unwrap().is_moved = true;
+        recorder.record(&group("", true)).unwrap();
+
+        let (key, files) = (key(), files.lock().unwrap());
+        let mut verifier = Verifier::new(&key);
+        let mut counts = Vec::new();
+        for file in &files.files {
+            verifier.begin_file();
+            let lines: Vec<&[u8]> =
+                file.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+            lines.iter().for_each(|line| verifier.line(line).unwrap());
+            counts.push(lines.len());
+        }
+        assert_eq!((counts, verifier.vouched()), (vec![2, 3, 1], 6));
     }
 }

@@ -315,7 +315,7 @@ impl Shared {
         let (user, method) = match connection.listener {
             Listener::Bootstrap => match &self.bootstrap {
                 Some(bootstrap) if bootstrap.has_token() => {
-                    (Some("owner").filter(|_| status != 401), Method::Token)
+                    (Some("owner").filter(|_| !matches!(status, 401 | 403)), Method::Token)
                 }
                 _ => (None, Method::None),
             },
@@ -412,6 +412,9 @@ impl Shared {
     /// Ends the process, with all that was decided in the log.
     pub(super) fn exit(&mut self, code: u8, now: Now) {
         if let Some(audit) = &mut self.audit {
+            if let Some(reason) = &audit.failure {
+                error!("lines of the audit log are lost unless it can be written now: {reason}");
+            }
             let group = audit.take_group(now, true);
             self.outputs.submit(Job { id: JobId::Audit, work: Work::Audit(group) });
         }
