@@ -373,7 +373,9 @@ impl Shared {
         match is_recorded {
             true => {
                 crate::secret::append(&mut self.plain_out, &held.answer);
-                self.after_answer(connection, held.keep_alive, now);
+                // Whatever its head says: that was before.
+                let is_leaving = self.drain_until.is_some() || connection.is_leaving;
+                self.after_answer(connection, held.keep_alive && !is_leaving, now);
             }
             false => self.refuse(connection, Refusal { status: 503, reason: NOT_RECORDED }, now),
         }
