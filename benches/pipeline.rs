@@ -175,7 +175,7 @@ fn fill(store: &dyn Store) {
         tenant: None,
     };
     let mut calls: Vec<Call> = (0..OTHER_OBJECTS).map(|_| call()).collect();
-    pipeline::write(&mut calls, store, &mut OsEntropy).unwrap();
+    pipeline::write(&mut calls, store, &mut OsEntropy).remove(0).unwrap();
 }
 
 criterion_group!(benches, requests);

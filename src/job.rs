@@ -184,6 +184,8 @@ pub struct Completion {
 pub enum Done {
     /// To a request.
     Answered(Reply),
+    /// To a request that was taken for one that only reads: this is to be written.
+    MustWrite(Call),
     /// The database was asked.
     Probed,
     /// Unused databases of tenants were closed.

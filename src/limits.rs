@@ -9,6 +9,8 @@ pub const NAME_BYTES_MAX: usize = 512;
 pub const TAGS_MAX: usize = 64;
 /// Nesting of structures in a TTLV document: a batched Import with a wrapped key and its attributes needs 9.
 pub const TTLV_DEPTH_MAX: usize = 16;
+/// Operations in one message.
+pub const BATCH_ITEMS_MAX: usize = 1024;
 /// Items in one TTLV document.
 pub const TTLV_ITEMS_MAX: usize = 65_536;
 /// Objects that one request may look at.

@@ -91,19 +91,19 @@ fn every_decision_is_recorded() {
     let expected = [
         format!("Create [\"{uid}\"] 200 Success"),
         format!("Get {uid} [\"{uid}\"] 200 Success"),
-        format!("Activate {uid} 422 Failed Wrong Key Lifecycle State"),
-        format!("Destroy {uid} 422 Failed Wrong Key Lifecycle State"),
-        "Get no\\ 422 Failed Item Not Found".into(),
-        format!("Get {long}[..] 422 Failed Item Not Found"),
-        "Frobnicate a 404 Failed Operation Not Supported".into(),
-        "Unknown 422 Failed Invalid Message".into(),
+        format!("Activate {uid} 422 Failed Wrong_Key_Lifecycle_State"),
+        format!("Destroy {uid} 422 Failed Wrong_Key_Lifecycle_State"),
+        "Get no\\ 422 Failed Object_Not_Found".into(),
+        format!("Get {long}[..] 422 Failed Object_Not_Found"),
+        "Frobnicate a 404 Failed Operation_Not_Supported".into(),
+        "Unknown 422 Failed Invalid_Message".into(),
         format!("Locate [\"{uid}\"] 200 Success"),
         format!("GrantAccess {uid} [\"{uid}\"] bob [\"get\"] 200 Success"),
-        format!("GrantAccess {uid} bob [] 400 Failed Invalid Message"),
+        format!("GrantAccess {uid} bob [] 400 Failed Invalid_Message"),
         format!("RevokeAccess {uid} [\"{uid}\"] bob [\"get\"] 200 Success"),
-        "NewDatabase 404 Failed Operation Not Supported".into(),
+        "NewDatabase 404 Failed Operation_Not_Supported".into(),
         format!("ListAccess {uid} 200 Success"),
-        "ListAccess nosuch 401 Failed Permission Denied".into(),
+        "ListAccess nosuch 401 Failed Permission_Denied".into(),
         "ListOwned 200 Success".into(),
         "ListObtained 200 Success".into(),
     ];
@@ -153,7 +153,7 @@ fn who_is_turned_away_is_recorded() {
     let refused: Vec<&String> = lines.iter().filter(|line| line.contains("\"Authenticate\"")).collect();
     assert_eq!(refused.len(), 1, "{lines:#?}");
     assert!(
-        refused[0].contains(r#""result":"Failed","reason":"Authentication Not Successful""#),
+        refused[0].contains(r#""result":"Failed","reason":"Authentication_Not_Successful""#),
         "{refused:?}"
     );
 }
@@ -188,7 +188,7 @@ fn hand_overs_are_recorded_without_what_was_handed_over() {
     let text = fs::read_to_string(&log).unwrap();
     assert!(!text.contains("swordfish") && !text.contains("a token of"), "{text}");
     let told = told(&lines(&log));
-    assert_eq!(told[0], "Start 401 Failed Authentication Not Successful");
+    assert_eq!(told[0], "Start 401 Failed Authentication_Not_Successful");
     assert!(told[1].starts_with("HandOverPassword ") && told[2].starts_with("HandOverDatabase "), "{told:?}");
     assert!(
         text.contains(
@@ -450,7 +450,7 @@ fn where_it_is_required_nothing_is_done_while_it_cannot_be_written() {
     let copy = folder.file("copy");
     fs::write(&copy, within(&mounts, &format!("cat '{disk}/{LOG}'"))).unwrap();
     let told = told(&lines(&copy));
-    assert!(told.iter().any(|line| line == "Unknown 503 Failed Server Limit Exceeded"), "{told:#?}");
+    assert!(told.iter().any(|line| line == "Unknown 503 Failed Server_Limit_Exceeded"), "{told:#?}");
     assert_eq!(verify(&[&copy], &["--audit-key-file", &folder.file("key")]).0, 0);
     assert!(Path::new(&copy).exists());
 }

@@ -3,92 +3,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use keyway::entropy::Entropy;
+mod support;
+
 use keyway::kms::access::Direction;
-use keyway::kms::policy::Principal;
-use keyway::kms::view::View;
-use keyway::pipeline::{self, Asker, Call, Endpoint, Place};
-use keyway::store::memory::MemoryStore;
-use keyway::store::{Store, StoreError, Transaction};
+use keyway::pipeline::{self, Endpoint, Place};
 use keyway::time::Timestamp;
 use keyway::wire::json::Lexer;
 use std::collections::BTreeMap;
-
-/// Bytes that differ from call to call, and are the same in every run.
-struct Counter(u8);
-
-impl Entropy for Counter {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            self.0 = self.0.wrapping_add(1);
-            *byte = self.0;
-        }
-    }
-}
-
-/// A store that runs everything twice, as others do after a conflict.
-struct AgainStore(MemoryStore);
-
-impl Store for AgainStore {
-    fn name(&self) -> &'static str {
-        "again"
-    }
-
-    fn read(&self) -> Result<Box<dyn View>, StoreError> {
-        self.0.read()
-    }
-
-    fn transact(
-        &self,
-        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let conflict = StoreError::Unavailable("a conflict".into());
-        let _ = self.0.transact(&mut |transaction| work(transaction).and(Err(conflict.clone())));
-        self.0.transact(work)
-    }
-}
-
-struct Kms {
-    store: AgainStore,
-    entropy: Counter,
-    now: i64,
-}
-
-impl Kms {
-    fn new() -> Kms {
-        Kms { store: AgainStore(MemoryStore::new()), entropy: Counter(0), now: 1_795_460_400 }
-    }
-
-    /// The status and body of the answer to a request of `user`.
-    fn ask(&mut self, user: &str, endpoint: Endpoint, body: &str) -> (u16, String) {
-        let asker = Asker { principal: Principal(user.into()), now: Timestamp::from_unix(self.now) };
-        let mut call = Call { endpoint, asker, body: body.as_bytes().to_vec().into(), tenant: None };
-        let place = pipeline::place(&call.endpoint, &call.body, true);
-        let (answer, body) = if place == Place::StoreLane {
-            let mut calls = [call];
-            let reply = pipeline::write(&mut calls, &self.store, &mut self.entropy).unwrap().remove(0);
-            (reply.answer, reply.body)
-        } else {
-            let mut out = Vec::new();
-            let view = self.store.read().unwrap();
-            let answer = pipeline::read(
-                &call.endpoint,
-                &call.asker,
-                &mut call.body,
-                &*view,
-                &mut self.entropy,
-                &mut Vec::new(),
-                &mut out,
-            );
-            (answer.unwrap(), out.into())
-        };
-        (answer.status, String::from_utf8(body.to_vec()).unwrap())
-    }
-
-    fn kmip(&mut self, user: &str, body: &str) -> (u16, String) {
-        self.ask(user, Endpoint::Kmip, body)
-    }
-}
+use support::kms::Kms;
 
 /// What stands in a recorded session for what differs from run to run: identifiers, keys, nonces, ciphertexts.
 #[derive(Default)]

@@ -45,6 +45,12 @@ impl Decision {
         Decision { operation: bounded(operation), named: named.map(bounded), ..Decision::default() }
     }
 
+    /// It is about no object, so far.
+    pub fn forget_objects(&mut self) {
+        self.objects.clear();
+        self.more = 0;
+    }
+
     /// It is about this object, too.
     pub fn add_object(&mut self, uid: &str) {
         if self.objects.iter().any(|known| known == uid) {
@@ -143,12 +149,12 @@ impl Occasion<'_> {
 /// KMIP's result reason (KMIP 2.1 section 11.48) where nothing but the status is known.
 fn reason_of(status: Option<u16>) -> &'static str {
     match status {
-        None | Some(401) => "Authentication Not Successful",
-        Some(403) => "Permission Denied",
-        Some(400 | 422) => "Invalid Message",
-        Some(404) => "Operation Not Supported",
-        Some(413 | 503) => "Server Limit Exceeded",
-        Some(_) => "General Failure",
+        None | Some(401) => "Authentication_Not_Successful",
+        Some(403) => "Permission_Denied",
+        Some(400 | 422) => "Invalid_Message",
+        Some(404) => "Operation_Not_Supported",
+        Some(413 | 503) => "Server_Limit_Exceeded",
+        Some(_) => "General_Failure",
     }
 }
 
@@ -222,13 +228,13 @@ mod tests {
                 "\n"
             )
         );
-        let refused = Decision { reason: Some("Item Not Found"), ..Decision::on("Get", None) };
+        let refused = Decision { reason: Some("Item_Not_Found"), ..Decision::on("Get", None) };
         assert!(written(&refused, Some(422)).ends_with(
-            "\"operation\":\"Get\",\"status\":422,\"result\":\"Failed\",\"reason\":\"Item Not Found\"\n"
+            "\"operation\":\"Get\",\"status\":422,\"result\":\"Failed\",\"reason\":\"Item_Not_Found\"\n"
         ));
         let unknown = written(&Decision::on("Authenticate", None), None);
         assert!(
-            unknown.ends_with("\"result\":\"Failed\",\"reason\":\"Authentication Not Successful\"\n"),
+            unknown.ends_with("\"result\":\"Failed\",\"reason\":\"Authentication_Not_Successful\"\n"),
             "{unknown}"
         );
     }

@@ -5,10 +5,10 @@
 #![forbid(unsafe_code)]
 
 use super::{Completion, Done, JobId, Resources};
-use crate::entropy::Entropy;
-use crate::pipeline::{self, Call, Reply};
+use crate::pipeline::{self, Call, Read, Reply};
 use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// What everybody is told whose secret opens nothing, whatever the reason.
@@ -17,15 +17,22 @@ pub const OPENS_NOTHING: &str = "Access denied: the KmsDatabaseSecret header ope
 /// Answers a request that only reads.
 pub(super) fn read(mut call: Call, resources: &mut Resources) -> Done {
     let tenant = call.tenant.take();
-    let replied = in_database(tenant.as_deref(), resources, |store, entropy| {
-        let mut body = Zeroizing::new(Vec::new());
-        let view = store.read()?;
-        let (view, decisions) = (&*view, &mut Vec::new());
+    let store = match database(tenant.as_deref(), resources) {
+        Ok(store) => store,
+        Err(failure) => return failure.done(),
+    };
+    let mut body = Zeroizing::new(Vec::new());
+    let entropy = &mut *resources.entropy;
+    let mut decisions = Vec::new();
+    let read = store.read().and_then(|view| {
         let Call { endpoint, asker, body: asked, .. } = &mut call;
-        let answer = pipeline::read(endpoint, asker, asked, view, entropy, decisions, &mut body)?;
-        Ok(Reply { answer, body, decisions: std::mem::take(decisions) })
+        pipeline::read(endpoint, asker, asked, &*view, entropy, &mut decisions, &mut body)
     });
-    replied.map_or_else(|failure| failure.done(), Done::Answered)
+    match read {
+        Ok(Read::Answered(answer)) => Done::Answered(Reply { answer, body, decisions }),
+        Ok(Read::MustWrite(endpoint)) => Done::MustWrite(Call { endpoint, asker: call.asker, body, tenant }),
+        Err(error) => failed(tenant.as_deref(), resources, &error).done(),
+    }
 }
 
 /// Requests for one database, and who waits for them.
@@ -51,21 +58,24 @@ pub(super) fn write(writes: Vec<(JobId, Call)>, resources: &mut Resources) -> Ve
         }
     }
     for Group { tenant, ids, mut calls } in groups {
-        let replies = in_database(tenant.as_deref(), resources, |store, entropy| {
-            pipeline::write(&mut calls, store, entropy)
-        });
-        match replies {
-            Ok(replies) => {
-                resources.counts.commit(replies.len());
-                completions.extend(
-                    ids.into_iter()
-                        .zip(replies)
-                        .map(|(id, reply)| Completion { id, done: Done::Answered(reply) }),
-                );
-            }
+        let replies = match database(tenant.as_deref(), resources) {
+            Ok(store) => pipeline::write(&mut calls, &*store, &mut *resources.entropy),
             Err(failure) => {
                 completions.extend(ids.into_iter().map(|id| Completion { id, done: failure.done() }));
+                continue;
             }
+        };
+        resources.counts.commit(replies.iter().filter(|reply| reply.is_ok()).count());
+        // One transaction, one line in the log.
+        let first = replies.iter().find_map(|reply| reply.as_ref().err());
+        let failure = first.map(|error| failed(tenant.as_deref(), resources, error));
+        for (id, reply) in ids.into_iter().zip(replies) {
+            let done = match (reply, &failure) {
+                (Ok(reply), _) => Done::Answered(reply),
+                (Err(_), Some(failure)) => failure.done(),
+                (Err(error), None) => Done::StoreFailed(error),
+            };
+            completions.push(Completion { id, done });
         }
     }
     completions
@@ -115,26 +125,25 @@ impl Failure {
     }
 }
 
-/// Does something in the database that a request is for.
-fn in_database<T>(
-    tenant: Option<&Tenant>,
-    resources: &mut Resources,
-    act: impl FnOnce(&dyn Store, &mut dyn Entropy) -> Result<T, StoreError>,
-) -> Result<T, Failure> {
-    let Some(tenant) = tenant else {
-        return act(&*resources.store, &mut *resources.entropy).map_err(Failure::Store);
-    };
+/// The database that a request is for.
+fn database(tenant: Option<&Tenant>, resources: &Resources) -> Result<Arc<dyn Store>, Failure> {
+    let Some(tenant) = tenant else { return Ok(Arc::clone(&resources.store)) };
     let tenants = resources.store.tenants().ok_or(Failure::Store(NO_TENANTS))?;
-    let result = match tenants.of(tenant) {
-        Ok(Some(store)) => act(&*store, &mut *resources.entropy),
-        Ok(None) => return Err(Failure::Tenant(401, OPENS_NOTHING)),
-        Err(error) => Err(error),
-    };
-    result.map_err(|error| {
-        log::error!("the database {}.redb: {error}", tenant.group());
-        if error.is_fatal() {
-            tenants.reopen(tenant);
-        }
-        Failure::of_tenant(&error)
-    })
+    match tenants.of(tenant) {
+        Ok(Some(store)) => Ok(store),
+        Ok(None) => Err(Failure::Tenant(401, OPENS_NOTHING)),
+        Err(error) => Err(failed(Some(tenant), resources, &error)),
+    }
+}
+
+/// What is to be told, and done, after its failure.
+fn failed(tenant: Option<&Tenant>, resources: &Resources, error: &StoreError) -> Failure {
+    let Some(tenant) = tenant else { return Failure::Store(error.clone()) };
+    log::error!("the database {}.redb: {error}", tenant.group());
+    if error.is_fatal()
+        && let Some(tenants) = resources.store.tenants()
+    {
+        tenants.reopen(tenant);
+    }
+    Failure::of_tenant(error)
 }

@@ -10,12 +10,24 @@ use crate::wire::ttlv::{Item, Tag, Value};
 pub struct Fields<'r> {
     name: &'static str,
     items: &'r [Item<'r>],
+    place_holder: Option<&'r str>,
 }
 
 impl<'r> Fields<'r> {
     /// The fields of the structure that errors shall call `name`.
     pub fn new(name: &'static str, items: &'r [Item<'r>]) -> Fields<'r> {
-        Fields { name, items }
+        Fields { name, items, place_holder: None }
+    }
+
+    /// The same, in a batch one of whose items has named an object.
+    pub fn with_place_holder(self, uid: Option<&'r str>) -> Fields<'r> {
+        Fields { place_holder: uid, ..self }
+    }
+
+    /// The identifier of the object that a request is about which names none: that of an item before it in its batch
+    /// (KMIP 2.1 section 6, ID Placeholder).
+    pub fn place_holder(self) -> Option<&'r str> {
+        self.place_holder
     }
 
     /// All of them, in order.
@@ -33,7 +45,7 @@ impl<'r> Fields<'r> {
         match self.value(tag) {
             None => Ok(None),
             Some(Value::Structure(items)) => {
-                Ok(Some(Fields { name: tag.name().unwrap_or("(extension)"), items }))
+                Ok(Some(Fields::new(tag.name().unwrap_or("(extension)"), items)))
             }
             Some(_) => Err(self.wrong_type(tag, "a Structure")),
         }

@@ -5,6 +5,7 @@ use super::state::State;
 use super::view::StoreError;
 use crate::limits;
 use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::enumeration::result_reason;
 
 /// A request that is answered "no". Whoever may not see an object is told the same as if it were not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub enum Refusal {
     NotSupported(String),
     /// No such operation.
     UnknownOperation(String),
+    /// The answer would be longer than the client takes.
+    ResponseTooLarge,
 }
 
 /// Why there is no answer: refused, or the store failed.
@@ -128,33 +131,49 @@ impl Refusal {
         }
     }
 
-    /// KMIP's result reason (KMIP 2.1 section 11.48).
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Refusal::NotFound { .. } | Refusal::KeyNotFound { .. } => "Item Not Found",
-            Refusal::WrongState { state, .. } if state.is_destroyed() => "Object Destroyed",
-            Refusal::WrongState { .. }
-            | Refusal::StateForbids { .. }
-            | Refusal::NotPreActive { .. }
-            | Refusal::StillActive { .. } => "Wrong Key Lifecycle State",
-            Refusal::MaskForbids { .. } => "Incompatible Cryptographic Usage Mask",
-            Refusal::AlreadyExists => "Object Already Exists",
-            Refusal::Sensitive => "Sensitive",
-            Refusal::Ambiguous { .. } => "Invalid Field",
-            Refusal::TooMany => "Server Limit Exceeded",
-            Refusal::AccessDenied(_) => "Permission Denied",
-            Refusal::NotGenuine => "Cryptographic Failure",
-            Refusal::PlaceHolder | Refusal::InvalidRequest(_) => "Invalid Message",
-            Refusal::NotSupported(_) => "Feature Not Supported",
-            Refusal::UnknownOperation(_) => "Operation Not Supported",
-        }
-    }
-
     /// The text of the answer. Clients of 4.9.1 know no states: what is in the wrong one is not found.
     pub fn text(&self, dialect: Dialect) -> String {
         match dialect {
             Dialect::V4 => self.text_v4(),
             Dialect::V5 => self.text_v5(),
+        }
+    }
+
+    /// KMIP's result reason (KMIP 2.1 section 11.48), for an item of a batch.
+    pub fn reason(&self, dialect: Dialect) -> u32 {
+        match self {
+            Refusal::NotFound { .. } | Refusal::KeyNotFound { .. } if dialect == Dialect::V5 => {
+                result_reason::OBJECT_NOT_FOUND
+            }
+            Refusal::NotFound { .. } | Refusal::KeyNotFound { .. } => result_reason::ITEM_NOT_FOUND,
+            Refusal::WrongState { .. } | Refusal::StateForbids { .. } if dialect == Dialect::V4 => {
+                result_reason::ITEM_NOT_FOUND
+            }
+            Refusal::WrongState { state, .. } if state.is_destroyed() => result_reason::OBJECT_DESTROYED,
+            Refusal::WrongState { .. }
+            | Refusal::StateForbids { .. }
+            | Refusal::NotPreActive { .. }
+            | Refusal::StillActive { .. } => result_reason::WRONG_KEY_LIFECYCLE_STATE,
+            Refusal::MaskForbids { .. } => result_reason::INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
+            Refusal::AlreadyExists => result_reason::OBJECT_ALREADY_EXISTS,
+            Refusal::Sensitive => result_reason::SENSITIVE,
+            Refusal::Ambiguous { .. } | Refusal::InvalidRequest(_) => result_reason::INVALID_FIELD,
+            Refusal::TooMany => result_reason::SERVER_LIMIT_EXCEEDED,
+            Refusal::PlaceHolder => result_reason::MISSING_DATA,
+            Refusal::AccessDenied(_) => result_reason::PERMISSION_DENIED,
+            Refusal::NotGenuine => result_reason::CRYPTOGRAPHIC_FAILURE,
+            Refusal::NotSupported(_) => result_reason::FEATURE_NOT_SUPPORTED,
+            Refusal::UnknownOperation(_) => result_reason::OPERATION_NOT_SUPPORTED,
+            Refusal::ResponseTooLarge => result_reason::RESPONSE_TOO_LARGE,
+        }
+    }
+
+    /// The text of the answer to an item of a batch, where the reason stands beside it.
+    pub fn message(&self, dialect: Dialect) -> String {
+        let text = self.text(dialect);
+        match text.split_once(": ") {
+            Some((reason, message)) if result_reason::ALL.code(reason).is_some() => message.to_owned(),
+            _ => text,
         }
     }
 
@@ -222,6 +241,9 @@ impl Refusal {
             Refusal::InvalidRequest(text) => format!("Invalid Request: {text}"),
             Refusal::NotSupported(text) => format!("Not Supported: {text}"),
             Refusal::UnknownOperation(name) => format!("Route not supported: Operation: {name}"),
+            Refusal::ResponseTooLarge => {
+                "Response_Too_Large: the answer is longer than MaximumResponseSize".into()
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ const LENGTH_BITS_MAX: u32 = 8 * 4096;
 
 /// The usage of a symmetric key whose request gives none: Encrypt, Decrypt, WrapKey, UnwrapKey and KeyAgreement, which is
 /// what clients send.
-const USAGE_MASK_DEFAULT: u32 = 0x83C;
+pub const USAGE_MASK_DEFAULT: u32 = 0x83C;
 
 /// The bytes of a key of this algorithm and length; AES has 128, 192 or 256 bits, or 512 for a pair of XTS keys.
 pub fn length_bytes(algorithm: u32, length_bits: u32) -> Result<usize, Refusal> {

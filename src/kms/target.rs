@@ -21,7 +21,10 @@ impl<'r> Target<'r> {
     /// Reads the `UniqueIdentifier` of a request.
     pub fn decode(fields: Fields<'r>) -> Result<Target<'r>, Refusal> {
         match fields.text(Tag::UNIQUE_IDENTIFIER)? {
-            None | Some("") => Err(Refusal::PlaceHolder),
+            None | Some("") => match fields.place_holder() {
+                Some(uid) => Ok(Target { text: uid, tags: None }),
+                None => Err(Refusal::PlaceHolder),
+            },
             Some(text) => Target::parse(text),
         }
     }

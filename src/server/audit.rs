@@ -273,7 +273,10 @@ impl Route {
     fn audited(&self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Route::Kms(endpoint) => match endpoint {
-                Endpoint::Kmip => ("/kmip/2_1", "Unknown"),
+                Endpoint::Kmip => ("/kmip/2_1", endpoint.name()),
+                Endpoint::KmipMessage | Endpoint::KmipBinary | Endpoint::Canonical { .. } => {
+                    ("/kmip", endpoint.name())
+                }
                 _ => ("/access", endpoint.name()),
             },
             Route::NewDatabase => ("/new_database", "NewDatabase"),

@@ -11,7 +11,7 @@ use super::tls::ALERT_INTERNAL_ERROR;
 use crate::bootstrap::page;
 use crate::job::{Done, Job, JobId, Work};
 use crate::limits;
-use crate::pipeline::{self, Answer, Asker, Call, Endpoint, Place, Reply};
+use crate::pipeline::{self, Asker, Call, Endpoint, Place, Read, Reply};
 use crate::secret;
 use crate::store::StoreError;
 use crate::time::Now;
@@ -254,19 +254,22 @@ impl Shared {
             }
             Route::Kms(endpoint) => match pipeline::place(endpoint, body, self.store.reads_at_once()) {
                 Place::Here => match self.answer_here(connection, endpoint, body, now) {
-                    Ok(answer) => {
+                    Ok(Read::MustWrite(endpoint)) => {
+                        let body = std::mem::take(&mut self.body);
+                        let asker = self.asker(connection, now);
+                        self.write_after_all(
+                            connection,
+                            exchange,
+                            Call { endpoint, asker, body, tenant: None },
+                            now,
+                        );
+                    }
+                    Ok(Read::Answered(answer)) => {
                         self.respond(connection, &exchange, answer.status, answer.content_type, now)
                     }
                     Err(error) => self.respond_store_error(connection, &exchange, &error, now),
                 },
-                Place::TooLarge => {
-                    let text = format!(
-                        "A request that changes something has at most {} bytes.",
-                        limits::WRITE_BODY_BYTES_MAX
-                    );
-                    self.body.extend_from_slice(text.as_bytes());
-                    self.respond(connection, &exchange, 413, TEXT_PLAIN, now);
-                }
+                Place::TooLarge => self.refuse_large_write(connection, &exchange, now),
                 place @ (Place::StoreLane | Place::BulkLane) => {
                     if exchange.tenant.is_some() {
                         self.watch_databases(now);
@@ -284,6 +287,21 @@ impl Shared {
         }
     }
 
+    /// Hands a request to the store lane that was first taken for one that only reads.
+    fn write_after_all(&mut self, connection: &mut Connection, exchange: Exchange, call: Call, now: Now) {
+        if call.body.len() > limits::WRITE_BODY_BYTES_MAX {
+            return self.refuse_large_write(connection, &exchange, now);
+        }
+        self.wait_for(connection, exchange, Work::Write(call));
+    }
+
+    fn refuse_large_write(&mut self, connection: &mut Connection, exchange: &Exchange, now: Now) {
+        let most = limits::WRITE_BODY_BYTES_MAX;
+        let text = format!("A request that changes something has at most {most} bytes.");
+        self.body.extend_from_slice(text.as_bytes());
+        self.respond(connection, exchange, 413, TEXT_PLAIN, now);
+    }
+
     /// Hands a request to a lane.
     fn wait_for(&mut self, connection: &mut Connection, exchange: Exchange, work: Work) {
         self.outputs.submit(Job { id: JobId::Request(connection.id), work });
@@ -298,7 +316,7 @@ impl Shared {
         endpoint: &Endpoint,
         body: &mut [u8],
         now: Now,
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<Read, StoreError> {
         let asker = self.asker(connection, now);
         self.view()?;
         let view = self.view.as_deref().expect("the line above made it");
@@ -329,6 +347,10 @@ impl Shared {
     pub(super) fn answered(&mut self, connection: &mut Connection, done: Done, now: Now) {
         let Some(exchange) = self.waited_for(connection) else { return };
         match done {
+            Done::MustWrite(call) => {
+                // It goes on waiting.
+                self.write_after_all(connection, exchange, call, now);
+            }
             Done::Answered(Reply { answer, body, decisions }) => {
                 self.body = body;
                 self.decisions = decisions;

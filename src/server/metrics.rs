@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What is told of routes, by [`index_of`]: the last one is for what has none.
-const ROUTES: [&str; 17] = [
+const ROUTES: [&str; 18] = [
     "/kmip/2_1",
     "/access/grant",
     "/access/revoke",
@@ -34,10 +34,11 @@ const ROUTES: [&str; 17] = [
     "acme",
     "options",
     "unknown",
+    "/kmip",
     "malformed",
 ];
 const MALFORMED: usize = ROUTES.len() - 1;
-const OPTIONS: usize = MALFORMED - 2;
+const OPTIONS: usize = 14;
 
 fn index_of(route: &Route) -> usize {
     match route {
@@ -57,6 +58,7 @@ fn index_of(route: &Route) -> usize {
         Route::Proof(_) | Route::Elsewhere(..) => 13,
         Route::Options => OPTIONS,
         Route::Unknown => 15,
+        Route::Kms(Endpoint::KmipMessage | Endpoint::KmipBinary | Endpoint::Canonical { .. }) => 16,
     }
 }
 

@@ -655,6 +655,7 @@ impl Shared {
                 self.order_not_taken(now);
             }
             Done::Answered(_)
+            | Done::MustWrite(_)
             | Done::Probed
             | Done::UnusedClosed { .. }
             | Done::StoreFailed(_)

@@ -77,6 +77,7 @@ impl Route {
     pub fn of(method: Method, path: &str, query: Option<&str>) -> Route {
         match (method, path) {
             (Method::Post, "/kmip/2_1") => Route::Kms(Endpoint::Kmip),
+            (Method::Post, "/kmip") => Route::Kms(Endpoint::KmipMessage),
             (Method::Get | Method::Head, "/version") => Route::Version,
             (Method::Get | Method::Head, "/health" | "/health/ready") => Route::Health(Question::Ready),
             (Method::Get | Method::Head, "/health/live") => Route::Health(Question::Live),
@@ -166,7 +167,12 @@ impl Exchange {
     /// What is needed of this head; `has_tenants` says whether every tenant has a database.
     pub fn of(head: &Head<'_>, listener: Listener, has_tenants: bool) -> Exchange {
         let route = match listener {
-            Listener::Main => Route::of(head.method, head.path, head.query),
+            Listener::Main => match Route::of(head.method, head.path, head.query) {
+                Route::Kms(Endpoint::KmipMessage) if is_binary(head.content_type) => {
+                    Route::Kms(Endpoint::KmipBinary)
+                }
+                route => route,
+            },
             Listener::Challenge => Route::of_challenge(head),
             Listener::Bootstrap => Route::of_bootstrap(head.method, head.path),
             Listener::Metrics => match (head.method, head.path) {
@@ -194,6 +200,14 @@ impl Exchange {
     }
 }
 
+/// Whether the media type is that of binary TTLV. Whatever else there is, or nothing, is read as JSON.
+fn is_binary(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|content_type| {
+        let media_type = content_type.split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("application/octet-stream")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +217,7 @@ mod tests {
         let kms = Route::Kms;
         let of = |method, path| Route::of(method, path, Some("nonce=x"));
         assert_eq!(of(Method::Post, "/kmip/2_1"), kms(Endpoint::Kmip));
+        assert_eq!(of(Method::Post, "/kmip"), kms(Endpoint::KmipMessage));
         assert_eq!(of(Method::Get, "/kmip/2_1"), Route::Unknown);
         assert_eq!(of(Method::Post, "/new_database"), Route::NewDatabase);
         assert_eq!(of(Method::Get, "/new_database"), Route::Unknown);

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod certificates;
 pub mod databases;
 pub mod enclave;
+pub mod kms;
 pub mod mounts;
 pub mod pebble;
 pub mod stores;

@@ -50,7 +50,9 @@ pub trait Operation<'r>: Sized {
         Ok(())
     }
 
-    /// Decides. Sees the store, draws nothing. What it answers with changes is committed before `finish`.
+    /// Decides. Sees the store, draws nothing. What it answers with changes is committed before `finish`; in a batch, it
+    /// is committed only if `finish` has answered. An operation that only reads may change something now and then (a count
+    /// of uses): it is then run again where changes are made.
     fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure>;
 
     /// Does the cryptography whose result is only sent, and answers through `reply` exactly once. Sees no store.
@@ -78,6 +80,9 @@ macro_rules! operations {
         }
 
         impl<'r> Request<'r> {
+            /// The names of all operations.
+            pub const NAMES: &'static [&'static str] = &[$(<$module::$name<'static> as Operation<'static>>::NAME,)*];
+
             /// What the operation called `name` does to the store; `None` if there is no such operation.
             pub fn effect_of(name: &str) -> Option<Effect> {
                 $(if name == <$module::$name<'_> as Operation<'_>>::NAME {
@@ -86,10 +91,17 @@ macro_rules! operations {
                 None
             }
 
-            /// Reads the request for the operation called `name`.
-            pub fn decode(name: &str, items: &'r [Item<'r>], dialect: Dialect) -> Result<Request<'r>, Refusal> {
+            /// Reads the request for the operation called `name`; in a batch, `place_holder` is the object that it is
+            /// about if it names none.
+            pub fn decode(
+                name: &str,
+                items: &'r [Item<'r>],
+                place_holder: Option<&'r str>,
+                dialect: Dialect,
+            ) -> Result<Request<'r>, Refusal> {
                 $(if name == <$module::$name<'r> as Operation<'r>>::NAME {
                     let fields = Fields::new(<$module::$name<'r> as Operation<'r>>::NAME, items);
+                    let fields = fields.with_place_holder(place_holder);
                     return $module::$name::decode(fields, dialect).map(Request::$name);
                 })*
                 Err(Refusal::UnknownOperation(name.to_owned()))
@@ -114,10 +126,6 @@ macro_rules! operations {
                 match self {
                     $(Request::$name(mut operation) => {
                         let (found, changes) = operation.execute(context)?;
-                        debug_assert!(
-                            changes.is_empty() || <$module::$name<'r> as Operation<'r>>::EFFECT == Effect::Writes,
-                            "only an operation that says so writes"
-                        );
                         Ok((Decided::$name(operation, found), changes))
                     })*
                 }
@@ -148,6 +156,8 @@ operations! {
     export Export,
     get_attributes GetAttributes,
     locate Locate,
+    query Query,
+    discover_versions DiscoverVersions,
     encrypt Encrypt,
     decrypt Decrypt,
     activate Activate,

@@ -93,6 +93,29 @@ pub fn encode(dialect: Dialect, root: &str, fields: &[Item<'_>], out: &mut Vec<u
     json::close_structure(out);
 }
 
+/// Appends one item of a batch.
+pub fn encode_item(dialect: Dialect, item: &Item<'_>, out: &mut Vec<u8>) {
+    match dialect {
+        Dialect::V4 => write_item_v4(None, &[], item, out),
+        Dialect::V5 => write_v5(None, std::slice::from_ref(item), out),
+    }
+}
+
+/// Appends the answer to a message: its header, and items that [`encode_item`] has written.
+pub fn encode_message(dialect: Dialect, header: &Item<'_>, items: &[u8], out: &mut Vec<u8>) {
+    json::open_document(if dialect == Dialect::V4 { "Message" } else { "ResponseMessage" }, dialect, out);
+    encode_item(dialect, header, out);
+    match dialect {
+        Dialect::V4 => write_structure_v4("Items", true, out, |out| out.extend_from_slice(items)),
+        Dialect::V5 if items.is_empty() => {}
+        Dialect::V5 => {
+            out.push(b',');
+            out.extend_from_slice(items);
+        }
+    }
+    json::close_structure(out);
+}
+
 // Reading.
 
 fn canonicalise(items: &mut Vec<Item<'_>>, dialect: &mut Dialect) {

@@ -17,6 +17,11 @@ impl Enumeration {
         self.values.iter().find(|value| value.0 == name).map(|value| value.1)
     }
 
+    /// The names and codes of all values.
+    pub fn values(&self) -> &'static [(&'static str, u32)] {
+        self.values
+    }
+
     /// What JSON calls the value with this code.
     pub fn name(&self, code: u32) -> Option<&'static str> {
         // The tables are in the order of their codes, most of them without gaps.

@@ -3,4 +3,5 @@
 
 pub mod dialect;
 pub mod enumeration;
+pub mod message;
 pub mod tag;

@@ -51,6 +51,16 @@ pub fn encode(items: &[Item<'_>], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a structure of one item and of others that were encoded before.
+pub fn encode_around(tag: Tag, first: &Item<'_>, encoded: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    encode_item(&Item::structure(tag, Vec::new()), out);
+    encode_item(first, out);
+    out.extend_from_slice(encoded);
+    let length = u32::try_from(out.len() - start - 8).expect("documents are bounded far below 4 GiB");
+    out[start + 4..start + 8].copy_from_slice(&length.to_be_bytes());
+}
+
 /// The items that `bytes` hold, one after the other. Texts and byte strings are borrowed.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Item<'_>>, DecodeError> {
     decode_items(bytes, TTLV_DEPTH_MAX, &mut 0)
@@ -67,6 +77,16 @@ pub fn find(bytes: &[u8], tag: Tag) -> Option<Value<'_>> {
         rest = after;
     }
     None
+}
+
+/// Tags and undecoded values of the items in `bytes`, up to the first that is none.
+pub fn items(bytes: &[u8]) -> impl Iterator<Item = (Tag, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (frame, after) = Frame::split(rest).ok()?;
+        rest = after;
+        Some((frame.tag, frame.value))
+    })
 }
 
 const STRUCTURE: u8 = 0x01;

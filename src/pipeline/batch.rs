@@ -1,0 +1,151 @@
+//! A message: its items in order (KMIP 2.1 section 9.2). The transaction, and whether it is committed, is the caller's.
+#![forbid(unsafe_code)]
+
+use super::Asker;
+use super::command::Stop;
+use super::decision;
+use crate::audit::entry::Decision;
+use crate::entropy::Entropy;
+use crate::kms::operation::{Context, Request};
+use crate::kms::refusal::{Failure, Refusal};
+use crate::kms::view::{Changes, View};
+use crate::store::Transaction;
+use crate::wire::kmip::enumeration::result_reason;
+use crate::wire::kmip::message::{BatchItem, Encoding, OnError, RequestMessage, ResponseMessage};
+use crate::wire::ttlv::{Fields, Tag};
+use zeroize::Zeroizing;
+
+/// What the items see, and whether they may change it.
+pub enum Ground<'g> {
+    /// A view: the first change ends it all with [`Stop::MustWrite`].
+    Reading(&'g dyn View),
+    /// A transaction.
+    Writing(&'g mut dyn Transaction),
+}
+
+impl Ground<'_> {
+    fn view(&self) -> &dyn View {
+        match self {
+            Ground::Reading(view) => *view,
+            Ground::Writing(transaction) => &**transaction,
+        }
+    }
+
+    fn apply(&mut self, changes: Changes) -> Result<(), Stop> {
+        match self {
+            _ if changes.is_empty() => Ok(()),
+            Ground::Reading(_) => Err(Stop::MustWrite),
+            Ground::Writing(transaction) => transaction.apply(changes).map_err(Stop::Store),
+        }
+    }
+}
+
+/// What came of a message.
+pub struct Batch {
+    /// The encoded answer.
+    pub body: Zeroizing<Vec<u8>>,
+    /// How it is encoded.
+    pub encoding: Encoding,
+    /// Whether what was changed must not be committed.
+    pub is_undone: bool,
+    /// What was decided about each item that was looked at.
+    pub decisions: Vec<Decision>,
+}
+
+/// Does the items of a message, each in what those before it have left. Unlike a request of its own, an item is finished
+/// before its changes are applied: whether it has failed, and whether its answer is too long, decides about the others.
+pub fn run(
+    message: &RequestMessage<'_>,
+    encoding: Encoding,
+    asker: &Asker,
+    ground: &mut Ground<'_>,
+    entropy: &mut dyn Entropy,
+) -> Result<Batch, Stop> {
+    let mut response = ResponseMessage::to(Some(message), encoding, asker.now);
+    let (mut place_holder, mut is_undone) = (None, false);
+    let mut decisions = Vec::with_capacity(message.items.len());
+    for (at, item) in message.items.iter().enumerate() {
+        let named = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(place_holder.as_deref());
+        let mut decision = Decision::on(item.name(), named);
+        let mut answered = Answered { item, response: &mut response, bytes_max: message.response_bytes_max };
+        let run =
+            run_item(&mut answered, &mut place_holder, &mut decision, encoding, asker, ground, entropy)?;
+        decisions.push(decision);
+        let Err(failure) = run else { continue };
+        if let Some(decision) = decisions.last_mut() {
+            decision.reason = Some(decision::name_of(decision::reason_of(&failure)));
+        }
+        if message.on_error == OnError::Undo {
+            is_undone = true;
+            response = ResponseMessage::to(Some(message), encoding, asker.now);
+            message.items[..at].iter().for_each(|item| response.undone(item));
+            let undone = decision::name_of(result_reason::OPERATION_CANCELED_BY_REQUESTER);
+            decisions[..at].iter_mut().for_each(|decision| decision.reason = Some(undone));
+        }
+        response.failed(item, failure.reason(encoding.dialect()), &failure.message(encoding.dialect()));
+        if message.on_error != OnError::Continue {
+            break;
+        }
+    }
+    let mut body = Zeroizing::new(Vec::new());
+    response.write(&mut body);
+    Ok(Batch { body, encoding, is_undone, decisions })
+}
+
+/// Where the answer to an item goes.
+struct Answered<'a, 'r> {
+    item: &'a BatchItem<'r>,
+    response: &'a mut ResponseMessage<'r>,
+    bytes_max: Option<usize>,
+}
+
+fn run_item(
+    answered: &mut Answered<'_, '_>,
+    place_holder: &mut Option<String>,
+    decision: &mut Decision,
+    encoding: Encoding,
+    asker: &Asker,
+    ground: &mut Ground<'_>,
+    entropy: &mut dyn Entropy,
+) -> Result<Result<(), Refusal>, Stop> {
+    let mut named = None;
+    let mut stages = || -> Result<Changes, Failure> {
+        let Answered { item, response, bytes_max } = answered;
+        let (dialect, object) = (encoding.dialect(), place_holder.as_deref());
+        let mut request = Request::decode(item.name(), item.payload, object, dialect)?;
+        request.prepare(entropy, asker.now)?;
+        let context = Context { view: ground.view(), principal: &asker.principal, now: asker.now, dialect };
+        let (decided, changes) = request.execute(&context)?;
+        let mut fits = true;
+        decided.finish(entropy, &mut |_, fields| {
+            decision::add_answered(decision, fields);
+            fits = response.succeeded(item, fields, *bytes_max);
+            named = Some(named_object(item.name(), Fields(fields)));
+        })?;
+        decision::add_changed(decision, &changes);
+        if fits { Ok(changes) } else { Err(Refusal::ResponseTooLarge.into()) }
+    };
+    match stages() {
+        Ok(changes) => {
+            ground.apply(changes)?;
+            if let Some(Some(uid)) = named {
+                *place_holder = uid;
+            }
+            Ok(Ok(()))
+        }
+        Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+        Err(Failure::Store(error)) => Err(Stop::Store(error)),
+    }
+}
+
+/// The object that items after this one may be about without naming it, where this one says so: what it has made, or the
+/// one that it has located.
+fn named_object(operation: &str, answer: Fields<'_, '_>) -> Option<Option<String>> {
+    let mut found = answer.all(Tag::UNIQUE_IDENTIFIER).filter_map(|uid| uid.as_text());
+    let (first, second) = (found.next(), found.next());
+    match operation {
+        "Locate" => Some(first.filter(|_| second.is_none()).map(str::to_owned)),
+        "Create" | "Register" | "Import" | "DeriveKey" | "ReKey" => Some(first.map(str::to_owned)),
+        _ => None,
+    }
+}

@@ -1,0 +1,301 @@
+//! Messages: several operations in one request (KMIP 2.1 section 9), in each of their encodings. 4.9.1 calls the parts of
+//! a message otherwise; [`dialect`](super::dialect) sees to that.
+#![forbid(unsafe_code)]
+
+use super::dialect::{self, Dialect};
+use super::enumeration::{batch_error_continuation_option, operation, result_reason, result_status};
+use crate::limits;
+use crate::time::Timestamp;
+use crate::wire::ttlv::{Fields, Item, Tag, Value, binary};
+use zeroize::Zeroizing;
+
+/// How a message is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As JSON, in a dialect.
+    Json(Dialect),
+    /// As binary TTLV (KMIP 2.1 section 10.1).
+    Binary,
+}
+
+impl Encoding {
+    /// Whose rules apply where dialects differ.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Encoding::Json(dialect) => dialect,
+            Encoding::Binary => Dialect::V5,
+        }
+    }
+}
+
+/// What a failed item means for the others (KMIP 2.1 section 9.2, Batch Error Continuation Option).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// The items after it are done.
+    Continue,
+    /// They are not; those before it stay done.
+    Stop,
+    /// Nothing is done.
+    Undo,
+}
+
+/// A request with a batch of operations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestMessage<'r> {
+    /// Major and minor version of the protocol.
+    pub version: (i32, i32),
+    /// The longest answer that the client can take, in bytes.
+    pub response_bytes_max: Option<usize>,
+    /// What a failed item means for the others.
+    pub on_error: OnError,
+    /// To be repeated in the answer.
+    pub correlation: Option<&'r str>,
+    /// The operations, in order.
+    pub items: Vec<BatchItem<'r>>,
+}
+
+/// One operation of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchItem<'r> {
+    /// KMIP's code of the operation, known or not.
+    pub operation: u32,
+    /// To be repeated in the answer.
+    pub id: Option<&'r [u8]>,
+    /// The fields of the request.
+    pub payload: &'r [Item<'r>],
+}
+
+/// Why a message is refused as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// KMIP's result reason.
+    pub reason: u32,
+    /// For the client's eyes.
+    pub text: String,
+}
+
+impl Malformed {
+    /// The message is not what the specification says.
+    pub fn message(text: impl Into<String>) -> Malformed {
+        Malformed { reason: result_reason::INVALID_MESSAGE, text: text.into() }
+    }
+}
+
+/// The fields of a `RequestMessage` in binary TTLV.
+pub fn decode_binary(body: &[u8]) -> Result<Vec<Item<'_>>, Malformed> {
+    let items = binary::decode(body).map_err(|error| Malformed::message(error.to_string()))?;
+    match <[Item<'_>; 1]>::try_from(items) {
+        Ok([Item { tag: Tag::REQUEST_MESSAGE, value: Value::Structure(fields) }]) => Ok(fields),
+        _ => Err(Malformed::message("the body is not one RequestMessage")),
+    }
+}
+
+impl<'r> RequestMessage<'r> {
+    /// Reads the fields of a message.
+    pub fn read(fields: &'r [Item<'r>], encoding: Encoding) -> Result<RequestMessage<'r>, Malformed> {
+        let root = Fields(fields);
+        let missing = |name: &str| Malformed::message(format!("missing field `{name}`"));
+        let header = root.structure(Tag::REQUEST_HEADER).ok_or_else(|| missing("RequestHeader"))?;
+        let version = header.structure(Tag::PROTOCOL_VERSION).ok_or_else(|| missing("ProtocolVersion"))?;
+        let part = |tag: Tag| version.integer(tag).ok_or_else(|| missing("ProtocolVersionMajor"));
+        let version = (part(Tag::PROTOCOL_VERSION_MAJOR)?, part(Tag::PROTOCOL_VERSION_MINOR)?);
+        if !PROTOCOL_VERSIONS.contains(&version) {
+            let (major, minor) = version;
+            return Err(Malformed {
+                reason: result_reason::UNSUPPORTED_PROTOCOL_VERSION,
+                text: format!("version {major}.{minor} of the protocol is not spoken here: 2.1 and 2.0 are"),
+            });
+        }
+        if matches!(
+            header.get(Tag::ASYNCHRONOUS_INDICATOR),
+            Some(Value::Enumeration(1) | Value::Boolean(true))
+        ) {
+            return Err(Malformed {
+                reason: result_reason::FEATURE_NOT_SUPPORTED,
+                text: "this server answers at once: AsynchronousIndicator cannot be Mandatory".into(),
+            });
+        }
+        let mut items = Vec::new();
+        for item in root.all(Tag::BATCH_ITEM) {
+            if items.len() == limits::BATCH_ITEMS_MAX {
+                return Err(Malformed {
+                    reason: result_reason::SERVER_LIMIT_EXCEEDED,
+                    text: format!("a message has at most {} batch items", limits::BATCH_ITEMS_MAX),
+                });
+            }
+            items.push(BatchItem::read(item).ok_or_else(|| {
+                Malformed::message("a BatchItem has an Operation, and a RequestPayload that is a structure")
+            })?);
+        }
+        if header.integer(Tag::BATCH_COUNT).is_none_or(|count| usize::try_from(count) != Ok(items.len())) {
+            return Err(Malformed::message(format!(
+                "BatchCount is not {}, the number of items",
+                items.len()
+            )));
+        }
+        let on_error = match header.enumeration(Tag::BATCH_ERROR_CONTINUATION_OPTION) {
+            Some(batch_error_continuation_option::CONTINUE) => OnError::Continue,
+            Some(batch_error_continuation_option::UNDO) => OnError::Undo,
+            Some(batch_error_continuation_option::STOP) => OnError::Stop,
+            // In 4.9.1 no item depends on another; KMIP's default is to stop.
+            None if encoding == Encoding::Json(Dialect::V4) => OnError::Continue,
+            None => OnError::Stop,
+            Some(_) => return Err(Malformed::message("BatchErrorContinuationOption has no such value")),
+        };
+        let response_bytes_max = header
+            .integer(Tag::MAXIMUM_RESPONSE_SIZE)
+            .map(|bytes| {
+                usize::try_from(bytes).map_err(|_| Malformed::message("MaximumResponseSize is negative"))
+            })
+            .transpose()?;
+        let correlation = header.text(Tag::CLIENT_CORRELATION_VALUE);
+        if correlation.is_some_and(|text| text.len() > limits::NAME_BYTES_MAX) {
+            return Err(Malformed::message("ClientCorrelationValue is too long"));
+        }
+        Ok(RequestMessage { version, response_bytes_max, on_error, correlation, items })
+    }
+}
+
+/// The versions that are spoken here, the preferred one first. What 2.1 has beyond 2.0, a client of 2.0 does not ask for.
+pub const PROTOCOL_VERSIONS: [(i32, i32); 2] = [(2, 1), (2, 0)];
+
+impl<'r> BatchItem<'r> {
+    fn read(item: &'r Value<'r>) -> Option<BatchItem<'r>> {
+        let fields = Fields(item.children()?);
+        let id = fields.bytes(Tag::UNIQUE_BATCH_ITEM_ID);
+        Some(BatchItem {
+            operation: fields.enumeration(Tag::OPERATION)?,
+            id: id.filter(|id| id.len() <= limits::NAME_BYTES_MAX),
+            payload: match fields.get(Tag::REQUEST_PAYLOAD) {
+                None => &[],
+                Some(payload) => payload.children()?,
+            },
+        })
+    }
+
+    /// The name of the operation, as JSON has it.
+    pub fn name(&self) -> &'static str {
+        operation::ALL.name(self.operation).unwrap_or("(unknown)")
+    }
+}
+
+/// The answers to the items of a message, in order, and what is around them.
+pub struct ResponseMessage<'r> {
+    encoding: Encoding,
+    version: (i32, i32),
+    correlation: Option<&'r str>,
+    now: Timestamp,
+    /// Of what is around the items, at most.
+    around_bytes: usize,
+    count: usize,
+    /// The encoded items.
+    items: Zeroizing<Vec<u8>>,
+}
+
+impl<'r> ResponseMessage<'r> {
+    /// No answers yet, to this message or to what could not be read as one.
+    pub fn to(
+        request: Option<&RequestMessage<'r>>,
+        encoding: Encoding,
+        now: Timestamp,
+    ) -> ResponseMessage<'r> {
+        let mut message = ResponseMessage {
+            encoding,
+            version: request.map_or(PROTOCOL_VERSIONS[0], |request| request.version),
+            correlation: request.and_then(|request| request.correlation),
+            now,
+            around_bytes: 0,
+            count: limits::BATCH_ITEMS_MAX,
+            // An array without items would not be written.
+            items: Zeroizing::new(b"{}".to_vec()),
+        };
+        let mut written = Vec::new();
+        message.write(&mut written);
+        message.around_bytes = written.len() - message.items.len();
+        message.items.clear();
+        message.count = 0;
+        message
+    }
+
+    /// Adds the answer to an item that was done; `false`, and nothing is added, where the message would become longer
+    /// than this.
+    #[must_use = "what is too long is no success"]
+    pub fn succeeded(
+        &mut self,
+        item: &BatchItem<'_>,
+        payload: &[Item<'_>],
+        bytes_max: Option<usize>,
+    ) -> bool {
+        let before = (self.items.len(), self.count);
+        let mut fields = item.answered(result_status::SUCCESS);
+        fields.push(Item::structure(Tag::RESPONSE_PAYLOAD, payload.to_vec()));
+        self.push(fields);
+        let fits = bytes_max.is_none_or(|most| self.items.len() + self.around_bytes <= most);
+        if !fits {
+            self.items.truncate(before.0);
+            self.count = before.1;
+        }
+        fits
+    }
+
+    /// Adds the answer to an item that was refused.
+    pub fn failed(&mut self, item: &BatchItem<'_>, reason: u32, text: &str) {
+        let mut fields = item.answered(result_status::OPERATION_FAILED);
+        fields.push(Item::enumeration(Tag::RESULT_REASON, reason));
+        fields.push(Item::text(Tag::RESULT_MESSAGE, text));
+        self.push(fields);
+    }
+
+    /// Adds the answer to an item that was done and is undone.
+    pub fn undone(&mut self, item: &BatchItem<'_>) {
+        self.push(item.answered(result_status::OPERATION_UNDONE));
+    }
+
+    /// Adds the one answer to what cannot be read as a message.
+    pub fn refused(&mut self, why: &Malformed) {
+        self.push(vec![
+            Item::enumeration(Tag::RESULT_STATUS, result_status::OPERATION_FAILED),
+            Item::enumeration(Tag::RESULT_REASON, why.reason),
+            Item::text(Tag::RESULT_MESSAGE, why.text.as_str()),
+        ]);
+    }
+
+    fn push(&mut self, fields: Vec<Item<'_>>) {
+        let item = Item::structure(Tag::BATCH_ITEM, fields);
+        self.count += 1;
+        match self.encoding {
+            Encoding::Json(dialect) => dialect::encode_item(dialect, &item, &mut self.items),
+            Encoding::Binary => binary::encode(std::slice::from_ref(&item), &mut self.items),
+        }
+    }
+
+    /// Appends the whole message to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let (major, minor) = self.version;
+        let version = vec![
+            Item::integer(Tag::PROTOCOL_VERSION_MAJOR, major),
+            Item::integer(Tag::PROTOCOL_VERSION_MINOR, minor),
+        ];
+        let mut header =
+            vec![Item::structure(Tag::PROTOCOL_VERSION, version), Item::date_time(Tag::TIME_STAMP, self.now)];
+        header.extend(self.correlation.map(|text| Item::text(Tag::CLIENT_CORRELATION_VALUE, text)));
+        header.push(Item::integer(Tag::BATCH_COUNT, self.count as i32));
+        let header = Item::structure(Tag::RESPONSE_HEADER, header);
+        match self.encoding {
+            Encoding::Json(dialect) => dialect::encode_message(dialect, &header, &self.items, out),
+            Encoding::Binary => {
+                binary::encode_around(Tag::RESPONSE_MESSAGE, &header, &self.items, out);
+            }
+        }
+    }
+}
+
+impl BatchItem<'_> {
+    fn answered(&self, status: u32) -> Vec<Item<'_>> {
+        let mut fields = Vec::with_capacity(5);
+        fields.push(Item::enumeration(Tag::OPERATION, self.operation));
+        fields.extend(self.id.map(|id| Item::bytes(Tag::UNIQUE_BATCH_ITEM_ID, id)));
+        fields.push(Item::enumeration(Tag::RESULT_STATUS, status));
+        fields
+    }
+}
