@@ -124,6 +124,36 @@ fn every_decision_is_recorded() {
 }
 
 #[test]
+fn each_item_of_a_batch_has_its_line() {
+    let folder = Scratch::new();
+    let server = server(&folder, &[]);
+    let mut client = Client::connect(server.port);
+    let uid = value_of("UniqueIdentifier", &client.post("/kmip/2_1", CREATE).1);
+    let item = |operation: &str, uid: &str| {
+        let uid = format!(r#"{{"tag":"UniqueIdentifier","type":"TextString","value":"{uid}"}}"#);
+        format!(
+            r#"{{"tag":"BatchItem","value":[{{"tag":"Operation","type":"Enumeration","value":"{operation}"}},{{"tag":"RequestPayload","value":[{uid}]}}]}}"#
+        )
+    };
+    let version = r#"{"tag":"ProtocolVersion","value":[{"tag":"ProtocolVersionMajor","type":"Integer","value":2},{"tag":"ProtocolVersionMinor","type":"Integer","value":1}]}"#;
+    let option = r#"{"tag":"BatchErrorContinuationOption","type":"Enumeration","value":"Continue"}"#;
+    let count = r#"{"tag":"BatchCount","type":"Integer","value":2}"#;
+    let (good, bad) = (item("Get", &uid), item("Get", "nosuch"));
+    let message = format!(
+        r#"{{"tag":"RequestMessage","value":[{{"tag":"RequestHeader","value":[{version},{option},{count}]}},{good},{bad}]}}"#
+    );
+    let (status, answer) = client.post("/kmip", &message);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(server.terminate().code(), Some(0));
+    let lines = lines(&folder.file(LOG));
+    let expected =
+        [format!("Get {uid} [\"{uid}\"] 200 Success"), "Get nosuch 200 Failed Object_Not_Found".to_owned()];
+    assert_eq!(told(&lines)[1..], expected, "{answer}");
+    let items: Vec<&String> = lines.iter().filter(|line| line.contains("\"route\":\"/kmip\"")).collect();
+    assert_eq!(member(items[0], "request"), member(items[1], "request"));
+}
+
+#[test]
 fn who_is_turned_away_is_recorded() {
     let folder = Scratch::new();
     let (authority, stranger) = (Authority::new(), Authority::new());
