@@ -112,6 +112,25 @@ impl<'r> Fields<'r> {
         }
     }
 
+    /// An Interval in seconds; clients of 5.x send some as an Integer.
+    pub fn interval(self, tag: Tag) -> Result<Option<u32>, Refusal> {
+        match self.value(tag) {
+            None => Ok(None),
+            Some(Value::Interval(seconds)) => Ok(Some(*seconds)),
+            Some(Value::Integer(seconds @ 0..)) => Ok(Some(*seconds as u32)),
+            Some(_) => Err(self.wrong_type(tag, "an Interval")),
+        }
+    }
+
+    /// A LongInteger.
+    pub fn long_integer(self, tag: Tag) -> Result<Option<i64>, Refusal> {
+        match self.value(tag) {
+            None => Ok(None),
+            Some(Value::LongInteger(number)) => Ok(Some(*number)),
+            Some(_) => Err(self.wrong_type(tag, "a LongInteger")),
+        }
+    }
+
     /// What `get` found, or a refusal that names the missing field.
     pub fn required<T>(self, tag: Tag, found: Option<T>) -> Result<T, Refusal> {
         found.ok_or_else(|| {

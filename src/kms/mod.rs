@@ -8,6 +8,7 @@ pub mod cipher;
 pub mod fields;
 pub mod object;
 pub mod operation;
+pub mod pair;
 pub mod policy;
 pub mod refusal;
 pub mod retrieval;

@@ -37,8 +37,7 @@ pub struct Object {
 impl Object {
     /// The state at this time: dates that have passed act by themselves (KMIP 2.1 section 3.3, transitions 4 and 6).
     pub fn state_at(&self, now: Timestamp) -> State {
-        let passed =
-            |tag| matches!(binary::find(&self.attributes, tag), Some(Value::DateTime(date)) if date <= now);
+        let passed = |tag| self.date(tag).is_some_and(|date| date <= now);
         let mut state = self.state;
         if state == State::PreActive && passed(Tag::ACTIVATION_DATE) {
             state = State::Active;
@@ -49,8 +48,80 @@ impl Object {
         state
     }
 
-    /// Whether the material may leave the server only wrapped (KMIP 2.1 section 4.53).
+    /// Whether its dates allow to protect data with it (encrypt, sign, wrap, compute a MAC): not from its ProtectStopDate
+    /// on (KMIP 2.1 section 4.41). Its state has a say of its own.
+    pub fn may_protect(&self, now: Timestamp) -> bool {
+        self.date(Tag::PROTECT_STOP_DATE).is_none_or(|stop| now < stop)
+    }
+
+    /// Whether its dates allow to process protected data with it (decrypt, verify, unwrap): only from its
+    /// ProcessStartDate on (KMIP 2.1 section 4.40). Its state has a say of its own.
+    pub fn may_process(&self, now: Timestamp) -> bool {
+        self.date(Tag::PROCESS_START_DATE).is_none_or(|start| start <= now)
+    }
+
+    /// A date among its attributes.
+    pub fn date(&self, tag: Tag) -> Option<Timestamp> {
+        match binary::find(&self.attributes, tag) {
+            Some(Value::DateTime(date)) => Some(date),
+            _ => None,
+        }
+    }
+
+    /// Whether the material may leave the server only wrapped (KMIP 2.1 section 4.55).
     pub fn is_sensitive(&self) -> bool {
         matches!(binary::find(&self.attributes, Tag::SENSITIVE), Some(Value::Boolean(true)))
+    }
+
+    /// Whether the material may leave the server at all (KMIP's Extractable); what says nothing may.
+    pub fn is_extractable(&self) -> bool {
+        !matches!(binary::find(&self.attributes, Tag::EXTRACTABLE), Some(Value::Boolean(false)))
+    }
+
+    /// Whether `material` is wrapped: `parts` say how.
+    pub fn is_wrapped(&self) -> bool {
+        binary::find(&self.parts, Tag::KEY_WRAPPING_DATA).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ttlv::Item;
+
+    #[test]
+    fn dates_say_when_an_object_may_be_used() {
+        let date = |tag, seconds| Item::date_time(tag, Timestamp::from_unix(seconds));
+        let dates = [
+            date(Tag::ACTIVATION_DATE, 10),
+            date(Tag::PROCESS_START_DATE, 20),
+            date(Tag::PROTECT_STOP_DATE, 30),
+            date(Tag::DEACTIVATION_DATE, 40),
+        ];
+        let mut attributes = Vec::new();
+        binary::encode(&dates, &mut attributes);
+        let object = Object {
+            uid: "k1".into(),
+            owner: "alice".into(),
+            object_type: 2,
+            state: State::PreActive,
+            key_format: 1,
+            algorithm: 3,
+            length_bits: 256,
+            usage_mask: 12,
+            material: Secret::new(Vec::new()),
+            attributes,
+            parts: Vec::new(),
+            tags: Vec::new(),
+        };
+        let at = |seconds| {
+            let now = Timestamp::from_unix(seconds);
+            (object.state_at(now), object.may_protect(now), object.may_process(now))
+        };
+        assert_eq!(at(9), (State::PreActive, true, false));
+        assert_eq!(at(10), (State::Active, true, false));
+        assert_eq!(at(20), (State::Active, true, true));
+        assert_eq!(at(30), (State::Active, false, true));
+        assert_eq!(at(40), (State::Deactivated, false, true));
     }
 }

@@ -80,6 +80,13 @@ pub enum Refusal {
     AccessDenied(String),
     /// The ciphertext, its tag, nonce or additional data are not what was encrypted with this key.
     NotGenuine,
+    /// An attribute cannot be changed like this.
+    Attribute {
+        /// What stands against it.
+        fault: AttributeFault,
+        /// Which attribute, and which rule.
+        text: String,
+    },
     /// The request contradicts itself or KMIP.
     InvalidRequest(String),
     /// Legal, but not done here.
@@ -88,6 +95,30 @@ pub enum Refusal {
     UnknownOperation(String),
     /// The answer would be longer than the client takes.
     ResponseTooLarge,
+}
+
+/// What stands against a change of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttributeFault {
+    /// The client may not change it, or not like this.
+    ReadOnly,
+    /// It has no such value.
+    NotFound,
+    /// It can have no further value.
+    SingleValued,
+    /// The object's state forbids it.
+    WrongState,
+}
+
+impl AttributeFault {
+    fn reason(self) -> u32 {
+        match self {
+            AttributeFault::ReadOnly => result_reason::ATTRIBUTE_READ_ONLY,
+            AttributeFault::NotFound => result_reason::ATTRIBUTE_NOT_FOUND,
+            AttributeFault::SingleValued => result_reason::ATTRIBUTE_SINGLE_VALUED,
+            AttributeFault::WrongState => result_reason::WRONG_KEY_LIFECYCLE_STATE,
+        }
+    }
 }
 
 /// Why there is no answer: refused, or the store failed.
@@ -120,6 +151,11 @@ impl Refusal {
     /// An [`Refusal::InvalidRequest`] with this text.
     pub fn invalid(text: impl Into<String>) -> Refusal {
         Refusal::InvalidRequest(text.into())
+    }
+
+    /// A [`Refusal::Attribute`] with this text.
+    pub fn attribute(fault: AttributeFault, text: impl Into<String>) -> Refusal {
+        Refusal::Attribute { fault, text: text.into() }
     }
 
     /// The HTTP status.
@@ -157,6 +193,7 @@ impl Refusal {
             Refusal::MaskForbids { .. } => result_reason::INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
             Refusal::AlreadyExists => result_reason::OBJECT_ALREADY_EXISTS,
             Refusal::Sensitive => result_reason::SENSITIVE,
+            Refusal::Attribute { fault, .. } => fault.reason(),
             Refusal::Ambiguous { .. } | Refusal::InvalidRequest(_) => result_reason::INVALID_FIELD,
             Refusal::TooMany => result_reason::SERVER_LIMIT_EXCEEDED,
             Refusal::PlaceHolder => result_reason::MISSING_DATA,
@@ -238,6 +275,10 @@ impl Refusal {
             Refusal::PlaceHolder => "This KMIP server does not yet support place holder id".into(),
             Refusal::AccessDenied(text) => format!("Access denied: {text}"),
             Refusal::NotGenuine => format!("Cryptographic_Failure: {NOT_GENUINE}"),
+            Refusal::Attribute { fault, text } => {
+                let reason = result_reason::ALL.name(fault.reason());
+                format!("{}: {text}", reason.unwrap_or("Invalid Request"))
+            }
             Refusal::InvalidRequest(text) => format!("Invalid Request: {text}"),
             Refusal::NotSupported(text) => format!("Not Supported: {text}"),
             Refusal::UnknownOperation(name) => format!("Route not supported: Operation: {name}"),

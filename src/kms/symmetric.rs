@@ -1,7 +1,7 @@
 //! Symmetric keys: their lengths, and the object that a new one becomes.
 #![forbid(unsafe_code)]
 
-use super::attributes::Template;
+use super::attributes::{self, Template};
 use super::object::Object;
 use super::refusal::Refusal;
 use super::state::State;
@@ -15,8 +15,8 @@ use crate::wire::kmip::enumeration::{cryptographic_algorithm, key_format_type, o
 
 /// The length of a key whose request gives none.
 pub const LENGTH_BITS_DEFAULT: u32 = 256;
-/// The longest key that is not AES.
-const LENGTH_BITS_MAX: u32 = 8 * 4096;
+/// The longest key, which is not AES.
+pub const LENGTH_BITS_MAX: u32 = 8 * 4096;
 
 /// The usage of a symmetric key whose request gives none: Encrypt, Decrypt, WrapKey, UnwrapKey and KeyAgreement, which is
 /// what clients send.
@@ -56,6 +56,11 @@ pub fn new_object(
     entropy: &mut dyn Entropy,
     now: Timestamp,
 ) -> Result<Object, Refusal> {
+    if template.wrapping_key.is_some() {
+        return Err(Refusal::NotSupported(
+            "keys stored wrapped (wrapping_key_id) are not built yet in this version".into(),
+        ));
+    }
     let uid = if key.uid.is_empty() { uuid_v4(entropy) } else { checked_uid(key.uid)?.to_owned() };
     let activation = match dialect {
         Dialect::V4 => Some(template.activation_date.unwrap_or(now).min(now)),
@@ -71,7 +76,11 @@ pub fn new_object(
         algorithm: key.algorithm,
         length_bits: key.length_bits,
         usage_mask: template.usage_mask.unwrap_or(USAGE_MASK_DEFAULT),
-        attributes: template.encode_for_new_object(key.material.expose(), activation, now)?,
+        attributes: template.encode_for_new_object(
+            Some(attributes::digest(key.material.expose())),
+            activation,
+            now,
+        )?,
         material: key.material,
         parts: Vec::new(),
         tags: tags::for_new_object(template.user_tags(), object_type::SYMMETRIC_KEY, dialect)?,

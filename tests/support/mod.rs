@@ -10,6 +10,7 @@ pub mod enclave;
 pub mod kms;
 pub mod mounts;
 pub mod pebble;
+pub mod requests;
 pub mod stores;
 pub mod swtpm;
 pub mod tls;

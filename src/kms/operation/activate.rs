@@ -37,6 +37,11 @@ impl<'r> Operation<'r> for Activate<'r> {
             let mut object = authorized.into_object();
             let state = object.state_at(context.now);
             object.state = state.activated().ok_or_else(|| Refusal::NotPreActive { uid: uid(), state })?;
+            if object.date(Tag::DEACTIVATION_DATE).is_some_and(|end| end <= context.now) {
+                return Err(
+                    Refusal::invalid("Activate: DeactivationDate must not precede ActivationDate").into()
+                );
+            }
             let date = Item::date_time(Tag::ACTIVATION_DATE, context.now);
             attributes::set(&mut object, vec![date], context.now)?;
             changes.push(Change::Replace(object));

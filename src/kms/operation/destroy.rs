@@ -3,6 +3,8 @@
 
 use super::super::attributes;
 use super::super::fields::Fields;
+use super::super::object::Object;
+use super::super::pair;
 use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
@@ -11,6 +13,7 @@ use super::super::view::{Change, Changes};
 use super::{Context, Effect, Operation};
 use crate::entropy::Entropy;
 use crate::secret::Secret;
+use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::ttlv::{Item, Tag};
 
@@ -19,6 +22,7 @@ pub struct Destroy<'r> {
     target: Target<'r>,
     remove: bool,
     expected_type: Option<u32>,
+    cascade: bool,
 }
 
 impl<'r> Operation<'r> for Destroy<'r> {
@@ -26,11 +30,12 @@ impl<'r> Operation<'r> for Destroy<'r> {
     const EFFECT: Effect = Effect::Writes;
     type Found = ();
 
-    fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {
+    fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
         Ok(Destroy {
             target: Target::decode(fields)?,
             remove: fields.boolean(Tag::REMOVE)?,
             expected_type: fields.enumeration(Tag::EXPECTED_OBJECT_TYPE)?,
+            cascade: pair::is_meant(dialect, fields.boolean(Tag::CASCADE)?),
         })
     }
 
@@ -43,29 +48,20 @@ impl<'r> Operation<'r> for Destroy<'r> {
         if found.is_empty() {
             return Err(Refusal::NotFound { uid: uid() }.into());
         }
+        let unexpected = |object: &Object| self.expected_type.is_some_and(|kind| kind != object.object_type);
+        if let Some(other) = found.iter().map(|found| found.object()).find(|object| unexpected(object)) {
+            let text = format!("Destroy: object {} is not of the expected object type", other.uid);
+            return Err(Refusal::invalid(text).into());
+        }
+        // What is gone already needs nothing.
+        let mut others = match self.cascade {
+            true => pair::other_halves(&found, context, Rights::DESTROY)?,
+            false => Vec::new(),
+        };
+        others.retain(|other| self.remove || !other.object().state.is_destroyed());
         let mut changes = Changes::new();
-        for authorized in found {
-            let mut object = authorized.into_object();
-            let state = object.state_at(context.now);
-            if state == State::Active {
-                return Err(Refusal::StillActive { uid: object.uid }.into());
-            }
-            if self.expected_type.is_some_and(|expected| expected != object.object_type) {
-                return Err(Refusal::invalid(format!(
-                    "Destroy: object {} is not of the expected object type",
-                    object.uid
-                ))
-                .into());
-            }
-            if self.remove {
-                changes.push(Change::Remove { uid: object.uid });
-                continue;
-            }
-            object.state = state.destroyed().ok_or_else(|| Refusal::WrongState { uid: uid(), state })?;
-            object.material = Secret::new(Vec::new());
-            let date = Item::date_time(Tag::DESTROY_DATE, context.now);
-            attributes::set(&mut object, vec![date], context.now)?;
-            changes.push(Change::Replace(object));
+        for authorized in found.into_iter().chain(others) {
+            changes.push(self.destroyed(authorized.into_object(), context.now)?);
         }
         Ok(((), changes))
     }
@@ -78,5 +74,23 @@ impl<'r> Operation<'r> for Destroy<'r> {
     ) -> Result<(), Failure> {
         reply(&[self.target.echo()]);
         Ok(())
+    }
+}
+
+impl Destroy<'_> {
+    fn destroyed(&self, mut object: Object, now: Timestamp) -> Result<Change, Failure> {
+        let state = object.state_at(now);
+        if state == State::Active {
+            return Err(Refusal::StillActive { uid: object.uid }.into());
+        }
+        if self.remove {
+            return Ok(Change::Remove { uid: object.uid });
+        }
+        let uid = || self.target.text.to_owned();
+        object.state = state.destroyed().ok_or_else(|| Refusal::WrongState { uid: uid(), state })?;
+        object.material = Secret::new(Vec::new());
+        let date = Item::date_time(Tag::DESTROY_DATE, now);
+        attributes::set(&mut object, vec![date], now)?;
+        Ok(Change::Replace(object))
     }
 }

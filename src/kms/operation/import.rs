@@ -35,14 +35,18 @@ impl<'r> Operation<'r> for Import<'r> {
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
         let asked = fields.enumeration(Tag::OBJECT_TYPE)?;
         if fields.required(Tag::OBJECT_TYPE, asked)? != object_type::SYMMETRIC_KEY {
-            return Err(Refusal::NotSupported("Import: only a SymmetricKey can be imported in this version".into()));
+            return Err(Refusal::NotSupported(
+                "Import: only a SymmetricKey can be imported in this version".into(),
+            ));
         }
         let object = fields.structure(Tag::SYMMETRIC_KEY)?;
         let object = fields.required(Tag::SYMMETRIC_KEY, object)?;
         let block = object.structure(Tag::KEY_BLOCK)?;
         let block = object.required(Tag::KEY_BLOCK, block)?;
         if block.value(Tag::KEY_WRAPPING_DATA).is_some() {
-            return Err(Refusal::NotSupported("Import: wrapped keys are not built yet in this version".into()));
+            return Err(Refusal::NotSupported(
+                "Import: wrapped keys are not built yet in this version".into(),
+            ));
         }
         let format = block.enumeration(Tag::KEY_FORMAT_TYPE)?;
         match block.required(Tag::KEY_FORMAT_TYPE, format)? {
@@ -59,7 +63,9 @@ impl<'r> Operation<'r> for Import<'r> {
                 let key = transparent.bytes(Tag::KEY)?;
                 transparent.required(Tag::KEY, key)?
             }
-            _ => return Err(value.refuse(Tag::KEY_MATERIAL, "must be a ByteString or a Structure with a Key")),
+            _ => {
+                return Err(value.refuse(Tag::KEY_MATERIAL, "must be a ByteString or a Structure with a Key"));
+            }
         };
         let attributes = fields.structure(Tag::ATTRIBUTES)?;
         let mut template = Template::decode(attributes.unwrap_or(Fields::new("Attributes", &[])))?;
@@ -105,7 +111,9 @@ impl<'r> Operation<'r> for Import<'r> {
         let uid = object.uid.clone();
         let change = match context.view.object(&uid)? {
             None => Change::Insert(object),
-            Some(existing) if self.replace_existing && existing.owner == context.principal.0 => Change::Replace(object),
+            Some(existing) if self.replace_existing && existing.owner == context.principal.0 => {
+                Change::Replace(object)
+            }
             Some(_) => return Err(Refusal::AlreadyExists.into()),
         };
         Ok((uid, vec![change]))
@@ -128,6 +136,7 @@ fn adopt<'r>(template: &mut Template<'r>, own: Template<'r>) {
     template.usage_mask = template.usage_mask.or(own.usage_mask);
     template.activation_date = template.activation_date.or(own.activation_date);
     template.sensitive |= own.sensitive;
+    template.extractable = template.extractable.or(own.extractable);
     if template.user_tags().is_empty() {
         template.tags = own.tags;
     }

@@ -3,6 +3,9 @@
 
 use super::super::attributes;
 use super::super::fields::Fields;
+use super::super::object::Object;
+use super::super::pair;
+use super::super::policy::Authorized;
 use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
@@ -22,6 +25,7 @@ pub struct Revoke<'r> {
     code: u32,
     message: Option<&'r str>,
     compromised_on: Option<Timestamp>,
+    cascade: bool,
 }
 
 impl<'r> Operation<'r> for Revoke<'r> {
@@ -39,7 +43,11 @@ impl<'r> Operation<'r> for Revoke<'r> {
                 .unwrap_or(revocation_reason_code::UNSPECIFIED),
             message: reason.text(Tag::REVOCATION_MESSAGE)?,
             compromised_on: fields.date(Tag::COMPROMISE_OCCURRENCE_DATE)?,
+            cascade: pair::is_meant(dialect, fields.boolean(Tag::CASCADE)?),
         };
+        if revocation_reason_code::ALL.name(revoke.code).is_none() {
+            return Err(reason.refuse(Tag::REVOCATION_REASON_CODE, "is no value of its enumeration"));
+        }
         if revoke.message.is_some_and(|message| message.len() > limits::NAME_BYTES_MAX) {
             return Err(reason.refuse(Tag::REVOCATION_MESSAGE, "is too long"));
         }
@@ -51,12 +59,16 @@ impl<'r> Operation<'r> for Revoke<'r> {
 
     fn execute(&mut self, context: &Context<'_>) -> Result<((), Changes), Failure> {
         // Clients of 4.9.1 know no revoked objects.
-        let found = self.target.resolve(context, Rights::REVOKE, |found| {
+        let known = |found: &Authorized| {
             context.dialect == Dialect::V5
                 || matches!(found.object().state_at(context.now), State::PreActive | State::Active)
-        })?;
+        };
+        let mut found = self.target.resolve(context, Rights::REVOKE, known)?;
         if found.is_empty() {
             return Err(Refusal::NotFound { uid: self.target.text.to_owned() }.into());
+        }
+        if self.cascade {
+            found.extend(pair::other_halves(&found, context, Rights::REVOKE)?);
         }
         let mut changes = Changes::new();
         for authorized in found {
@@ -64,7 +76,8 @@ impl<'r> Operation<'r> for Revoke<'r> {
             // What is revoked already stays as it is, with its first reason.
             let Some(state) = object.state_at(context.now).revoked(self.is_compromise()) else { continue };
             object.state = state;
-            attributes::set(&mut object, self.attributes(context.now), context.now)?;
+            let attributes = self.attributes(&object, context.now);
+            attributes::set(&mut object, attributes, context.now)?;
             changes.push(Change::Replace(object));
         }
         Ok(((), changes))
@@ -81,22 +94,21 @@ impl<'r> Operation<'r> for Revoke<'r> {
     }
 }
 
-impl Revoke<'_> {
+impl<'r> Revoke<'r> {
     fn is_compromise(&self) -> bool {
         matches!(self.code, revocation_reason_code::KEY_COMPROMISE | revocation_reason_code::CA_COMPROMISE)
     }
 
-    /// The attributes that tell of the revocation.
-    fn attributes(&self, now: Timestamp) -> Vec<Item<'_>> {
-        let mut reason =
-            vec![Item::enumeration(Tag::REVOCATION_REASON_CODE, self.code)];
-        reason.extend(
-            self.message.map(|text| Item::text(Tag::REVOCATION_MESSAGE, text)),
-        );
+    /// The attributes that tell of the revocation. A compromise of which nobody knows when it was may have been at any
+    /// time of the object's life (KMIP 2.1 section 4.11).
+    fn attributes(&self, object: &Object, now: Timestamp) -> Vec<Item<'r>> {
+        let mut reason = vec![Item::enumeration(Tag::REVOCATION_REASON_CODE, self.code)];
+        reason.extend(self.message.map(|text| Item::text(Tag::REVOCATION_MESSAGE, text)));
         let mut items = vec![Item::structure(Tag::REVOCATION_REASON, reason)];
         if self.is_compromise() {
             items.push(Item::date_time(Tag::COMPROMISE_DATE, now));
-            items.push(Item::date_time(Tag::COMPROMISE_OCCURRENCE_DATE, self.compromised_on.unwrap_or(now)));
+            let occurred = self.compromised_on.or(object.date(Tag::INITIAL_DATE)).unwrap_or(now);
+            items.push(Item::date_time(Tag::COMPROMISE_OCCURRENCE_DATE, occurred));
         } else {
             items.push(Item::date_time(Tag::DEACTIVATION_DATE, now));
         }

@@ -38,7 +38,16 @@ pub enum Ask {
         data: Vec<u8>,
     },
     Decrypt(Sealed),
+    /// Gives a key other tags.
+    SetAttribute {
+        uid: String,
+        tags: Vec<String>,
+    },
     Activate {
+        uid: String,
+    },
+    /// Puts a new key in the place of this one.
+    ReKey {
         uid: String,
     },
     Revoke {
@@ -93,7 +102,9 @@ impl Ask {
         match self {
             Ask::Create { uid, .. } => uid.as_deref(),
             Ask::Import { uid, .. }
+            | Ask::SetAttribute { uid, .. }
             | Ask::Activate { uid }
+            | Ask::ReKey { uid }
             | Ask::Revoke { uid, .. }
             | Ask::Destroy { uid, .. }
             | Ask::Grant { uid, .. }
@@ -166,7 +177,12 @@ impl Ask {
                     bytes("AuthenticatedEncryptionTag", &sealed.tag),
                 ],
             ),
+            Ask::SetAttribute { uid, tags } => {
+                let new = structure(dialect, "NewAttribute", &tag_list(dialect, tags));
+                kmip("SetAttribute", &[text("UniqueIdentifier", uid), new])
+            }
             Ask::Activate { uid } => kmip("Activate", &[text("UniqueIdentifier", uid)]),
+            Ask::ReKey { uid } => kmip("ReKey", &[text("UniqueIdentifier", uid)]),
             Ask::Revoke { uid, compromised } => {
                 let mut items = vec![text("UniqueIdentifier", uid)];
                 match (dialect, compromised) {

@@ -14,6 +14,15 @@ pub fn revoked(state: State, compromised: bool) -> State {
     }
 }
 
+/// The state after another key has taken its place, where that is accepted.
+pub fn replaced(state: State) -> Option<State> {
+    match state {
+        State::PreActive | State::Active => Some(State::Deactivated),
+        State::Deactivated | State::Compromised => Some(state),
+        State::Destroyed | State::DestroyedCompromised => None,
+    }
+}
+
 /// The state after Destroy, where that is accepted.
 pub fn destroyed(state: State) -> Option<State> {
     match state {

@@ -100,6 +100,7 @@ impl Model {
             Ask::Create { uid: None, .. } => owned.untold += 1,
             ask if shared_uid(ask).is_some() => {}
             ask => {
+                owned.untold += usize::from(matches!(ask, Ask::ReKey { .. }));
                 if let Some(uid) = ask.changes().map(str::to_owned) {
                     owned.key(&uid).lose(asked, connection);
                 }
@@ -156,7 +157,7 @@ impl Model {
                 }
             }
             let tagged = view.tagged(&[&tag_of(client)], usize::MAX).expect(READABLE).expect("no limit");
-            owned.check_listed("the tag in the store", &tagged);
+            owned.check_tagged("the tag in the store", &tag_of(client), &tagged);
         }
         let owned = view.owned_by(OWNER, usize::MAX).expect(READABLE).expect("no limit");
         check_unique("the owner in the store", &owned);
@@ -184,6 +185,7 @@ fn check_name(told: &str, asked: &Asked, answer: &Answer) {
     let uid = match &asked.ask {
         Ask::Get { uid } | Ask::GetAttributes { uid } | Ask::Encrypt { uid, .. } => Some(uid.as_str()),
         Ask::Decrypt(sealed) => Some(sealed.uid.as_str()),
+        Ask::ReKey { .. } => None,
         ask => ask.changes(),
     };
     if let Some(uid) = uid {
@@ -227,6 +229,15 @@ impl Owned {
                 assert!(earlier.is_none(), "{told}: the identifier {uid} was given before");
             }
             (Ask::Create { uid: None, .. }, None) => panic!("{told}: nothing stands against it"),
+            (Ask::ReKey { uid }, Some(answer)) => {
+                let key = self.key(uid);
+                let [new] = answer.uids.as_slice() else { panic!("{told}: one identifier") };
+                key.observe(told, |picture| key::effect(asked, picture).is_some());
+                let replacement = key.replacement(asked);
+                key.change(told, asked, true);
+                let earlier = self.keys.insert(new.clone(), replacement);
+                assert!(earlier.is_none(), "{told}: the identifier {new} was given before");
+            }
             (Ask::Get { uid }, answer) => {
                 let key = self.key(uid);
                 key.observe(told, |p| p.is_some_and(|p| p.is_gettable(dialect)) == answer.is_some());
@@ -309,14 +320,11 @@ impl Owned {
         }
     }
 
-    /// Exactly the objects of this client that are there are listed.
-    fn check_listed(&self, told: &str, uids: &[String]) {
-        let there = self.keys.iter().filter(|(_, key)| key.may_exist()).map(|(uid, _)| uid);
-        for uid in there {
-            assert!(uids.contains(uid), "{told}: {uid} is missing");
+    /// Exactly the objects of this client that carry the tag are listed.
+    fn check_tagged(&self, told: &str, tag: &str, uids: &[String]) {
+        for (uid, key) in &self.keys {
+            assert_eq!(uids.contains(uid), key.carries(tag), "{told}: {uid}");
         }
-        let gone = uids.iter().find(|uid| self.keys.get(*uid).is_some_and(|key| !key.may_exist()));
-        assert_eq!(gone, None, "{told}: it is gone");
         self.check_untold(told, uids);
     }
 

@@ -76,7 +76,7 @@ impl Client {
         // What may still be done by a request that nobody waits for is only looked at.
         let settled = owned.keys.get(&uid).is_none_or(|key| key.is_settled());
         let (user, right) = (*choices.pick(&USERS), *choices.pick(&RIGHTS));
-        match choices.below(if settled { 32 } else { 20 }) {
+        match choices.below(if settled { 35 } else { 20 }) {
             0..3 => Ask::Get { uid },
             3..6 => Ask::GetAttributes { uid },
             6..8 => Ask::Locate { tags },
@@ -95,7 +95,9 @@ impl Client {
             26..28 => Ask::Destroy { uid, remove: choices.one_in(3) },
             28 => Ask::Create { uid: Some(uid), tags, active, bits: 256 },
             29 => Ask::Import { uid, tags, active, material: choices.bytes(16), replace: choices.one_in(2) },
-            30 => Ask::Grant { uid, user, right },
+            30..32 => Ask::SetAttribute { uid, tags },
+            32 => Ask::ReKey { uid },
+            33 => Ask::Grant { uid, user, right },
             _ => Ask::Withdraw { uid, user, right },
         }
     }

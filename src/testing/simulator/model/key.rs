@@ -18,6 +18,8 @@ pub struct Picture {
     /// The number of the request that made it.
     pub number: u64,
     pub state: State,
+    /// Whether it has been active, or is.
+    activated: bool,
     /// Its bytes, once an answer has told them.
     pub material: Option<Vec<u8>>,
     /// The user's tags.
@@ -33,9 +35,20 @@ impl Picture {
         Picture {
             number: asked.number,
             state: if active { State::Active } else { State::PreActive },
+            activated: active,
             material,
             tags: tags.to_vec(),
             grants: BTreeMap::new(),
+        }
+    }
+
+    /// The key that takes the place of this one.
+    fn replacement(&self, asked: &Asked) -> Picture {
+        Picture {
+            number: asked.number,
+            state: if self.activated { State::Active } else { State::PreActive },
+            material: None,
+            ..self.clone()
         }
     }
 
@@ -86,7 +99,15 @@ pub fn effect(asked: &Asked, before: Option<&Picture>) -> Option<Option<Picture>
         }
         (Ask::Create { .. } | Ask::Import { .. }, Some(_)) | (_, None) => None,
         (Ask::Activate { .. }, Some(old)) => {
-            (old.state == State::PreActive).then(|| Some(Picture { state: State::Active, ..old.clone() }))
+            let new = Picture { state: State::Active, activated: true, ..old.clone() };
+            (old.state == State::PreActive).then_some(Some(new))
+        }
+        (Ask::SetAttribute { tags, .. }, Some(old)) => {
+            Some(Some(Picture { tags: tags.clone(), ..old.clone() }))
+        }
+        (Ask::ReKey { .. }, Some(old)) => {
+            let state = lifecycle::replaced(old.state)?;
+            Some(Some(Picture { state, tags: Vec::new(), ..old.clone() }))
         }
         (Ask::Revoke { .. }, Some(old))
             if is_v4 && !matches!(old.state, State::PreActive | State::Active) =>
@@ -139,6 +160,19 @@ impl Key {
     /// An object that is there.
     pub fn made(asked: &Asked) -> Key {
         Key { pictures: vec![(effect(asked, None).expect("it was not there"), 0)], ..Key::absent() }
+    }
+
+    /// The key that took the place of this one, which `asked` has changed.
+    pub fn replacement(&self, asked: &Asked) -> Key {
+        let pictures = self.pictures.iter().flat_map(|(picture, _)| picture);
+        let pictures = pictures.map(|picture| (Some(picture.replacement(asked)), 0)).collect();
+        Key { pictures, ..Key::absent() }
+    }
+
+    /// Whether there is one that carries this tag.
+    pub fn carries(&self, tag: &str) -> bool {
+        let carries = |picture: &Picture| picture.tags.iter().any(|carried| carried == tag);
+        self.pictures.iter().all(|(picture, _)| picture.as_ref().is_some_and(carries))
     }
 
     /// Whether nothing is under way that this client does not wait for.
