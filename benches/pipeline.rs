@@ -57,6 +57,9 @@ impl Peer {
             decryption_key: None,
             bootstrap: None,
             attestation: None,
+            audit: None,
+            counts: Arc::default(),
+            resident_bytes: || None,
             now: clock.now(),
         })
         .unwrap();
@@ -72,6 +75,8 @@ impl Peer {
             revocations: None,
             egress: None,
             quoter: None,
+            audit: None,
+            counts: Arc::default(),
         };
         Peer { server, resources, clock, received: Vec::new(), bytes: Vec::new() }
     }

@@ -1,6 +1,7 @@
 //! From arguments and environment to one resolved configuration, or one line that says what is wrong with them.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod bootstrap;
 mod certbot;
 mod database;
@@ -30,11 +31,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
+pub use audit::{Audit, AuditPlace, AuditVerify};
 pub use bootstrap::{Bootstrap, Token};
 pub use certbot::Certbot;
 pub use database::{Database, Master};
 pub use platform::Platform;
 pub use rekey::Rekey;
+pub use secrets::read_secret;
 pub use sources::Surroundings;
 pub use upkeep::{Task, Upkeep};
 
@@ -48,6 +51,8 @@ pub enum Command {
     Upkeep(Upkeep),
     /// Seal a database with another password.
     Rekey(Box<Rekey>),
+    /// Look whether the audit log is as it was written.
+    AuditVerify(AuditVerify),
     /// Print this and end.
     Print(String),
 }
@@ -95,6 +100,10 @@ pub struct Config {
     pub decryption_key: Option<DecryptionKey>,
     /// Whether everybody is the default user.
     pub force_default_username: bool,
+    /// Where every decision is recorded, if it is to be.
+    pub audit: Option<Audit>,
+    /// Host and port where the server tells what it counts, if it is to.
+    pub metrics: Option<(String, u16)>,
     /// Caps and deadlines.
     pub limits: Limits,
     /// What is logged.
@@ -137,6 +146,7 @@ pub fn resolve(
         Verb::Backup | Verb::Restore | Verb::Check => {
             upkeep::find(verb, &values, surroundings).map(Command::Upkeep)
         }
+        Verb::Audit => audit::find_verify(&values, surroundings).map(Command::AuditVerify),
         Verb::Rekey => rekey::find(values, surroundings).map(|rekey| Command::Rekey(Box::new(rekey))),
     }
 }
@@ -223,6 +233,8 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         privileged_users: privileged_users(&values)?,
         decryption_key,
         force_default_username: values.is_set(&options::FORCE_DEFAULT_USERNAME),
+        audit: audit::find(&values, surroundings)?,
+        metrics: metrics_address(&values)?,
         limits,
         log_level: log_level(&values, surroundings)?,
         warnings,
@@ -277,6 +289,17 @@ fn data_folder(
 /// The path without the `.` between its parts.
 fn plain(path: PathBuf) -> PathBuf {
     path.components().collect()
+}
+
+/// A port of this machine alone, or a host and a port.
+fn metrics_address(values: &Values) -> Result<Option<(String, u16)>, ConfigError> {
+    let spec = &options::METRICS_ADDRESS;
+    let Some(given) = values.get(spec) else { return Ok(None) };
+    let (host, port) = given.text.rsplit_once(':').unwrap_or(("127.0.0.1", &given.text));
+    match port.parse() {
+        Ok(port) if !host.is_empty() => Ok(Some((host.to_owned(), port))),
+        _ => Err(invalid(values, spec, "must be a port, of this machine alone, or HOST:PORT")),
+    }
 }
 
 fn client_identity(values: &Values) -> Result<ClientIdentity, ConfigError> {

@@ -92,6 +92,22 @@ pub const BACKUP_PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const BACKUP_WAIT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Bytes of a key or of a value in a backup: many times those of the largest record.
 pub const BACKUP_PART_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Objects that one line of the audit log names.
+pub const AUDIT_OBJECTS_MAX: usize = 8;
+/// Bytes of one line of the audit log: what a client has a hand in grows by escapes to six times its size at most.
+pub const AUDIT_LINE_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of lines that wait for the audit log while it cannot be written; further lines are lost, and counted.
+pub const AUDIT_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long lines may wait for others to be written with, where no answer waits for them.
+pub const AUDIT_LINGER: Duration = Duration::from_millis(100);
+/// Bytes of lines that are written without waiting for more.
+pub const AUDIT_GROUP_BYTES: usize = 256 * 1024;
+/// Lines of the audit log after which a checkpoint is due,
+pub const AUDIT_CHECKPOINT_LINES: usize = 1_000;
+/// and how long after the first of them it is.
+pub const AUDIT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+/// How long after a failure the audit log is tried again.
+pub const AUDIT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Connections accepted above the cap, to be told so.
 pub const REFUSED_CONNECTIONS_MAX: usize = 16;
 /// How long a closed connection may linger until the peer has read the last answer.

@@ -171,6 +171,27 @@ fn a_key_for_encrypted_requests_is_made() {
 }
 
 #[test]
+fn the_audit_log_is_verified_and_rotated_and_metrics_are_read() {
+    let scratch = Scratch::new();
+    let log = scratch.file("audit.log");
+    let server = Server::start(scratch.path(), &["--audit-log", &log, "--metrics-address=0"]);
+    assert_eq!(Client::connect(server.port).post("/kmip/2_1", CREATE).0, 200);
+    wait_for("its line", || fs::read_to_string(&log).unwrap().contains("\"Create\"").then_some(()));
+    fs::write(scratch.file("keyway.pid"), server.pid().to_string()).unwrap();
+    let folder = Path::new(env!("CARGO_BIN_EXE_keyway")).parent().unwrap().to_str().unwrap();
+    let told = |heading: &str| {
+        let commands = commands_in("docs/audit.md", heading);
+        let metrics = server.log().split_once("metrics are at ").map(|(_, rest)| rest.to_owned()).unwrap();
+        let commands = commands.replace("http://localhost:9100/metrics", metrics.lines().next().unwrap());
+        let script = format!("cd '{}'; PATH='{folder}':$PATH\n{commands}", scratch.file(""));
+        run("bash", ["-euo", "pipefail", "-c", &script])
+    };
+    assert!(told("Verifying").starts_with("verified"));
+    assert!(told("Rotating").starts_with("verified: lines 1 to "));
+    assert!(told("Metrics").contains("\nkeyway_http_requests_total{route=\"/kmip/2_1\",status=\"200\"} 1\n"));
+}
+
+#[test]
 fn every_option_in_it_exists() {
     let help = String::from_utf8(keyway(&["--help"]).output().unwrap().stdout).unwrap();
     let all = ["Build and run", "HTTPS", "Container"].map(commands).concat();

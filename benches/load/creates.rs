@@ -67,6 +67,8 @@ fn one_commit_a_request(duration: Duration) -> f64 {
         revocations: None,
         egress: None,
         quoter: None,
+        audit: None,
+        counts: Arc::default(),
     };
     let clock = Clock::start();
     let start = Instant::now();

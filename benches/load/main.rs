@@ -16,6 +16,7 @@
 mod support;
 
 mod answers;
+mod audit;
 mod bystander;
 mod client;
 mod creates;
@@ -45,11 +46,12 @@ struct Bench {
 /// One measurement: its name for `--only`, and what makes its lines.
 type Measurement = (&'static str, fn(&Bench, &mut Report));
 
-const MEASUREMENTS: [Measurement; 7] = [
+const MEASUREMENTS: [Measurement; 8] = [
     ("encrypt", answers::encrypt),
     ("get", answers::get),
     ("create", creates::measure),
     ("engines", engines::measure),
+    ("audit", audit::measure),
     ("handshake", handshakes::measure),
     ("bystander", bystander::measure),
     ("footprint", footprint::measure),

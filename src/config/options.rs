@@ -45,13 +45,15 @@ pub enum Group {
     Identity,
     /// Caps and deadlines.
     Limits,
+    /// What is recorded and counted.
+    Audit,
     /// What is logged.
     Logging,
 }
 
 impl Group {
     /// All of them, in the order of the help.
-    pub const ALL: [Group; 9] = [
+    pub const ALL: [Group; 10] = [
         Group::Server,
         Group::Tls,
         Group::Certbot,
@@ -60,6 +62,7 @@ impl Group {
         Group::Database,
         Group::Identity,
         Group::Limits,
+        Group::Audit,
         Group::Logging,
     ];
 
@@ -74,6 +77,7 @@ impl Group {
             Group::Database => "Database",
             Group::Identity => "Identity",
             Group::Limits => "Limits (bytes, or seconds)",
+            Group::Audit => "Audit log and metrics",
             Group::Logging => "Logging",
         }
     }
@@ -284,6 +288,16 @@ options! {
         "Until a client has taken an answer; more for large ones.");
     DRAIN_TIMEOUT = option(Limits, "drain-timeout", "S", &["KMS_DRAIN_TIMEOUT"], "10",
         "From SIGTERM to the exit, for requests in progress.");
+
+    AUDIT_LOG = option(Audit, "audit-log", "FILE", &["KMS_AUDIT_LOG"], "",
+        "Every decision is recorded there, or on stdout. SIGHUP begins a new file once this one was moved.");
+    AUDIT_KEY_FILE = option(Audit, "audit-key-file", "FILE", &["KMS_AUDIT_KEY_FILE"], "",
+        "File with the key that vouches for the log. Without it: FILE.key beside it, made at the first start.");
+    AUDIT_REQUIRED = flag(Audit, "audit-required", &["KMS_AUDIT_REQUIRED"],
+        "No answer leaves before its line lasts; while there can be none, requests are refused (503).");
+
+    METRICS_ADDRESS = option(Audit, "metrics-address", "ADDRESS", &["KMS_METRICS_ADDRESS"], "",
+        "Port, or HOST:PORT, for GET /metrics (Prometheus), in the clear; a port alone is for this machine only.");
 
     LOG_LEVEL = option(Logging, "log-level", "LEVEL", &["KMS_LOG_LEVEL"], "info",
         "error, warn, info, debug or trace. Without it, the level in RUST_LOG counts.");

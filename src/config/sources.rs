@@ -66,11 +66,14 @@ pub enum Verb {
     Check,
     /// Seals the database with another password.
     Rekey,
+    /// Looks whether the audit log is as it was written.
+    Audit,
 }
 
 impl Verb {
     /// All that have a name, in the order of the help.
-    pub const COMMANDS: [Verb; 5] = [Verb::Health, Verb::Backup, Verb::Restore, Verb::Check, Verb::Rekey];
+    pub const COMMANDS: [Verb; 6] =
+        [Verb::Health, Verb::Backup, Verb::Restore, Verb::Check, Verb::Rekey, Verb::Audit];
 
     /// The word on the command line.
     pub fn name(self) -> &'static str {
@@ -81,11 +84,12 @@ impl Verb {
             Verb::Restore => "restore",
             Verb::Check => "check",
             Verb::Rekey => "rekey",
+            Verb::Audit => "audit",
         }
     }
 
     fn takes_file(self) -> bool {
-        !matches!(self, Verb::Serve | Verb::Health)
+        !matches!(self, Verb::Serve | Verb::Health | Verb::Audit)
     }
 }
 
@@ -106,6 +110,8 @@ pub struct Values {
     options: BTreeMap<&'static str, Given>,
     /// The file that a command is about.
     pub file: Option<OsString>,
+    /// What is to be done with the audit log, and its files.
+    pub words: Vec<OsString>,
     /// Of `keyway health`: over TLS in any case.
     pub tls: bool,
 }
@@ -152,6 +158,7 @@ impl Values {
                 Arg::Short(letter) => return Err(unknown_argument(&format!("-{letter}"))),
                 Arg::Value(value) => match command(&value).filter(|_| is_first) {
                     Some(command) => verb = command,
+                    None if verb == Verb::Audit => self.words.push(value),
                     None if verb.takes_file() && self.file.is_none() => self.file = Some(value),
                     None => return Err(unknown_argument(&value.to_string_lossy())),
                 },

@@ -683,3 +683,51 @@ fn keys_come_from_the_platform_that_is_named() {
         assert!(told.contains("must be auto, sev-snp, sgx, tpm, "), "{bad}: {told}");
     }
 }
+
+#[test]
+fn the_audit_log_has_a_place_and_a_key() {
+    let world = World::new();
+    assert_eq!(world.serve("").audit, None);
+    let audit = world.serve("--audit-log logs/a.log").audit.unwrap();
+    let own = Audit {
+        place: AuditPlace::File("/nonexistent/logs/a.log".into()),
+        key_file: "/nonexistent/logs/a.log.key".into(),
+        makes_key: true,
+        is_required: false,
+    };
+    assert_eq!(audit, own);
+    let given = world.serve("--audit-log=stdout --audit-key-file /k --audit-required").audit.unwrap();
+    let elsewhere =
+        Audit { place: AuditPlace::Stdout, key_file: "/k".into(), makes_key: false, is_required: true };
+    assert_eq!(given, elsewhere);
+    assert!(world.serve("").metrics.is_none());
+    assert!(World::new().with("KMS_AUDIT_LOG", "/a").serve("").audit.is_some());
+    assert!(world.refusal("--audit-log=stdout").contains("needs --audit-key-file"));
+    assert!(world.refusal("--audit-required").contains("has no effect without --audit-log"));
+    assert!(world.refusal("--audit-key-file /k").contains("has no effect without --audit-log"));
+}
+
+#[test]
+fn the_audit_command_takes_files_in_order() {
+    let world = World::new();
+    let Ok(Command::AuditVerify(wanted)) = world.resolve("audit verify a.1 /b") else {
+        panic!("not verified")
+    };
+    assert_eq!(wanted.files, [PathBuf::from("/nonexistent/a.1"), PathBuf::from("/b")]);
+    assert_eq!(wanted.key_file, Path::new("/b.key"));
+    for line in ["audit", "audit verify", "audit a.log"] {
+        assert!(world.refusal(line).starts_with("keyway audit: say keyway audit verify FILE.."), "{line}");
+    }
+}
+
+#[test]
+fn metrics_are_for_this_machine_unless_a_host_is_given() {
+    let metrics = |line| World::new().serve(line).metrics.unwrap();
+    assert_eq!(metrics("--metrics-address 9100"), ("127.0.0.1".into(), 9100));
+    assert_eq!(metrics("--metrics-address 0.0.0.0:1"), ("0.0.0.0".into(), 1));
+    assert_eq!(metrics("--metrics-address [::1]:0"), ("[::1]".into(), 0));
+    for wrong in ["x", "h:", ":1", "1:2:x", "65536"] {
+        let refusal = World::new().refusal(&format!("--metrics-address {wrong}"));
+        assert!(refusal.contains("must be a port"), "{refusal}");
+    }
+}

@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::batch::Batch;
-use super::{Answer, Asker, Endpoint};
+use super::{Answer, Asker, Endpoint, decision};
+use crate::audit::entry::Decision;
 use crate::entropy::Entropy;
 use crate::kms::access::{self, Direction};
 use crate::kms::operation::{Context, Decided, Request};
@@ -15,7 +16,7 @@ use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::wire::access as wire_access;
 use crate::wire::kmip::dialect::{self, DecodeError, Dialect};
-use crate::wire::kmip::enumeration::batch_error_continuation_option;
+use crate::wire::kmip::enumeration::{batch_error_continuation_option, result_reason};
 use crate::wire::kmip::message::{self, Encoding, Malformed, RequestMessage, ResponseMessage};
 use crate::wire::listing;
 use crate::wire::ttlv::{Fields, Item, Tag, binary};
@@ -26,6 +27,8 @@ pub enum Stop {
     Told {
         /// The HTTP status.
         status: u16,
+        /// KMIP's result reason.
+        reason: u32,
         /// The body.
         text: String,
     },
@@ -37,7 +40,11 @@ pub enum Stop {
 
 impl Stop {
     fn refused(refusal: &Refusal, dialect: Dialect) -> Stop {
-        Stop::Told { status: refusal.status(), text: refusal.text(dialect) }
+        Stop::Told {
+            status: refusal.status(),
+            reason: decision::reason_of(refusal),
+            text: refusal.text(dialect),
+        }
     }
 
     fn failed(failure: Failure, dialect: Dialect) -> Stop {
@@ -161,7 +168,9 @@ pub fn prepare<'b>(
 ) -> Result<Command<'b>, Stop> {
     match decoded {
         Ok(decoded) => Command::prepare(decoded, entropy, asker.now),
-        Err((status, text)) => Err(Stop::Told { status: *status, text: text.clone() }),
+        Err((status, text)) => {
+            Err(Stop::Told { status: *status, reason: result_reason::INVALID_MESSAGE, text: text.clone() })
+        }
     }
 }
 
@@ -211,6 +220,7 @@ impl<'b> Command<'b> {
                 for name in &request.operations {
                     rights = rights.with(Rights::named(name).ok_or_else(|| Stop::Told {
                         status: 400,
+                        reason: result_reason::INVALID_MESSAGE,
                         text: format!(
                             "Json deserialize error: unknown variant `{name}`, expected an operation"
                         ),
@@ -249,7 +259,7 @@ impl<'b> Command<'b> {
                 response.refused(&why);
                 let mut body = Vec::new();
                 response.write(&mut body);
-                let batch = Batch { body: body.into(), encoding, is_undone: false };
+                let batch = Batch { body: body.into(), encoding, is_undone: false, decisions: Vec::new() };
                 return Ok((Outcome::Batch(batch), Changes::new()));
             }
             Command::ChangeAccess { direction, uid, user, rights } => {
@@ -323,14 +333,24 @@ pub enum Outcome<'b> {
 }
 
 impl Outcome<'_> {
-    /// The last stages.
-    pub fn finish(self, entropy: &mut dyn Entropy, out: &mut Vec<u8>) -> Result<Answer, Stop> {
+    /// The last stages. What was decided is added to `decision`; of a batch, it is in `decisions`.
+    pub fn finish(
+        self,
+        entropy: &mut dyn Entropy,
+        decision: &mut Decision,
+        decisions: &mut Vec<Decision>,
+        out: &mut Vec<u8>,
+    ) -> Result<Answer, Stop> {
         match self {
             Outcome::Kmip(decided, dialect) => decided
-                .finish(entropy, &mut |root, fields| dialect::encode(dialect, root, fields, out))
+                .finish(entropy, &mut |root, fields| {
+                    decision::add_answered(decision, fields);
+                    dialect::encode(dialect, root, fields, out);
+                })
                 .map_err(|failure| Stop::failed(failure, dialect))?,
             Outcome::Batch(batch) => {
                 out.extend_from_slice(&batch.body);
+                decisions.extend(batch.decisions);
                 return Ok(Answer::encoded(batch.encoding));
             }
             Outcome::Json(json) => out.extend_from_slice(&json),

@@ -5,7 +5,8 @@ use super::Shared;
 use super::bootstrap;
 use super::connection::{Connection, IncompleteBody, Phase};
 use super::event::Listener;
-use super::routes::{Exchange, Question, Route};
+use super::metrics::{self, Asked};
+use super::routes::{Exchange, Identity, Question, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
 use super::tokens::Admission;
 use crate::bootstrap::page;
@@ -48,7 +49,7 @@ impl Shared {
                     None => break,
                 },
                 Phase::Body(_) => self.serve_body(connection, rest, now),
-                Phase::Handshake | Phase::Held | Phase::Waiting(_) => break,
+                Phase::Handshake | Phase::Deferred | Phase::Waiting(_) | Phase::Held(_) => break,
                 Phase::Closing | Phase::Aborted => rest.len(),
             };
         }
@@ -71,6 +72,7 @@ impl Shared {
                 {
                     let keep_alive = head.keep_alive && self.drain_until.is_none();
                     response::preflight(&head, keep_alive, &self.date, &mut self.plain_out);
+                    self.metrics.preflight();
                     self.after_answer(connection, keep_alive, now);
                     return Some(head_bytes);
                 }
@@ -86,15 +88,16 @@ impl Shared {
                         return Some(rest.len());
                     }
                     match self.authenticate(connection, &exchange.route, head.authorization, now) {
-                        Admission::Allowed(user) => exchange.user = user,
-                        Admission::Held => {
-                            self.hold(connection);
+                        Admission::Allowed(identity) => exchange.identity = identity,
+                        Admission::Deferred => {
+                            self.defer(connection);
                             return None;
                         }
                         Admission::Refused(status) => {
                             // The body of a stranger is not read.
                             let has_body = head.framing != Framing::None;
                             exchange.keep_alive &= !has_body;
+                            exchange.identity = Identity::Refused;
                             self.refuse_stranger(connection, &exchange, status, now);
                             return Some(if has_body { rest.len() } else { head_bytes });
                         }
@@ -207,6 +210,10 @@ impl Shared {
 
     /// Answers a complete request, or hands it to a lane.
     fn dispatch(&mut self, connection: &mut Connection, mut exchange: Exchange, body: &mut [u8], now: Now) {
+        connection.asked = Some(Asked::new(&exchange.route, now));
+        if self.refuses_unrecorded(&exchange) {
+            return self.refuse_unrecorded(connection, &exchange, now);
+        }
         match &exchange.route {
             Route::Version => {
                 self.body.extend_from_slice(concat!("\"keyway ", env!("CARGO_PKG_VERSION"), "\"").as_bytes());
@@ -219,6 +226,10 @@ impl Shared {
             Route::Health(question) => {
                 let status = self.write_health(*question, now);
                 self.respond(connection, &exchange, status, JSON, now);
+            }
+            Route::Metrics => {
+                self.write_metrics();
+                self.respond(connection, &exchange, 200, metrics::CONTENT_TYPE, now);
             }
             Route::Options => self.respond(connection, &exchange, 204, TEXT_PLAIN, now),
             Route::Unknown => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
@@ -347,12 +358,16 @@ impl Shared {
         let asker = self.asker(connection, exchange, now);
         self.view()?;
         let view = self.view.as_deref().expect("the line above made it");
-        pipeline::read(endpoint, &asker, body, view, &mut *self.entropy, &mut self.body)
+        let (entropy, decisions) = (&mut *self.entropy, &mut self.decisions);
+        pipeline::read(endpoint, &asker, body, view, entropy, decisions, &mut self.body)
     }
 
     /// Who asks: by the token of this request, else by the certificate of the connection, else by default.
     fn asker(&self, connection: &Connection, exchange: &Exchange, now: Now) -> Asker {
-        let known = exchange.user.as_ref().or(connection.user.as_ref());
+        let known = match &exchange.identity {
+            Identity::OfToken(user) => Some(user),
+            Identity::OfConnection | Identity::Refused => connection.user.as_ref(),
+        };
         let principal = known.unwrap_or(&self.principal).clone();
         let standing = match &self.privileged_users {
             users if users.is_empty() => Standing::Equal,
@@ -384,8 +399,9 @@ impl Shared {
                 // It goes on waiting.
                 self.write_after_all(connection, exchange, call, now);
             }
-            Done::Answered(Reply { answer, body }) => {
+            Done::Answered(Reply { answer, body, decisions }) => {
                 self.body = body;
+                self.decisions = decisions;
                 self.respond(connection, &exchange, answer.status, answer.content_type, now);
             }
             Done::Probed => {
@@ -406,6 +422,7 @@ impl Shared {
             | Done::OrderFinished(_)
             | Done::RenewalInfo(_)
             | Done::KeySet(_)
+            | Done::Audited(..)
             | Done::Provided(_) => unreachable!("a request is not answered with a certificate"),
         }
         self.send_answers(connection);
@@ -450,16 +467,17 @@ impl Shared {
         now: Now,
     ) {
         secret::clear(&mut self.body);
+        self.decisions.clear();
         let (status, text) = match error {
             StoreError::Unavailable(_) => (503, "The database does not answer: try again later"),
             _ => (500, "Internal server error"),
         };
-        self.store_failed(error);
+        self.store_failed(error, now);
         self.body.extend_from_slice(text.as_bytes());
         self.respond(connection, exchange, status, TEXT_PLAIN, now);
     }
 
-    /// Answers with what is in `self.body`.
+    /// Answers with what is in `self.body`, once the decision is recorded if it must be.
     fn respond(
         &mut self,
         connection: &mut Connection,
@@ -468,6 +486,35 @@ impl Shared {
         content_type: &'static str,
         now: Now,
     ) {
+        let is_held = self.record(connection, exchange, status, now);
+        let start = self.plain_out.len();
+        let keep_alive = self.write_answer(connection, exchange, status, content_type);
+        match is_held {
+            true => self.hold(connection, start, keep_alive),
+            false => self.after_answer(connection, keep_alive, now),
+        }
+    }
+
+    /// Answers with what is in `self.body`, whatever becomes of the record.
+    pub(super) fn respond_unrecorded(
+        &mut self,
+        connection: &mut Connection,
+        exchange: &Exchange,
+        status: u16,
+        now: Now,
+    ) {
+        let keep_alive = self.write_answer(connection, exchange, status, TEXT_PLAIN);
+        self.after_answer(connection, keep_alive, now);
+    }
+
+    /// Writes the answer; whether the connection lives on.
+    fn write_answer(
+        &mut self,
+        connection: &Connection,
+        exchange: &Exchange,
+        status: u16,
+        content_type: &'static str,
+    ) -> bool {
         let keep_alive = self.keeps_alive(exchange) && !connection.is_leaving;
         let location = self.location(&exchange.route);
         let head = ResponseHead {
@@ -492,12 +539,17 @@ impl Shared {
             length.finish(&mut self.plain_out);
         }
         secret::clear(&mut self.body);
+        self.metrics.answered(Some(&exchange.route), status);
         debug!("{}: {:?} {status}", connection.peer, exchange.route);
-        self.after_answer(connection, keep_alive, now);
+        keep_alive
     }
 
     /// Answers whoever has no identity: with a status alone, as ever, or that it should come again.
     fn refuse_stranger(&mut self, connection: &mut Connection, exchange: &Exchange, status: u16, now: Now) {
+        self.metrics.token_refusals += 1;
+        if self.refuses_unrecorded(exchange) {
+            return self.refuse_unrecorded(connection, exchange, now);
+        }
         if status == 503 {
             self.body.extend_from_slice(b"The keys of the token's issuer are not there yet: try again later");
         }
@@ -518,7 +570,10 @@ impl Shared {
         exchange.keep_alive && self.drain_until.is_none() && !is_leaving
     }
 
-    fn after_answer(&mut self, connection: &mut Connection, keep_alive: bool, now: Now) {
+    pub(super) fn after_answer(&mut self, connection: &mut Connection, keep_alive: bool, now: Now) {
+        if let Some(asked) = connection.asked.take() {
+            self.metrics.sent(asked, now);
+        }
         self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
         if keep_alive {
             self.become_idle(connection, now);
@@ -529,7 +584,7 @@ impl Shared {
     }
 
     /// Encrypts the answers made so far, and sends them.
-    fn send_answers(&mut self, connection: &mut Connection) {
+    pub(super) fn send_answers(&mut self, connection: &mut Connection) {
         if self.plain_out.is_empty() {
             return;
         }
@@ -543,7 +598,15 @@ impl Shared {
     }
 
     /// Refuses what is not HTTP as it should be: after that, nobody knows where the next request would begin.
-    fn refuse(&mut self, connection: &mut Connection, refusal: Refusal, now: Now) {
+    pub(super) fn refuse(&mut self, connection: &mut Connection, refusal: Refusal, now: Now) {
+        let exchange = match &connection.phase {
+            Phase::Body(body) => Some(&body.exchange),
+            _ => None,
+        };
+        if let Some(exchange) = exchange {
+            self.record(connection, exchange, refusal.status, now);
+        }
+        self.metrics.answered(exchange.map(|exchange| &exchange.route), refusal.status);
         debug!("{}: {} {}", connection.peer, refusal.status, refusal.reason);
         response::refuse(&refusal, &self.date, &mut self.plain_out);
         self.after_answer(connection, false, now);

@@ -19,6 +19,9 @@ impl Shared {
             if !store_reads {
                 reasons.push("the database cannot be read".into());
             }
+            if self.audit.as_ref().is_some_and(|audit| audit.is_required() && audit.failure().is_some()) {
+                reasons.push("the audit log cannot be written, and is required".into());
+            }
             if self.drain_until.is_some() {
                 reasons.push("the server is shutting down".into());
             }
@@ -46,8 +49,10 @@ impl Shared {
         let (name, database) = (self.store.name(), up(store_reads));
         let _ = write!(
             text,
-            ",\"dependencies\":{{\"database\":{{\"name\":\"{name}\",\"status\":\"{database}\"}}}}}}"
+            ",\"dependencies\":{{\"database\":{{\"name\":\"{name}\",\"status\":\"{database}\"}}"
         );
+        self.write_audit_health(&mut text);
+        text += "}}";
         self.body.extend_from_slice(text.as_bytes());
         if reasons.is_empty() { 200 } else { 503 }
     }

@@ -33,6 +33,8 @@ pub enum Route {
     AttestationReport(Option<String>),
     /// `GET /tee/sgx_enclave_public_key`.
     EnclavePublicKey,
+    /// `GET /metrics`, on its own listener.
+    Metrics,
     /// On the listener for an authority's proofs: a file that it may look for.
     Proof(String),
     /// On that listener: anything else is at the same place by HTTPS. The host as the client knows it, and path and query.
@@ -82,6 +84,7 @@ impl Route {
             | Route::Options
             | Route::AttestationReport(_)
             | Route::EnclavePublicKey
+            | Route::Metrics
             | Route::Proof(_)
             | Route::Elsewhere(..) => false,
         }
@@ -161,6 +164,17 @@ impl Route {
     }
 }
 
+/// Who asks, as far as the head of a request says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// It says nothing that counts: whoever the connection is of.
+    OfConnection,
+    /// The user that its token names.
+    OfToken(Principal),
+    /// Nobody: it should have a good token, and has none.
+    Refused,
+}
+
 /// A request whose head was read.
 pub struct Exchange {
     /// What it wants.
@@ -169,8 +183,8 @@ pub struct Exchange {
     pub keep_alive: bool,
     /// Whether only the head of the answer is wanted.
     pub head_only: bool,
-    /// Who asks, where a token says so.
-    pub user: Option<Principal>,
+    /// Who asks, as far as its token says.
+    pub identity: Identity,
     /// Which HTTP the peer speaks.
     pub version: Version,
     /// Where the page came from that asks, if a browser does.
@@ -193,12 +207,16 @@ impl Exchange {
             },
             Listener::Challenge => Route::of_challenge(head),
             Listener::Bootstrap => Route::of_bootstrap(head.method, head.path),
+            Listener::Metrics => match (head.method, head.path) {
+                (Method::Get | Method::Head, "/metrics") => Route::Metrics,
+                _ => Route::Unknown,
+            },
         };
         let needs_tenant = has_tenants && matches!(route, Route::Kms(_));
         Exchange {
             tenant: needs_tenant.then(|| tenants::named_by(head.database_secret)),
             route,
-            user: None,
+            identity: Identity::OfConnection,
             boundary: head
                 .content_type
                 .filter(|_| listener == Listener::Bootstrap)
@@ -206,8 +224,11 @@ impl Exchange {
             keep_alive: head.keep_alive,
             head_only: head.method == Method::Head,
             version: head.version,
-            // No other page may talk to the bootstrap server.
-            origin: head.origin.filter(|_| listener != Listener::Bootstrap).map(Into::into),
+            // No other page may talk to the bootstrap server, or read what is counted.
+            origin: head
+                .origin
+                .filter(|_| matches!(listener, Listener::Main | Listener::Challenge))
+                .map(Into::into),
         }
     }
 }

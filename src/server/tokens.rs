@@ -1,18 +1,17 @@
 //! Whose tokens are taken, where clients must show one with each request, and the keys that they are verified with.
 //!
-//! A request whose token names a key that is not known is held before its body is read, while the issuer is asked; then it is
+//! A request whose token names a key that is not known is deferred before its body is read, while the issuer is asked; then it is
 //! read anew, and its token is judged by what there is.
 #![forbid(unsafe_code)]
 
 use super::connection::{Connection, Phase};
 use super::event::Listener;
-use super::routes::Route;
+use super::routes::{Identity, Route};
 use super::{Server, Shared};
 use crate::auth::key_set::KeySet;
 use crate::auth::token::{self, Fault};
 use crate::auth::{Issuer, Trusted};
 use crate::job::{ConnectionId, Done, Job, JobId, Work};
-use crate::kms::policy::Principal;
 use crate::time::{Instant, Now};
 use crate::wire::http::scanner::Scanner;
 use log::debug;
@@ -20,12 +19,12 @@ use std::sync::Arc;
 
 /// What becomes of a request, by its token.
 pub(super) enum Admission {
-    /// It is this user's, or, where tokens name nobody, that of the connection.
-    Allowed(Option<Principal>),
+    /// It is this user's, or that of the connection.
+    Allowed(Identity),
     /// It is answered with this status.
     Refused(u16),
     /// It waits for the keys of its issuer.
-    Held,
+    Deferred,
 }
 
 /// The issuers of tokens.
@@ -66,16 +65,16 @@ impl Shared {
             Listener::Main => true,
             // A token of its own says better who the owner is, and stands in the same place.
             Listener::Bootstrap => self.bootstrap.as_ref().is_none_or(|bootstrap| !bootstrap.has_token()),
-            Listener::Challenge => false,
+            Listener::Challenge | Listener::Metrics => false,
         };
         let Some(tokens) = self.tokens.as_mut().filter(|_| is_asked && route.needs_identity()) else {
-            return Admission::Allowed(None);
+            return Admission::Allowed(Identity::OfConnection);
         };
         let judged =
             token::bearer(authorization).and_then(|token| token::judge(token, &tokens.issuers, now.utc));
         let fault = match judged {
-            Ok(_) if self.force_default_username => return Admission::Allowed(None),
-            Ok(user) => return Admission::Allowed(Some(user)),
+            Ok(_) if self.force_default_username => return Admission::Allowed(Identity::OfConnection),
+            Ok(user) => return Admission::Allowed(Identity::OfToken(user)),
             Err(fault) => fault,
         };
         debug!("{}: {route:?}: {fault}", connection.peer);
@@ -85,16 +84,16 @@ impl Shared {
                 if self.drain_until.is_none() && tokens.issuers[index].refresh.hurry(now.instant) =>
             {
                 self.check_key_sets(now);
-                Admission::Held
+                Admission::Deferred
             }
             _ => Admission::Refused(401),
         }
     }
 
     /// Keeps a request for later, whose head is the next that is read.
-    pub(super) fn hold(&mut self, connection: &mut Connection) {
+    pub(super) fn defer(&mut self, connection: &mut Connection) {
         self.outputs.pause(connection.id);
-        connection.phase = Phase::Held;
+        connection.phase = Phase::Deferred;
         connection.scanner = Scanner::default();
         self.timers.set(connection.id, &mut connection.deadline, None);
     }
@@ -116,6 +115,9 @@ impl Shared {
             Done::KeySet(result) => result,
             _ => Err("the lane is busy".into()),
         };
+        if result.is_err() {
+            self.metrics.key_set_failures += 1;
+        }
         if let Some(issuer) =
             self.tokens.as_mut().and_then(|tokens| tokens.issuers.get_mut(usize::from(index)))
         {
@@ -125,12 +127,15 @@ impl Shared {
 }
 
 impl Server {
-    /// Goes on with the requests that were held, whatever came of the fetch.
+    /// Goes on with the requests that were deferred, whatever came of the fetch.
     pub(super) fn key_set_fetched(&mut self, index: u8, done: Done, now: Now) {
         self.shared.key_set_answered(index, done, now);
-        let held =
-            self.connections.iter().flatten().filter(|connection| matches!(connection.phase, Phase::Held));
-        let ids: Vec<ConnectionId> = held.map(|connection| connection.id).collect();
+        let deferred = self
+            .connections
+            .iter()
+            .flatten()
+            .filter(|connection| matches!(connection.phase, Phase::Deferred));
+        let ids: Vec<ConnectionId> = deferred.map(|connection| connection.id).collect();
         for id in ids {
             self.with(id, |shared, connection| {
                 connection.phase = Phase::Idle;

@@ -69,7 +69,9 @@ impl Kms {
             let mut out = Vec::new();
             let view = self.store.read().unwrap();
             let Call { endpoint, asker, body, .. } = &mut call;
-            match pipeline::read(endpoint, asker, body, &*view, &mut self.entropy, &mut out).unwrap() {
+            match pipeline::read(endpoint, asker, body, &*view, &mut self.entropy, &mut Vec::new(), &mut out)
+                .unwrap()
+            {
                 Read::Answered(answer) => return (answer.status, out),
                 Read::MustWrite(endpoint) => call = Call { endpoint, body: out.into(), ..call },
             }
