@@ -7,7 +7,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyway::job::{self, Resources};
 use keyway::kms::nonces::Nonces;
-use keyway::kms::policy::Principal;
+use keyway::kms::policy::{Principal, Standing};
 use keyway::kms::streams::Streams;
 use keyway::limits::Limits;
 use keyway::pipeline::{self, Asker, Call, Endpoint};
@@ -53,9 +53,15 @@ impl Peer {
             client_authorities: Vec::new(),
             client_revocations: None,
             client_identity: ClientIdentity::CommonName,
+            token_issuers: Vec::new(),
             force_default_username: false,
+            privileged_users: Vec::new(),
+            decryption_key: None,
             bootstrap: None,
             attestation: None,
+            audit: None,
+            counts: Arc::default(),
+            resident_bytes: || None,
             now: clock.now(),
         })
         .unwrap();
@@ -71,6 +77,8 @@ impl Peer {
             revocations: None,
             egress: None,
             quoter: None,
+            audit: None,
+            counts: Arc::default(),
         };
         Peer { server, resources, clock, received: Vec::new(), bytes: Vec::new() }
     }
@@ -166,6 +174,7 @@ fn requests(criterion: &mut Criterion) {
 fn fill(store: &dyn Store) {
     let asker = Asker {
         principal: Principal("admin".into()),
+        standing: Standing::Equal,
         now: Clock::start().now().utc,
         streams: Streams::default(),
         nonces: Nonces::default(),

@@ -1,6 +1,7 @@
 //! From arguments and environment to one resolved configuration, or one line that says what is wrong with them.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod bootstrap;
 mod certbot;
 mod database;
@@ -10,11 +11,14 @@ mod platform;
 mod rekey;
 mod secrets;
 mod sources;
+mod tokens;
 mod upkeep;
 
+use crate::auth::Trusted;
+use crate::crypto::jwe::DecryptionKey;
 use crate::job::CertificateSource;
-use crate::kms::policy::EVERYBODY;
-use crate::limits::{Limits, NAME_BYTES_MAX, TENANTS_IN_USE_MAX};
+use crate::kms::policy::{EVERYBODY, Principal};
+use crate::limits::{Limits, NAME_BYTES_MAX, PRIVILEGED_USERS_MAX, TENANTS_IN_USE_MAX};
 use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
 use crate::wire::hex;
@@ -25,12 +29,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
+pub use audit::{Audit, AuditPlace, AuditVerify};
 pub use bootstrap::{Bootstrap, Token};
 pub use certbot::Certbot;
 pub use database::{Database, Master};
 pub use platform::Platform;
 pub use rekey::Rekey;
+pub use secrets::read_secret;
 pub use sources::Surroundings;
 pub use upkeep::{Task, Upkeep};
 
@@ -44,6 +51,8 @@ pub enum Command {
     Upkeep(Upkeep),
     /// Seal a database with another password.
     Rekey(Box<Rekey>),
+    /// Look whether the audit log is as it was written.
+    AuditVerify(AuditVerify),
     /// Print this and end.
     Print(String),
 }
@@ -81,10 +90,20 @@ pub struct Config {
     pub revocations: Option<PathBuf>,
     /// What of a client's certificate is the user.
     pub client_identity: ClientIdentity,
+    /// Whose tokens are taken, where requests need one.
+    pub token_issuers: Vec<Trusted>,
     /// Who everybody is that has no other identity.
     pub default_username: String,
+    /// Who may make objects; if nobody is named, everybody may.
+    pub privileged_users: Vec<Principal>,
+    /// The key of encrypted requests, if those are taken.
+    pub decryption_key: Option<DecryptionKey>,
     /// Whether everybody is the default user.
     pub force_default_username: bool,
+    /// Where every decision is recorded, if it is to be.
+    pub audit: Option<Audit>,
+    /// Host and port where the server tells what it counts, if it is to.
+    pub metrics: Option<(String, u16)>,
     /// Caps and deadlines.
     pub limits: Limits,
     /// What is logged.
@@ -127,6 +146,7 @@ pub fn resolve(
         Verb::Backup | Verb::Restore | Verb::Check => {
             upkeep::find(verb, &values, surroundings).map(Command::Upkeep)
         }
+        Verb::Audit => audit::find_verify(&values, surroundings).map(Command::AuditVerify),
         Verb::Rekey => rekey::find(values, surroundings).map(|rekey| Command::Rekey(Box::new(rekey))),
     }
 }
@@ -192,6 +212,9 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         let reason = "lists what the authorities of --authority-cert-file have revoked: add that option";
         return Err(invalid(&values, &options::AUTHORITY_CRL_FILE, reason));
     }
+    let is_plain = tls.is_none() && certbot.is_none() && bootstrap.is_none();
+    let token_issuers = tokens::find(&values, surroundings, is_plain, &mut warnings)?;
+    let decryption_key = decryption_key(&mut values, surroundings, &mut warnings)?;
     let limits = limits(&values)?;
     let database = database::find(&mut values, surroundings, &mut warnings, &limits)?;
     Ok(Config {
@@ -205,8 +228,13 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         authority,
         revocations,
         client_identity: client_identity(&values)?,
+        token_issuers,
         default_username: username(&values)?,
+        privileged_users: privileged_users(&values)?,
+        decryption_key,
         force_default_username: values.is_set(&options::FORCE_DEFAULT_USERNAME),
+        audit: audit::find(&values, surroundings)?,
+        metrics: metrics_address(&values)?,
         limits,
         log_level: log_level(&values, surroundings)?,
         warnings,
@@ -229,7 +257,7 @@ fn describe(values: &Values) -> Vec<String> {
         let source = given.map_or("default".to_owned(), |given| given.source.to_string());
         format!("--{} {value} ({source})", spec.name)
     };
-    options::ALL.iter().copied().filter(|spec| spec.is_built()).map(|spec| line(&spec)).collect()
+    options::ALL.iter().map(line).collect()
 }
 
 /// A folder for data is relative to the root data path, and that to the home folder, as ever.
@@ -263,6 +291,17 @@ fn plain(path: PathBuf) -> PathBuf {
     path.components().collect()
 }
 
+/// A port of this machine alone, or a host and a port.
+fn metrics_address(values: &Values) -> Result<Option<(String, u16)>, ConfigError> {
+    let spec = &options::METRICS_ADDRESS;
+    let Some(given) = values.get(spec) else { return Ok(None) };
+    let (host, port) = given.text.rsplit_once(':').unwrap_or(("127.0.0.1", &given.text));
+    match port.parse() {
+        Ok(port) if !host.is_empty() => Ok(Some((host.to_owned(), port))),
+        _ => Err(invalid(values, spec, "must be a port, of this machine alone, or HOST:PORT")),
+    }
+}
+
 fn client_identity(values: &Values) -> Result<ClientIdentity, ConfigError> {
     let spec = &options::CLIENT_CERT_IDENTITY;
     let named = ClientIdentity::ALL.iter().find(|(name, _)| *name == values.text(spec));
@@ -281,6 +320,32 @@ fn username(values: &Values) -> Result<String, ConfigError> {
         return Err(invalid(values, spec, &reason));
     }
     Ok(name.to_owned())
+}
+
+fn decryption_key(
+    values: &mut Values,
+    surroundings: &Surroundings<'_>,
+    warnings: &mut Warnings,
+) -> Result<Option<DecryptionKey>, ConfigError> {
+    let (option, file) = (&options::JWK_PRIVATE_KEY, &options::JWK_PRIVATE_KEY_FILE);
+    let Some(found) = secrets::find(option, file, values, surroundings)? else { return Ok(None) };
+    found.warn_if_exposed(option, file, warnings);
+    let mut json = Zeroizing::new(found.secret.expose().to_vec());
+    let key = DecryptionKey::of_json(&mut json);
+    key.map(Some).map_err(|reason| ConfigError(format!("the private key ({}) {reason}", found.source)))
+}
+
+fn privileged_users(values: &Values) -> Result<Vec<Principal>, ConfigError> {
+    let spec = &options::PRIVILEGED_USERS;
+    let Some(given) = values.get(spec) else { return Ok(Vec::new()) };
+    let users: Option<Vec<Principal>> =
+        given.text.split(',').map(|name| Principal::named(name.trim().to_owned())).collect();
+    users.filter(|users| users.len() <= PRIVILEGED_USERS_MAX).ok_or_else(|| {
+        let reason = format!(
+            "must be names of users, {PRIVILEGED_USERS_MAX} at most, none of them empty or '{EVERYBODY}'"
+        );
+        invalid(values, spec, &reason)
+    })
 }
 
 fn limits(values: &Values) -> Result<Limits, ConfigError> {

@@ -1,11 +1,15 @@
 //! Slow or blocking work as plain data: a [`Job`] goes to a lane, a [`Completion`] comes back.
 #![forbid(unsafe_code)]
 
+mod counts;
 mod requests;
 
 use crate::acme::challenge::{Challenge, Kind};
 use crate::acme::failure::{Failure, Kind as FailureKind};
 use crate::acme::renewal_info::Window;
+use crate::audit::recorder::{Group, Recorder};
+use crate::auth::Source;
+use crate::auth::key_set::KeySet;
 use crate::crypto::{pkcs12, sha256, x509};
 use crate::egress::{self, Egress, Issued};
 use crate::entropy::Entropy;
@@ -19,9 +23,10 @@ use crate::tee::{Quoter, REPORT_DATA_BYTES};
 use crate::time::Timestamp;
 use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
+pub use counts::{Counts, GROUP_BUCKETS};
 pub use requests::OPENS_NOTHING;
 
 /// Names one connection for its whole life: the shell allots the slot and counts its generations, so that what arrives
@@ -45,6 +50,10 @@ pub enum JobId {
     Revocations,
     /// The server itself, for the databases of tenants.
     Tenants,
+    /// The server itself, for the keys of this issuer of tokens (an index).
+    KeySet(u8),
+    /// The server itself, and the requests whose answers wait for their lines.
+    Audit,
 }
 
 /// A bounded queue with a worker thread of its own.
@@ -58,8 +67,38 @@ pub enum Lane {
     Certificate,
     /// Questions to other servers: an order of a certificate takes minutes.
     Egress,
+    /// The keys of issuers of tokens: requests wait for them, and an order of a certificate is no reason for that.
+    KeySets,
     /// Quotes by the hardware: some platforms take seconds for one.
     Platform,
+    /// The audit log: the core hands over what has come together, one group at a time.
+    Audit,
+}
+
+impl Lane {
+    /// All of them.
+    pub const ALL: [Lane; 7] = [
+        Lane::Store,
+        Lane::Bulk,
+        Lane::Certificate,
+        Lane::Egress,
+        Lane::KeySets,
+        Lane::Platform,
+        Lane::Audit,
+    ];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lane::Store => "store",
+            Lane::Bulk => "bulk",
+            Lane::Certificate => "certificate",
+            Lane::Egress => "egress",
+            Lane::KeySets => "key-sets",
+            Lane::Platform => "platform",
+            Lane::Audit => "audit",
+        }
+    }
 }
 
 /// Work for a lane.
@@ -80,7 +119,9 @@ impl Job {
                 Lane::Certificate
             }
             Work::BeginOrder { .. } | Work::FinishOrder { .. } | Work::AskRenewalInfo { .. } => Lane::Egress,
+            Work::FetchKeySet(_) => Lane::KeySets,
             Work::Quote { .. } => Lane::Platform,
+            Work::Audit(_) => Lane::Audit,
         }
     }
 }
@@ -88,9 +129,9 @@ impl Job {
 /// The kinds of work.
 pub enum Work {
     /// A request that changes something.
-    Write(Call),
+    Write(Box<Call>),
     /// A request that only reads.
-    Read(Call),
+    Read(Box<Call>),
     /// Making a database for a new tenant.
     NewDatabase,
     /// Asking the database whether it answers.
@@ -137,11 +178,15 @@ pub enum Work {
         /// The certificate, in DER.
         certificate: Vec<u8>,
     },
+    /// Fetching the keys of an issuer of tokens.
+    FetchKeySet(Arc<Source>),
     /// Having the platform vouch for the server.
     Quote {
         /// What the quote is to hold.
         report_data: [u8; REPORT_DATA_BYTES],
     },
+    /// Writing lines of the audit log.
+    Audit(Group),
 }
 
 /// The answer to a [`Job`].
@@ -193,6 +238,10 @@ pub enum Done {
     OrderFinished(Result<Box<Issued>, Failure>),
     /// When the authority would like a certificate to be renewed, where it says so.
     RenewalInfo(Result<Option<Window>, String>),
+    /// The keys of an issuer of tokens, or one line that says why they could not be fetched.
+    KeySet(Result<KeySet, String>),
+    /// Lines of the audit log were written, or one line says why not; they are given back.
+    Audited(Group, Result<(), String>),
     /// The lane's queue was full (made by the shell, which did not take the job).
     Busy,
 }
@@ -229,6 +278,10 @@ pub struct Resources {
     pub egress: Option<Egress>,
     /// What vouches for this server, where the platform does.
     pub quoter: Option<Arc<dyn Quoter>>,
+    /// What writes the audit log, where there is one: for the one lane that does.
+    pub audit: Option<Arc<Mutex<Recorder>>>,
+    /// What is counted.
+    pub counts: Arc<Counts>,
 }
 
 /// Runs a batch of jobs of one lane and answers each, those for one database in order. The store lane hands over all that
@@ -238,8 +291,8 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
     let mut writes = Vec::new();
     for Job { id, work } in jobs {
         match work {
-            Work::Write(call) => writes.push((id, call)),
-            Work::Read(call) => completions.push(Completion { id, done: requests::read(call, resources) }),
+            Work::Write(call) => writes.push((id, *call)),
+            Work::Read(call) => completions.push(Completion { id, done: requests::read(*call, resources) }),
             Work::Probe => {
                 // What came of it is what the store tells of its trouble.
                 let _ = resources.store.read().and_then(|view| view.granted("", ""));
@@ -273,13 +326,25 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
                 let info = egress.and_then(|egress| egress.renewal_info(&certificate));
                 completions.push(Completion { id, done: Done::RenewalInfo(info) });
             }
+            Work::FetchKeySet(source) => {
+                completions.push(Completion { id, done: Done::KeySet(egress::key_sets::fetch(&source)) });
+            }
             Work::Quote { report_data } => {
                 completions.push(Completion { id, done: quote(&report_data, resources) });
+            }
+            Work::Audit(group) => {
+                let result = record(&group, resources);
+                completions.push(Completion { id, done: Done::Audited(group, result) });
             }
         }
     }
     completions.extend(requests::write(writes, resources));
     completions
+}
+
+fn record(group: &Group, resources: &Resources) -> Result<(), String> {
+    let recorder = resources.audit.as_ref().ok_or("this server has no audit log")?;
+    recorder.lock().unwrap_or_else(PoisonError::into_inner).record(group)
 }
 
 fn quote(report_data: &[u8; REPORT_DATA_BYTES], resources: &Resources) -> Done {

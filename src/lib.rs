@@ -13,6 +13,8 @@
 //!      |  bulk lane : scans, large bodies, and all that reads a database elsewhere
 //!      |  certificate lane : PKCS#12 files, whose passwords take long to try
 //!      |  egress lane : certificates from an authority
+//!      |  key set lane: the keys of issuers of tokens
+//!      |  audit lane : who was answered what
 //!      |  platform lane : quotes of the hardware
 //!      +---------- Input::Completed ----------------+-> (back into the pipeline)
 //!  peer <-bytes- sockets <-- Output::Send ----------+<- tls <- http <- ttlv <- kmip <- response
@@ -30,12 +32,14 @@
 //! |---|---|---|
 //! | 0 | [`time`], [`entropy`], [`secret`], [`limits`] | vocabulary: no I/O |
 //! | 1 | [`wire`], [`crypto`] | codecs and primitives: total functions over bytes |
-//! | 2 | [`kms`], [`acme`] | decisions: no bytes, no clock |
+//! | 2 | [`kms`], [`acme`], [`auth`], [`audit`] | decisions: no bytes, no clock; how they are recorded |
 //! | 3 | [`store`], [`bootstrap`], [`pipeline`], [`egress`], [`tee`], [`job`] | what lasts, what its owner hands over, a request's stages, what is slow |
 //! | 4 | [`server`] | the core that the shell drives |
 //! | 5 | [`config`], [`shell`], [`start`], [`upkeep`] | the world: arguments, sockets, threads, clocks; how all is put together; backups |
 
 pub mod acme;
+pub mod audit;
+pub mod auth;
 pub mod bootstrap;
 pub mod config;
 pub mod crypto;

@@ -124,6 +124,22 @@ pub const BACKUP_PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const BACKUP_WAIT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Bytes of a key or of a value in a backup: many times those of the largest record.
 pub const BACKUP_PART_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Objects that one line of the audit log names.
+pub const AUDIT_OBJECTS_MAX: usize = 8;
+/// Bytes of one line of the audit log: what a client has a hand in grows by escapes to six times its size at most.
+pub const AUDIT_LINE_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of lines that wait for the audit log while it cannot be written; further lines are lost, and counted.
+pub const AUDIT_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long lines may wait for others to be written with, where no answer waits for them.
+pub const AUDIT_LINGER: Duration = Duration::from_millis(100);
+/// Bytes of lines that are written without waiting for more.
+pub const AUDIT_GROUP_BYTES: usize = 256 * 1024;
+/// Lines of the audit log after which a checkpoint is due,
+pub const AUDIT_CHECKPOINT_LINES: usize = 1_000;
+/// and how long after the first of them it is.
+pub const AUDIT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+/// How long after a failure the audit log is tried again.
+pub const AUDIT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Connections accepted above the cap, to be told so.
 pub const REFUSED_CONNECTIONS_MAX: usize = 16;
 /// How long a closed connection may linger until the peer has read the last answer.
@@ -149,6 +165,32 @@ pub const ACME_FILE_BYTES_MAX: u64 = 256 * 1024;
 pub const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of the revocation lists of clients' authorities.
 pub const REVOCATIONS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes of a token that says who asks; those of large issuers have some 2 KiB.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// How far the clocks of this server and of a token's issuer may be apart.
+pub const TOKEN_CLOCK_LEEWAY: Duration = Duration::from_secs(60);
+/// Issuers of tokens.
+pub const TOKEN_ISSUERS_MAX: usize = 16;
+/// Keys in the set of one issuer.
+pub const KEY_SET_KEYS_MAX: usize = 64;
+/// Bytes of the set of one issuer.
+pub const KEY_SET_BYTES_MAX: u64 = 256 * 1024;
+/// How long fetching a set may take.
+pub const KEY_SET_FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How old a set becomes until it is fetched again.
+pub const KEY_SET_REFRESH_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// Between the end of one fetch and the next that a token with an unknown key may bring about.
+pub const KEY_SET_PAUSE: Duration = Duration::from_secs(5);
+/// Until a fetch that has failed is repeated, doubled after each failure.
+pub const KEY_SET_RETRY_MIN: Duration = Duration::from_secs(1);
+/// The longest of these times.
+pub const KEY_SET_RETRY_MAX: Duration = Duration::from_secs(60);
+/// Bytes of the header of an encrypted request.
+pub const JWE_HEADER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of an encrypted request (413): it is decrypted where all others wait.
+pub const JWE_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Users who may make objects, where not everybody may.
+pub const PRIVILEGED_USERS_MAX: usize = 256;
 /// The least bytes a second at which a body must arrive and an answer must be taken, beyond the fixed deadlines.
 const TRANSFER_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 

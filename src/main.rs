@@ -16,6 +16,7 @@ fn main() {
         Ok(Command::Serve(config)) => start::serve(*config),
         Ok(Command::Health(target)) => health::ask(&target).map_err(|reason| Exit(EXIT_FAILURE, reason)),
         Ok(Command::Upkeep(upkeep)) => upkeep::run(&upkeep),
+        Ok(Command::AuditVerify(wanted)) => upkeep::audit::run(&wanted),
         Ok(Command::Rekey(rekey)) => upkeep::rekey::run(*rekey),
         Ok(Command::Print(text)) => start::print(&text).map(|()| 0),
         Err(error) => Err(Exit(EXIT_CONFIGURATION, error.to_string())),

@@ -6,12 +6,14 @@
 
 mod batch;
 mod command;
+mod decision;
 mod place;
 
+use crate::audit::entry::Decision;
 use crate::entropy::Entropy;
 use crate::kms::access::Direction;
 use crate::kms::nonces::{Ledger, Nonces};
-use crate::kms::policy::Principal;
+use crate::kms::policy::{Principal, Standing};
 use crate::kms::streams::Streams;
 use crate::kms::view::View;
 use crate::store::tenants::Tenant;
@@ -48,13 +50,19 @@ pub enum Endpoint {
     ListOwned,
     /// `GET /access/obtained`.
     ListObtained,
+    /// `GET /access/create`: whether who asks may make objects.
+    MayMake,
+    /// `GET /access/privileged`: whether who asks is a privileged user.
+    IsPrivileged,
 }
 
-/// Who asks, when, and amid what.
+/// Who asks, and when.
 #[derive(Clone, Debug)]
 pub struct Asker {
     /// Who.
     pub principal: Principal,
+    /// Whether it may make objects.
+    pub standing: Standing,
     /// When.
     pub now: Timestamp,
     /// What clients have begun and not ended yet.
@@ -90,6 +98,8 @@ pub struct Reply {
     pub answer: Answer,
     /// Its body.
     pub body: Zeroizing<Vec<u8>>,
+    /// What was decided, for the audit log: of a batch, about each item that was looked at.
+    pub decisions: Vec<Decision>,
 }
 
 impl Reply {
@@ -97,13 +107,13 @@ impl Reply {
     pub fn json(text: &str) -> Reply {
         let mut body = Zeroizing::new(Vec::new());
         json::write_string(text, &mut body);
-        Reply { answer: Answer::JSON, body }
+        Reply { answer: Answer::JSON, body, decisions: Vec::new() }
     }
 
     /// This text as it is.
     pub fn text(status: u16, text: &str) -> Reply {
         let body = Zeroizing::new(text.as_bytes().to_vec());
-        Reply { answer: Answer { status, content_type: TEXT }, body }
+        Reply { answer: Answer { status, content_type: TEXT }, body, decisions: Vec::new() }
     }
 }
 
@@ -131,23 +141,29 @@ pub enum Read {
     MustWrite(Endpoint),
 }
 
-/// Answers a request that changes nothing; what it answers with is appended to `out`.
+/// Answers a request that changes nothing; what it answers with is appended to `out`, what was decided to `decisions`.
 pub fn read(
     endpoint: &Endpoint,
     asker: &Asker,
     body: &mut [u8],
     view: &dyn View,
     entropy: &mut dyn Entropy,
+    decisions: &mut Vec<Decision>,
     out: &mut Vec<u8>,
 ) -> Result<Read, StoreError> {
     let decoded = command::decode(endpoint, body);
     let begin = out.len();
-    let stages = read_stages(&decoded, asker, view, entropy, out);
+    let mut decision = decision::begin(endpoint, &decoded);
+    let stages = read_stages(&decoded, asker, view, entropy, (&mut decision, decisions), out);
     if matches!(stages, Err(Stop::MustWrite))
         && let Ok(decoded) = &decoded
     {
         out.truncate(begin);
+        decisions.clear();
         return Ok(Read::MustWrite(decoded.encode_canonical(out)));
+    }
+    if decisions.is_empty() {
+        decisions.push(decision::end(decision, &stages));
     }
     answer_or_stop(stages, out).map(Read::Answered)
 }
@@ -157,6 +173,7 @@ fn read_stages(
     asker: &Asker,
     view: &dyn View,
     entropy: &mut dyn Entropy,
+    (decision, decisions): (&mut Decision, &mut Vec<Decision>),
     out: &mut Vec<u8>,
 ) -> Result<Answer, Stop> {
     let command = command::prepare(decoded, entropy, asker)?;
@@ -175,7 +192,7 @@ fn read_stages(
             outcome
         }
     };
-    outcome.finish(entropy, out)
+    outcome.finish(entropy, decision, decisions, out)
 }
 
 /// Answers requests that change something, all in one durable transaction; but a batch that is undone if one of its items
@@ -187,15 +204,25 @@ pub fn write(
     entropy: &mut dyn Entropy,
 ) -> Vec<Result<Reply, StoreError>> {
     let (mut decoded, mut askers) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
+    let mut begun = Vec::with_capacity(calls.len());
     for Call { endpoint, asker, body, .. } in calls {
-        decoded.push(command::decode(endpoint, body));
+        let read = command::decode(endpoint, body);
+        begun.push(decision::begin(endpoint, &read));
+        decoded.push(read);
         askers.push(&*asker);
     }
     let mut replies = Vec::with_capacity(decoded.len());
     while replies.len() < decoded.len() {
-        let (decoded, askers) = (&decoded[replies.len()..], &askers[replies.len()..]);
+        let done = replies.len();
+        let (decoded, askers, begun) = (&decoded[done..], &askers[done..], &mut begun[done..]);
         let together = decoded.iter().take_while(|decoded| !may_be_undone(decoded)).count().max(1);
-        match write_together(&decoded[..together], &askers[..together], store, entropy) {
+        match write_together(
+            &decoded[..together],
+            &askers[..together],
+            &mut begun[..together],
+            store,
+            entropy,
+        ) {
             Ok(group) => replies.extend(group.into_iter().map(Ok)),
             Err(error) => replies.extend((0..together).map(|_| Err(error.clone()))),
         }
@@ -210,6 +237,7 @@ fn may_be_undone(decoded: &Result<Decoded<'_>, (u16, String)>) -> bool {
 fn write_together(
     decoded: &[Result<Decoded<'_>, (u16, String)>],
     askers: &[&Asker],
+    begun: &mut [Decision],
     store: &dyn Store,
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<Reply>, StoreError> {
@@ -227,10 +255,10 @@ fn write_together(
         nonces.forget();
         // A store may run this again: what was prepared is used up then.
         let mut prepared = std::mem::take(&mut prepared).into_iter();
-        for (decoded, asker) in decoded.iter().zip(askers) {
+        for ((decoded, asker), decision) in decoded.iter().zip(askers).zip(&mut *begun) {
             let command = prepared.next().unwrap_or_else(|| command::prepare(decoded, entropy, asker));
-            let outcome =
-                command.and_then(|command| write_one(command, asker, &nonces, transaction, entropy));
+            let outcome = command
+                .and_then(|command| write_one(command, asker, &nonces, transaction, entropy, decision));
             is_undone = matches!(&outcome, Ok(Outcome::Batch(batch)) if batch.is_undone);
             match outcome {
                 Err(Stop::Store(error)) => return Err(error),
@@ -248,10 +276,14 @@ fn write_together(
         nonces.committed();
     }
     let mut answers = Vec::with_capacity(outcomes.len());
-    for outcome in outcomes {
-        let mut body = Zeroizing::new(Vec::new());
-        let finished = outcome.and_then(|outcome| outcome.finish(entropy, &mut body));
-        answers.push(Reply { answer: answer_or_stop(finished, &mut body)?, body });
+    for (outcome, decision) in outcomes.into_iter().zip(begun) {
+        let (mut body, mut decisions) = (Zeroizing::new(Vec::new()), Vec::new());
+        let finished =
+            outcome.and_then(|outcome| outcome.finish(entropy, decision, &mut decisions, &mut body));
+        if decisions.is_empty() {
+            decisions.push(decision::end(std::mem::take(decision), &finished));
+        }
+        answers.push(Reply { answer: answer_or_stop(finished, &mut body)?, body, decisions });
     }
     Ok(answers)
 }
@@ -265,12 +297,16 @@ fn write_one<'b>(
     nonces: &Ledger<'_>,
     transaction: &mut dyn Transaction,
     entropy: &mut dyn Entropy,
+    decision: &mut Decision,
 ) -> Result<Outcome<'b>, Stop> {
     if let Command::Batch(message, encoding) = command {
         let mut ground = batch::Ground::Writing(transaction);
         return batch::run(&message, encoding, asker, nonces, &mut ground, entropy).map(Outcome::Batch);
     }
     let (outcome, changes) = command.execute(&*transaction, asker, nonces)?;
+    // What an earlier run has changed was not.
+    decision.forget_objects();
+    decision::add_changed(decision, &changes);
     transaction.apply(changes).map_err(Stop::Store)?;
     nonces.applied();
     Ok(outcome)
@@ -279,7 +315,7 @@ fn write_one<'b>(
 fn answer_or_stop(result: Result<Answer, Stop>, out: &mut Vec<u8>) -> Result<Answer, StoreError> {
     match result {
         Ok(answer) => Ok(answer),
-        Err(Stop::Told { status, text }) => {
+        Err(Stop::Told { status, text, .. }) => {
             out.extend_from_slice(text.as_bytes());
             Ok(Answer { status, content_type: TEXT })
         }

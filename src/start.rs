@@ -7,21 +7,21 @@ mod owner;
 
 use crate::config::{Config, Platform};
 use crate::egress::{self, Egress};
-use crate::job::Resources;
+use crate::job::{Counts, Resources};
 use crate::limits;
 use crate::secret;
 use crate::server::clients::Revocations;
-use crate::server::{Attestation, EXIT_STORE_FAILED, Parts, Server, Tls};
+use crate::server::{Attestation, AuditMode, EXIT_STORE_FAILED, Parts, Server, Tls};
 use crate::shell::executor::Executor;
 use crate::shell::os::{self, Clock, OsEntropy};
 use crate::shell::reactor::Reactor;
 use crate::shell::signals::Signals;
-use crate::shell::{log, sockets};
+use crate::shell::{audit, log, sockets};
 use crate::store::Store;
 use crate::store::late::LateStore;
 use crate::tee::{self, Devices, Quoter};
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What could not be done while running.
 pub const EXIT_FAILURE: u8 = 1;
@@ -58,6 +58,12 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         (None, None) => Ok(Tls::Off),
     };
     let tls = tls.map_err(not_configured)?;
+    let audit_mode = config.audit.as_ref().map(|audit| match audit.is_required {
+        true => AuditMode::Required,
+        false => AuditMode::Soon,
+    });
+    let recorder = config.audit.as_ref().map(audit::open).transpose().map_err(not_configured)?;
+    let recorder = recorder.map(|recorder| Arc::new(Mutex::new(recorder)));
     let quoter: Result<Arc<dyn Quoter>, String> = tee::quoter(&Devices::default()).map(Arc::from);
     let attestation = quoter.as_ref().ok().map(|_| attestation(&config.platform)).transpose();
     let attestation = attestation.map_err(not_configured)?;
@@ -86,6 +92,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         lines += &format!("listening on {scheme}://{address}\n");
         addresses.push(address);
     }
+    let counts = Arc::new(Counts::default());
     let resources = || Resources {
         store: Arc::clone(&store),
         entropy: Box::new(OsEntropy),
@@ -93,6 +100,8 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         revocations: config.revocations.clone(),
         egress: bot_settings.clone().map(Egress::new),
         quoter: quoter.as_ref().ok().cloned(),
+        audit: recorder.clone(),
+        counts: Arc::clone(&counts),
     };
     let (main, bootstrap_listeners) = match config.bootstrap {
         None => (listeners, Vec::new()),
@@ -100,6 +109,15 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     };
     let mut reactor = Reactor::new(main, signals, clock, &config.limits).map_err(failed)?;
     reactor = reactor.with_challenge_port(challenge_port);
+    if let Some((host, port)) = &config.metrics {
+        let listeners = sockets::bind(host, *port);
+        let listeners = listeners.map_err(|error| not_configured(format!("--metrics-address: {error}")))?;
+        for listener in &listeners {
+            let address = listener.local_addr().map_err(failed)?;
+            ::log::info!("metrics are at http://{address}/metrics");
+        }
+        reactor = reactor.with_metrics(listeners).map_err(failed)?;
+    }
     if let Some(snapshots) = snapshots {
         reactor = reactor.with_backups(snapshots);
     }
@@ -121,6 +139,12 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     let revocations = config.revocations.as_deref().map(egress::read_revocations).transpose();
     let revocations =
         revocations.map_err(|reason| not_configured(format!("--authority-crl-file: {reason}")))?;
+    for issuer in &config.token_issuers {
+        if let Some(path) = &issuer.source.ca_root {
+            egress::read_authorities(path)
+                .map_err(|reason| not_configured(format!("--jwks-ca-root: {reason}")))?;
+        }
+    }
     let readers = if store.reads_at_once() { 1 } else { limits::READERS };
     let executor = Executor::start(reactor.waker(), readers, resources).map_err(failed)?;
     let server = Server::new(Parts {
@@ -132,9 +156,15 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         client_authorities,
         client_revocations: revocations.map(|(digest, lists)| Revocations { digest, lists }),
         client_identity: config.client_identity,
+        token_issuers: config.token_issuers,
         force_default_username: config.force_default_username,
+        privileged_users: config.privileged_users,
+        decryption_key: config.decryption_key,
         bootstrap,
         attestation,
+        audit: audit_mode,
+        counts,
+        resident_bytes: os::resident_bytes,
         now: clock.now(),
     })
     .map_err(not_configured)?;

@@ -62,6 +62,8 @@ pub struct Now {
     pub instant: Instant,
     /// For dates that leave the process or are stored.
     pub utc: Timestamp,
+    /// Milliseconds since then, of the same reading.
+    pub utc_millis: u16,
 }
 
 const SECONDS_PER_DAY: i64 = 86_400;

@@ -1,6 +1,7 @@
 //! The commands that look after the embedded database: `keyway backup`, `keyway restore` and `keyway check`.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod backup;
 pub mod rekey;
 mod restore;

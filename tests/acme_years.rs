@@ -124,7 +124,11 @@ impl World {
 
     fn clock(&self) -> Now {
         let since_start = Duration::from_secs((self.now - self.started) as u64);
-        Now { instant: Instant::default() + since_start, utc: Timestamp::from_unix(START + self.now) }
+        Now {
+            instant: Instant::default() + since_start,
+            utc: Timestamp::from_unix(START + self.now),
+            utc_millis: 0,
+        }
     }
 
     fn outage(&self) -> Option<Outage> {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use support::browser::Browser;
 use support::certificates::Authority;
 use support::enclave::{Enclave, REPORT_DATA};
+use support::issuer::{Key, KeyServer, claims, key_set};
 use support::{
     CREATE, Client, DEADLINE, Scratch, free_port, keyway, keyway_fails, on, run, value_of, wait_for,
 };
@@ -599,6 +600,27 @@ fn an_owner_may_be_known_by_a_certificate() {
     });
     assert!(created.contains("CreateResponse"), "{created}");
     assert_eq!(server.curl(&[], "/version").0, 0);
+}
+
+#[test]
+fn an_owner_may_be_known_by_a_token_of_an_issuer() {
+    let (key, scratch) = (Key::new("k", "ES256"), Scratch::new());
+    let keys = KeyServer::new(key_set(&[&key.jwk("")]));
+    let issuer = keys.issuer();
+    let options = ["--jwt-issuer-uri", &issuer, "--jwt-audience", "kms"];
+    let server = Waiting::start(scratch.path(), &options);
+    wait_for("the keys", || server.log().contains("were fetched").then_some(()));
+    let field = |key: &Key| format!("Authorization: Bearer {}", key.sign(&claims(&issuer, "owner")));
+    let (owner, stranger) = (field(&key), field(&key.renamed("other", "ES256")));
+    let start = ["-X", "POST", "-d", "{}"];
+    assert_eq!(server.curl(&start, "/start"), (401, String::new()));
+    assert_eq!(server.curl(&[&start[..], &["-H", &stranger]].concat(), "/start"), (401, String::new()));
+    assert_eq!(server.curl(&[], "/health").0, 503, "its state is for everybody");
+    let (status, told) = server.curl(&[&start[..], &["-H", &owner]].concat(), "/start");
+    assert_eq!((status, told.as_str()), (200, PLAIN));
+    // The key server asks for tokens too.
+    let mut client = wait_for("the key server", || Client::try_connect(server.port).ok());
+    assert_eq!(client.get("/version"), (401, String::new()));
 }
 
 #[test]

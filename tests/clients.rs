@@ -7,10 +7,13 @@
 
 mod support;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use support::certificates::Authority;
+use support::issuer::{Key, KeyServer, claims, key_set};
+use support::recipient::Recipient;
 use support::{CREATE, Scratch, Server, on, value_of};
 
 const NEW: &str = "4.22.1";
@@ -47,8 +50,13 @@ impl Client {
 
     /// With the secret of a tenant's database.
     fn of_tenant(version: &str, server: &Server, secret: &str) -> Client {
+        Client::with(version, server, &[("DATABASE_SECRET", secret)])
+    }
+
+    /// With what client.py takes from its environment.
+    fn with(version: &str, server: &Server, variables: &[(&str, &str)]) -> Client {
         let mut command = Command::new(python(version));
-        command.env("DATABASE_SECRET", secret);
+        command.envs(variables.iter().copied());
         Client::spawn(command, server, Trust::Usual)
     }
 
@@ -226,6 +234,44 @@ fn tenants_have_databases_of_their_own() {
         let missing = "Access denied: Missing KmsDatabaseSecret header in the query";
         let denied = Client::new(version, &server, Trust::Usual).ask(&get).unwrap_err();
         assert!(denied.contains(missing), "{version}: {denied}");
+    }
+}
+
+#[test]
+fn the_old_client_shows_a_token_and_encrypts_its_requests() {
+    let (key, scratch) = (Key::new("k", "RS256"), Scratch::new());
+    let keys = KeyServer::new(key_set(&[&key.jwk("")]));
+    let issuer = keys.issuer();
+    for (name, recipient) in [("okp", Recipient::x25519()), ("ec", Recipient::p256())] {
+        let folder = scratch.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        let mut command = support::keyway(&["--jwt-issuer-uri", &issuer, "--jwt-audience", "kms"]);
+        command.env("JWK_PRIVATE_KEY", recipient.private_jwk());
+        let server = Server::spawn(&folder, command);
+        let ready = || support::Client::connect(server.port).get("/health/ready").0 == 200;
+        support::wait_for("the keys", || ready().then_some(()));
+        let token = key.sign(&claims(&issuer, "alice"));
+        let post = |body: &str| {
+            let head = format!(
+                "POST /kmip/2_1 HTTP/1.1\r\nHost: kms\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            support::Client::connect(server.port).send(format!("{head}{body}").as_bytes()).unwrap()
+        };
+        let uid = value_of("UniqueIdentifier", &post(CREATE).1);
+        let client = |token: &str, jwk: &str| {
+            Client::with(OLD, &server, &[("API_KEY", token), ("JWE_PUBLIC_KEY", jwk)])
+        };
+        let mut own = client(&token, &recipient.public_jwk());
+        let sent = value_of("Key", &post(&on("Get", &uid)).1).to_lowercase();
+        assert_eq!(own.key(&quoted(&uid)), sent, "{name}");
+        assert_eq!(own.ask(&format!(r#"["revoke", {uid:?}, "lost"]"#)), Ok(uid.clone()));
+        assert_eq!(own.ask(&format!(r#"["get", {uid:?}]"#)), refused(OLD, &format!("Item_Not_Found: {uid}")));
+        let stranger =
+            client(&format!("{token}x"), &recipient.public_jwk()).ask(&format!(r#"["get", {uid:?}]"#));
+        assert!(stranger.unwrap_err().contains("Bad authorization token"));
+        let other = client(&token, &Recipient::x25519().public_jwk()).ask(&format!(r#"["get", {uid:?}]"#));
+        assert!(other.unwrap_err().contains("cannot be opened with this server's key"));
     }
 }
 

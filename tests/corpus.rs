@@ -20,6 +20,7 @@ macro_rules! targets {
 targets! {
     "connection" => keyway::testing::connection::fuzz,
     "http" => keyway::wire::http::fuzz,
+    "jose" => keyway::wire::jose::fuzz,
     "multipart" => keyway::wire::multipart::fuzz,
     "pkcs12" => keyway::crypto::pkcs12::fuzz,
     "record" => keyway::store::record::fuzz,

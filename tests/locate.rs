@@ -6,9 +6,9 @@ mod support;
 
 use keyway::kms::access::Direction;
 use keyway::kms::nonces::Nonces;
-use keyway::kms::policy::Principal;
+use keyway::kms::policy::{Principal, Standing};
 use keyway::kms::streams::Streams;
-use keyway::pipeline::{self, Asker, Call, Endpoint, Place, Read};
+use keyway::pipeline::{Asker, Endpoint};
 use keyway::store::Store;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
@@ -16,6 +16,7 @@ use keyway::store::sealed;
 use keyway::testing::disk::Disk;
 use keyway::time::Timestamp;
 use std::sync::Arc;
+use support::kms;
 use support::stores::{Draws, sealed};
 
 struct Kms(Arc<dyn Store>);
@@ -33,25 +34,13 @@ impl Kms {
         let now = Timestamp::parse_rfc3339("2026-11-25T12:00:00Z").unwrap();
         let asker = Asker {
             principal: Principal(user.into()),
+            standing: Standing::Equal,
             now,
             streams: Streams::default(),
             nonces: Nonces::default(),
         };
-        let mut call = Call { endpoint, asker, body: body.as_bytes().to_vec().into(), tenant: None };
-        let (answer, body) = match pipeline::place(&call.endpoint, &call.body, true) {
-            Place::StoreLane => {
-                let reply = pipeline::write(&mut [call], &*self.0, &mut Draws).remove(0).unwrap();
-                (reply.answer, reply.body)
-            }
-            _ => {
-                let (view, mut out) = (self.0.read().unwrap(), Vec::new());
-                let Call { endpoint, asker, body, .. } = &mut call;
-                let answer = pipeline::read(endpoint, asker, body, &*view, &mut Draws, &mut out);
-                let Read::Answered(answer) = answer.unwrap() else { panic!("{body:?} writes") };
-                (answer, out.into())
-            }
-        };
-        (answer.status, String::from_utf8(body.to_vec()).unwrap())
+        let (status, answer) = kms::ask(&*self.0, &mut Draws, asker, endpoint, body.as_bytes());
+        (status, String::from_utf8(answer).unwrap())
     }
 
     fn must(&self, user: &str, endpoint: Endpoint, body: &str) {

@@ -27,7 +27,7 @@ fn wrong_options_are_one_line_and_exit_code_2() {
         (&["--prot", "1"][..], "keyway: there is no option --prot: did you mean --port?\n"),
         (
             &["--jwt-audience", "cosmian_kms"],
-            "keyway: --jwt-audience: authentication by tokens (JWT) is not built in this version yet; remove the option\n",
+            "keyway: --jwt-audience \"cosmian_kms\" (command line): is of no use without --jwt-issuer-uri: add that option\n",
         ),
         (
             &["--ensure-ra-tls"],

@@ -92,7 +92,7 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
     fn handle_input(&mut self, now: Now, input: Input<'_>) {
         let seen = match input {
             Input::Accepted { connection, listener: Listener::Main, .. } => Accepted(connection),
-            Input::Accepted { listener: Listener::Bootstrap, .. } => {
+            Input::Accepted { listener: Listener::Bootstrap | Listener::Metrics, .. } => {
                 unreachable!("there is no such listener")
             }
             Input::Received { connection, bytes } => Received(connection, bytes.to_vec()),
@@ -187,6 +187,8 @@ fn start_with(
             revocations: None,
             egress: None,
             quoter: None,
+            audit: None,
+            counts: Arc::default(),
         };
         let executor = Executor::start(reactor.waker(), 1, resources).unwrap();
         ready.send((address, executor.completions().clone())).unwrap();

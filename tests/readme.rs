@@ -6,7 +6,8 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use support::{CREATE, Client, Scratch, Server, keyway, on, run, value_of};
+use support::issuer::{Key, KeyServer, claims, key_set};
+use support::{CREATE, Client, Scratch, Server, keyway, on, run, value_of, wait_for};
 
 /// The shell commands below a heading of the README.
 fn commands(heading: &str) -> String {
@@ -113,6 +114,81 @@ fn a_backup_is_made_checked_and_restored() {
     let server = Server::start(scratch.path(), &[]);
     let get = on("Get", &value_of("UniqueIdentifier", &created));
     assert_eq!(Client::connect(server.port).post("/kmip/2_1", &get).0, 200);
+}
+
+#[test]
+fn users_are_known_by_tokens_and_some_of_them_let_others_make_keys() {
+    let (key, scratch) = (Key::new("k", "RS256"), Scratch::new());
+    let keys = KeyServer::new(key_set(&[&key.jwk("")]));
+    let [tokens, privileged] =
+        ["Tokens", "Who may make keys"].map(|heading| commands_in("docs/authentication.md", heading));
+    let issuer = keys.issuer();
+    let options = |commands: &str| -> Vec<String> {
+        let line = commands.lines().next().unwrap().strip_prefix("keyway ").unwrap();
+        let line = line.replace("https://accounts.google.com", &issuer);
+        let line = line.replace(
+            "https://www.googleapis.com/oauth2/v3/certs",
+            &format!("{issuer}/.well-known/jwks.json"),
+        );
+        line.split(' ').map(str::to_owned).collect()
+    };
+    let options = [options(&tokens), options(&privileged)].concat();
+    let server = Server::start(scratch.path(), &options.iter().map(String::as_str).collect::<Vec<_>>());
+    wait_for("the keys", || (Client::connect(server.port).get("/health/ready").0 == 200).then_some(()));
+    let token = |user: &str| key.sign(&claims(&issuer, user).replace(r#""kms""#, r#""cosmian_kms""#));
+    let requests = privileged.split_once('\n').unwrap().1.replace("http://localhost:9998", &server.url(""));
+    let script = format!("ALICE={} CAROL={}\n{requests}", token("alice"), token("carol"));
+    let answers = run("bash", ["-euo", "pipefail", "-c", &script]);
+    let expected = [
+        r#"{"success":"Access for carol successfully added"}"#,
+        r#"{"has_create_permission":true}"#,
+        r#"{"has_privileged_access":false}"#,
+        r#"{"success":"Access for carol successfully deleted"}"#,
+    ];
+    assert_begin_with(&answers.lines().collect::<Vec<_>>(), &expected);
+}
+
+#[test]
+fn a_key_for_encrypted_requests_is_made() {
+    let scratch = Scratch::new();
+    let commands = commands_in("docs/authentication.md", "Requests that are encrypted in themselves");
+    let start = "keyway --jwk-private-key-file jwk.json\n";
+    assert!(commands.contains(start), "{commands}");
+    let until_it_serves = format!(
+        "{} --port 0 --root-data-path \"$PWD\" > out & server=$!; until grep -q listening out; do sleep 0.05; done; \
+         kill $server; wait $server\n",
+        start.trim_end()
+    );
+    let folder = Path::new(env!("CARGO_BIN_EXE_keyway")).parent().unwrap().to_str().unwrap();
+    let script = format!(
+        "cd '{}'; PATH='{folder}':$PATH\n{}",
+        scratch.path().display(),
+        commands.replace(start, &until_it_serves)
+    );
+    run("bash", ["-euo", "pipefail", "-c", &script]);
+    let public = fs::read_to_string(scratch.file("public.json")).unwrap();
+    assert!(public.contains(r#""kid":"1""#) && !public.contains(r#""d""#), "{public}");
+}
+
+#[test]
+fn the_audit_log_is_verified_and_rotated_and_metrics_are_read() {
+    let scratch = Scratch::new();
+    let log = scratch.file("audit.log");
+    let server = Server::start(scratch.path(), &["--audit-log", &log, "--metrics-address=0"]);
+    assert_eq!(Client::connect(server.port).post("/kmip/2_1", CREATE).0, 200);
+    wait_for("its line", || fs::read_to_string(&log).unwrap().contains("\"Create\"").then_some(()));
+    fs::write(scratch.file("keyway.pid"), server.pid().to_string()).unwrap();
+    let folder = Path::new(env!("CARGO_BIN_EXE_keyway")).parent().unwrap().to_str().unwrap();
+    let told = |heading: &str| {
+        let commands = commands_in("docs/audit.md", heading);
+        let metrics = server.log().split_once("metrics are at ").map(|(_, rest)| rest.to_owned()).unwrap();
+        let commands = commands.replace("http://localhost:9100/metrics", metrics.lines().next().unwrap());
+        let script = format!("cd '{}'; PATH='{folder}':$PATH\n{commands}", scratch.file(""));
+        run("bash", ["-euo", "pipefail", "-c", &script])
+    };
+    assert!(told("Verifying").starts_with("verified"));
+    assert!(told("Rotating").starts_with("verified: lines 1 to "));
+    assert!(told("Metrics").contains("\nkeyway_http_requests_total{route=\"/kmip/2_1\",status=\"200\"} 1\n"));
 }
 
 #[test]

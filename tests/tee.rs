@@ -326,6 +326,8 @@ fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
             revocations: None,
             egress: None,
             quoter: quoter.clone(),
+            audit: None,
+            counts: Arc::default(),
         };
         let executor = Executor::start(reactor.waker(), 1, resources).unwrap();
         let not_after = Timestamp::from_unix(2_000_000_000);
@@ -340,9 +342,15 @@ fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
             client_authorities: Vec::new(),
             client_revocations: None,
             client_identity: ClientIdentity::CommonName,
+            token_issuers: Vec::new(),
             force_default_username: false,
+            privileged_users: Vec::new(),
+            decryption_key: None,
             bootstrap: None,
             attestation: quoter.map(|_| Attestation { enclave_public_key: Some(pem.into()) }),
+            audit: None,
+            counts: Arc::default(),
+            resident_bytes: || None,
             now: clock.now(),
         });
         ready.send(port).unwrap();

@@ -9,7 +9,7 @@ use crate::support::{CREATE, Scratch};
 use crate::wrk::{Load, Outcome};
 use keyway::job::{self, ConnectionId, Done, Job, JobId, Resources, Work};
 use keyway::kms::nonces::Nonces;
-use keyway::kms::policy::Principal;
+use keyway::kms::policy::{Principal, Standing};
 use keyway::kms::streams::Streams;
 use keyway::pipeline::{Asker, Call, Endpoint};
 use keyway::shell::os::{Clock, OsEntropy};
@@ -69,6 +69,8 @@ fn one_commit_a_request(duration: Duration) -> f64 {
         revocations: None,
         egress: None,
         quoter: None,
+        audit: None,
+        counts: Arc::default(),
     };
     let clock = Clock::start();
     let start = Instant::now();
@@ -76,6 +78,7 @@ fn one_commit_a_request(duration: Duration) -> f64 {
     while start.elapsed() < duration {
         let asker = Asker {
             principal: Principal("admin".into()),
+            standing: Standing::Equal,
             now: clock.now().utc,
             streams: Streams::default(),
             nonces: Nonces::default(),
@@ -83,7 +86,8 @@ fn one_commit_a_request(duration: Duration) -> f64 {
         let call =
             Call { endpoint: Endpoint::Kmip, asker, body: CREATE.as_bytes().to_vec().into(), tenant: None };
         let id = JobId::Request(ConnectionId { slot: 0, generation: 0 });
-        let done = job::run(vec![Job { id, work: Work::Write(call) }], &mut resources).remove(0).done;
+        let done =
+            job::run(vec![Job { id, work: Work::Write(Box::new(call)) }], &mut resources).remove(0).done;
         assert!(matches!(done, Done::Answered(reply) if reply.answer.status == 200));
         count += 1.0;
     }

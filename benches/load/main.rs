@@ -16,6 +16,7 @@
 mod support;
 
 mod answers;
+mod audit;
 mod batches;
 mod bystander;
 mod client;
@@ -47,13 +48,14 @@ struct Bench {
 /// One measurement: its name for `--only`, and what makes its lines.
 type Measurement = (&'static str, fn(&Bench, &mut Report));
 
-const MEASUREMENTS: [Measurement; 9] = [
+const MEASUREMENTS: [Measurement; 10] = [
     ("encrypt", answers::encrypt),
     ("get", answers::get),
     ("batch", batches::measure),
     ("create", creates::measure),
     ("engines", engines::measure),
     ("keys", keys::measure),
+    ("audit", audit::measure),
     ("handshake", handshakes::measure),
     ("bystander", bystander::measure),
     ("footprint", footprint::measure),

@@ -1,8 +1,8 @@
 //! ACME Renewal Information (RFC 9773): when the certification authority would like a certificate to be renewed.
 #![forbid(unsafe_code)]
 
-use crate::crypto::base64url;
 use crate::time::Timestamp;
+use crate::wire::base64url;
 use crate::wire::json::Lexer;
 
 /// When to renew: some time between these.
@@ -49,7 +49,7 @@ fn find(document: &mut [u8], path: &[&str]) -> Option<String> {
 /// The text that names a certificate (RFC 9773 section 4.1), of the key identifier of its issuer and its serial number
 /// (the content of the DER integer).
 pub fn certificate_id(authority_key_id: &[u8], serial: &[u8]) -> String {
-    format!("{}.{}", base64url(authority_key_id), base64url(serial))
+    format!("{}.{}", base64url::encode(authority_key_id), base64url::encode(serial))
 }
 
 #[cfg(test)]

@@ -252,6 +252,7 @@ mod tests {
         Now {
             instant: Instant::from_nanos((1_000_000 + seconds) * 1_000_000_000),
             utc: Timestamp::from_unix(START + seconds as i64),
+            utc_millis: 0,
         }
     }
 

@@ -62,7 +62,9 @@ pub(super) fn find(
         }
     };
     let token = token(values, surroundings)?;
-    if matches!(token, Token::None) && values.get(&o::AUTHORITY_CERT_FILE).is_none() {
+    let shows_identity =
+        [&o::AUTHORITY_CERT_FILE, &o::JWT_ISSUER_URI].iter().any(|spec| values.get(spec).is_some());
+    if matches!(token, Token::None) && !shows_identity {
         warnings.push(
             "whoever reaches the bootstrap server first provisions it: give it a token by --bootstrap-token-file, or \
              --bootstrap-token=generate"

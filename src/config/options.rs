@@ -45,10 +45,10 @@ pub enum Group {
     Identity,
     /// Caps and deadlines.
     Limits,
+    /// What is recorded and counted.
+    Audit,
     /// What is logged.
     Logging,
-    /// Features of the old server that this one does not have yet; options of theirs are refused.
-    NotBuilt,
 }
 
 impl Group {
@@ -62,8 +62,8 @@ impl Group {
         Group::Database,
         Group::Identity,
         Group::Limits,
+        Group::Audit,
         Group::Logging,
-        Group::NotBuilt,
     ];
 
     /// Its heading.
@@ -77,8 +77,8 @@ impl Group {
             Group::Database => "Database",
             Group::Identity => "Identity",
             Group::Limits => "Limits (bytes, or seconds)",
+            Group::Audit => "Audit log and metrics",
             Group::Logging => "Logging",
-            Group::NotBuilt => "Known, but not built in this version: refused when given",
         }
     }
 }
@@ -124,11 +124,6 @@ impl Spec {
 
     const fn or(self, aliases: &'static [&'static str]) -> Spec {
         Spec { aliases, ..self }
-    }
-
-    /// Whether the server has what the option is for.
-    pub fn is_built(&self) -> bool {
-        self.group != Group::NotBuilt
     }
 }
 
@@ -250,10 +245,24 @@ options! {
         "Revocation lists (CRLs) of all these authorities and their intermediates. Read again when it changes.");
     CLIENT_CERT_IDENTITY = option(Identity, "client-cert-identity", "KIND", &["KMS_CLIENT_CERT_IDENTITY"], "cn",
         "What of that certificate is the user: cn, san-email, san-uri, or fingerprint (SHA-256).");
+    JWT_ISSUER_URI = option(Identity, "jwt-issuer-uri", "URI", &["KMS_JWT_ISSUER_URI"], "",
+        "Clients must show a token (JWT) of this issuer with each request; several with commas or by repeating.").list();
+    JWKS_URI = option(Identity, "jwks-uri", "URL", &["KMS_JWKS_URI"], "",
+        "Where the issuer's keys are; one for each issuer, in order. Empty: ISSUER/.well-known/jwks.json.").list();
+    JWT_AUDIENCE = option(Identity, "jwt-audience", "TEXT", &["KMS_JWT_AUDIENCE", "KMS_JST_AUDIENCE"], "",
+        "Whom its tokens must be for; one for each issuer, in order. Empty: whomever they are for.").list();
+    JWKS_CA_ROOT = option(Identity, "jwks-ca-root", "FILE", &["KMS_JWKS_CA_ROOT"], "",
+        "PEM file of a private authority's root: trusted, beside the public ones, where those keys are.");
     DEFAULT_USERNAME = option(Identity, "default-username", "NAME", &["KMS_DEFAULT_USERNAME"], "admin",
         "Who every request comes from that says nothing else.");
     FORCE_DEFAULT_USERNAME = flag(Identity, "force-default-username", &["KMS_FORCE_DEFAULT_USERNAME"],
-        "Whoever asks is the default user.");
+        "Whoever asks is the default user; certificates and tokens are needed all the same.");
+    JWK_PRIVATE_KEY = option(Identity, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY", "KMS_JWK_PRIVATE_KEY"], "",
+        "Private key (JWK, X25519 or EC): requests may be encrypted (JWE, ECDH-ES). Prefer a file.").secret();
+    JWK_PRIVATE_KEY_FILE = option(Identity, "jwk-private-key-file", "FILE", &["KMS_JWK_PRIVATE_KEY_FILE"], "",
+        "File with that key. Without either: jwk-private-key in $CREDENTIALS_DIRECTORY, if there.");
+    PRIVILEGED_USERS = option(Identity, "privileged-users", "NAME", &["KMS_PRIVILEGED_USERS"], "",
+        "They alone create and import, and grant that to others; several with commas or by repeating.").list();
 
     MAX_CONNECTIONS = option(Limits, "max-connections", "N", &["KMS_MAX_CONNECTIONS"], "4096",
         "Open connections; further ones are told to come back later.");
@@ -280,17 +289,20 @@ options! {
     DRAIN_TIMEOUT = option(Limits, "drain-timeout", "S", &["KMS_DRAIN_TIMEOUT"], "10",
         "From SIGTERM to the exit, for requests in progress.");
 
+    AUDIT_LOG = option(Audit, "audit-log", "FILE", &["KMS_AUDIT_LOG"], "",
+        "Every decision is recorded there, or on stdout. SIGHUP begins a new file once this one was moved.");
+    AUDIT_KEY_FILE = option(Audit, "audit-key-file", "FILE", &["KMS_AUDIT_KEY_FILE"], "",
+        "File with the key that vouches for the log. Without it: FILE.key beside it, made at the first start.");
+    AUDIT_REQUIRED = flag(Audit, "audit-required", &["KMS_AUDIT_REQUIRED"],
+        "No answer leaves before its line lasts; while there can be none, requests are refused (503).");
+
+    METRICS_ADDRESS = option(Audit, "metrics-address", "ADDRESS", &["KMS_METRICS_ADDRESS"], "",
+        "Port, or HOST:PORT, for GET /metrics (Prometheus), in the clear; a port alone is for this machine only.");
+
     LOG_LEVEL = option(Logging, "log-level", "LEVEL", &["KMS_LOG_LEVEL"], "info",
         "error, warn, info, debug or trace. Without it, the level in RUST_LOG counts.");
 
-    JWK_PRIVATE_KEY = option(NotBuilt, "jwk-private-key", "JSON", &["JWK_PRIVATE_KEY"], "",
-        "encryption of requests (JWE)").secret();
-    JWKS_URI = option(NotBuilt, "jwks-uri", "URL", &["KMS_JWKS_URI"], "", TOKENS);
-    JWT_AUDIENCE = option(NotBuilt, "jwt-audience", "TEXT", &["KMS_JWT_AUDIENCE", "KMS_JST_AUDIENCE"], "", TOKENS);
-    JWT_ISSUER_URI = option(NotBuilt, "jwt-issuer-uri", "URL", &["KMS_JWT_ISSUER_URI"], "", TOKENS);
 }
-
-const TOKENS: &str = "authentication by tokens (JWT)";
 
 /// The option with this name or alias.
 pub fn named(name: &str) -> Option<&'static Spec> {

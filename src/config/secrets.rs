@@ -71,7 +71,7 @@ pub fn find(
 }
 
 /// The content of a file with a secret, without the end of its line.
-pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
+pub fn read_secret(path: &Path) -> Result<Secret, String> {
     let content = read_file(path, FILE_BYTES_MAX)?;
     let line = content.expose().strip_suffix(b"\n").unwrap_or(content.expose());
     Ok(Secret::copy_of(line.strip_suffix(b"\r").unwrap_or(line)))

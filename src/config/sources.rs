@@ -66,11 +66,14 @@ pub enum Verb {
     Check,
     /// Seals the database with another password.
     Rekey,
+    /// Looks whether the audit log is as it was written.
+    Audit,
 }
 
 impl Verb {
     /// All that have a name, in the order of the help.
-    pub const COMMANDS: [Verb; 5] = [Verb::Health, Verb::Backup, Verb::Restore, Verb::Check, Verb::Rekey];
+    pub const COMMANDS: [Verb; 6] =
+        [Verb::Health, Verb::Backup, Verb::Restore, Verb::Check, Verb::Rekey, Verb::Audit];
 
     /// The word on the command line.
     pub fn name(self) -> &'static str {
@@ -81,11 +84,12 @@ impl Verb {
             Verb::Restore => "restore",
             Verb::Check => "check",
             Verb::Rekey => "rekey",
+            Verb::Audit => "audit",
         }
     }
 
     fn takes_file(self) -> bool {
-        !matches!(self, Verb::Serve | Verb::Health)
+        !matches!(self, Verb::Serve | Verb::Health | Verb::Audit)
     }
 }
 
@@ -106,6 +110,8 @@ pub struct Values {
     options: BTreeMap<&'static str, Given>,
     /// The file that a command is about.
     pub file: Option<OsString>,
+    /// What is to be done with the audit log, and its files.
+    pub words: Vec<OsString>,
     /// Of `keyway health`: over TLS in any case.
     pub tls: bool,
 }
@@ -152,6 +158,7 @@ impl Values {
                 Arg::Short(letter) => return Err(unknown_argument(&format!("-{letter}"))),
                 Arg::Value(value) => match command(&value).filter(|_| is_first) {
                     Some(command) => verb = command,
+                    None if verb == Verb::Audit => self.words.push(value),
                     None if verb.takes_file() && self.file.is_none() => self.file = Some(value),
                     None => return Err(unknown_argument(&value.to_string_lossy())),
                 },
@@ -162,9 +169,6 @@ impl Values {
     }
 
     fn read_option(&mut self, spec: &'static Spec, parser: &mut lexopt::Parser) -> Result<(), ConfigError> {
-        if !spec.is_built() {
-            return Err(not_built(spec, &Source::CommandLine));
-        }
         let text = match spec.value {
             None if parser.optional_value().is_some() => {
                 return Err(ConfigError(format!("--{} takes no value", spec.name)));
@@ -219,9 +223,6 @@ impl Values {
                     return Err(ConfigError(format!("--{}: {source} must be true or false", spec.name)));
                 }
             };
-            if !spec.is_built() {
-                return Err(not_built(spec, &source));
-            }
             self.options.insert(spec.name, Given { text, source });
         }
         dot_env.into_values().for_each(secret::wipe);
@@ -248,15 +249,6 @@ fn unknown(name: &str) -> ConfigError {
 
 fn unknown_argument(argument: &str) -> ConfigError {
     ConfigError(format!("unexpected argument {argument:?}: see keyway --help"))
-}
-
-fn not_built(spec: &Spec, source: &Source) -> ConfigError {
-    let cure = match source {
-        Source::CommandLine => "remove the option".to_owned(),
-        Source::Environment(variable) => format!("unset {variable}"),
-        Source::DotEnv(variable) => format!("remove {variable} from .env"),
-    };
-    ConfigError(format!("--{}: {} is not built in this version yet; {cure}", spec.name, spec.help))
 }
 
 /// The variables in a file: a name, an equals sign, a value, perhaps in quotes; empty lines and lines with `#` are

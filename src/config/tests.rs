@@ -403,24 +403,82 @@ fn documented_command_lines_are_served_or_refused_by_name() {
         assert_eq!(described.unwrap(), "--database-url *** (command line)");
     }
     world.serve("--database-type=sqlite --default-username NAME --force-default-username");
+    assert_eq!(
+        world.refusal("--authority-cert-file verifier.cert.pem"),
+        "--authority-cert-file \"verifier.cert.pem\" (command line): clients show certificates over HTTPS only: \
+         add --https-p12-file or --use-certbot"
+    );
+    let config = world.serve(
+        "--jwt-issuer-uri=https://accounts.google.com --jwks-uri=https://www.googleapis.com/oauth2/v3/certs \
+         --jwt-audience=cosmian_kms",
+    );
+    assert_eq!(
+        told_of_issuers(&config),
+        ["https://accounts.google.com https://www.googleapis.com/oauth2/v3/certs cosmian_kms"]
+    );
+}
+
+fn told_of_issuers(config: &Config) -> Vec<String> {
+    let told = |trusted: &Trusted| {
+        format!("{} {} {}", trusted.issuer, trusted.source.url, trusted.audience.as_deref().unwrap_or("-"))
+    };
+    config.token_issuers.iter().map(told).collect()
+}
+
+#[test]
+fn issuers_their_keys_and_audiences_belong_together_by_their_places() {
+    let told = |world: World, line: &str| told_of_issuers(&world.serve(line));
+    let two =
+        ["https://a.example/x https://a.example/x/.well-known/jwks.json kms", "b http://b.example/keys -"];
+    assert_eq!(
+        told(
+            World::new(),
+            "--jwt-issuer-uri https://a.example/x --jwt-issuer-uri b --jwt-audience kms --jwks-uri= \
+             --jwks-uri http://b.example/keys --jwt-audience="
+        ),
+        two
+    );
+    let world = World::new()
+        .with("KMS_JWT_ISSUER_URI", "https://a.example/x, b")
+        .with("KMS_JWKS_URI", ",http://b.example/keys")
+        .with("KMS_JST_AUDIENCE", "kms,");
+    assert_eq!(told(world, ""), two);
+    let slash = told(World::new(), "--jwt-issuer-uri https://a.example/");
+    assert_eq!(slash, ["https://a.example/ https://a.example/.well-known/jwks.json -"]);
+    let here = told(World::new(), "--jwt-issuer-uri http://127.0.0.1:1");
+    assert_eq!(here, ["http://127.0.0.1:1 http://127.0.0.1:1/.well-known/jwks.json -"]);
+
+    let warnings = World::new().serve("--jwt-issuer-uri a --jwks-uri http://a.example/keys").warnings;
+    assert_eq!(
+        warnings,
+        [
+            "tokens travel in the clear: add --https-p12-file or --use-certbot, or put HTTPS in front",
+            "whoever is in between can make tokens: http://a.example/keys is asked in the clear; use https://",
+            "tokens of a are taken whomever they are for: add --jwt-audience",
+        ]
+    );
     for (line, told) in [
+        ("--jwks-uri https://a.example", "is of no use without --jwt-issuer-uri: add that option"),
+        ("--jwt-audience kms", "is of no use without --jwt-issuer-uri: add that option"),
+        ("--jwt-issuer-uri a", "is no URL: say with --jwks-uri where its keys are"),
         (
-            "--authority-cert-file verifier.cert.pem",
-            "--authority-cert-file \"verifier.cert.pem\" (command line): clients show certificates over HTTPS only: \
-             add --https-p12-file or --use-certbot",
+            "--jwt-issuer-uri http://a.example",
+            "must begin with https://, or say with --jwks-uri where its keys are",
+        ),
+        ("--jwt-issuer-uri https://a,https://a", "must be different URIs, none of them empty"),
+        ("--jwt-issuer-uri=", "must be different URIs, none of them empty"),
+        (
+            "--jwt-issuer-uri https://a,https://b --jwt-audience kms",
+            "must be given once for each --jwt-issuer-uri, in the same order, perhaps empty",
         ),
         (
-            "--jwt-issuer-uri=https://accounts.google.com",
-            "--jwt-issuer-uri: authentication by tokens (JWT) is not built in this version yet; remove the option",
+            "--jwt-issuer-uri a --jwks-uri ftp://a.example/keys",
+            "must be a URL that begins with https:// or, for what is asked in the clear, http://",
         ),
     ] {
-        assert_eq!(world.refusal(line), told);
+        let refusal = World::new().refusal(line);
+        assert!(refusal.ends_with(&format!(": {told}")), "{refusal}");
     }
-    assert_eq!(
-        World::new().with("KMS_JWKS_URI", "x").refusal(""),
-        "--jwks-uri: authentication by tokens (JWT) is not built in this version yet; unset KMS_JWKS_URI"
-    );
-    assert!(World::new().with("KMS_JST_AUDIENCE", "x").refusal("").ends_with("unset KMS_JST_AUDIENCE"));
 }
 
 #[test]
@@ -623,5 +681,53 @@ fn keys_come_from_the_platform_that_is_named() {
     for bad in ["", "TPM", "file:", "file", "tpm:", "tpm:host", "tpm::1", "tpm:host:0", "sgx:x"] {
         let told = World::new().refusal(&format!("--tee={bad}"));
         assert!(told.contains("must be auto, sev-snp, sgx, tpm, "), "{bad}: {told}");
+    }
+}
+
+#[test]
+fn the_audit_log_has_a_place_and_a_key() {
+    let world = World::new();
+    assert_eq!(world.serve("").audit, None);
+    let audit = world.serve("--audit-log logs/a.log").audit.unwrap();
+    let own = Audit {
+        place: AuditPlace::File("/nonexistent/logs/a.log".into()),
+        key_file: "/nonexistent/logs/a.log.key".into(),
+        makes_key: true,
+        is_required: false,
+    };
+    assert_eq!(audit, own);
+    let given = world.serve("--audit-log=stdout --audit-key-file /k --audit-required").audit.unwrap();
+    let elsewhere =
+        Audit { place: AuditPlace::Stdout, key_file: "/k".into(), makes_key: false, is_required: true };
+    assert_eq!(given, elsewhere);
+    assert!(world.serve("").metrics.is_none());
+    assert!(World::new().with("KMS_AUDIT_LOG", "/a").serve("").audit.is_some());
+    assert!(world.refusal("--audit-log=stdout").contains("needs --audit-key-file"));
+    assert!(world.refusal("--audit-required").contains("has no effect without --audit-log"));
+    assert!(world.refusal("--audit-key-file /k").contains("has no effect without --audit-log"));
+}
+
+#[test]
+fn the_audit_command_takes_files_in_order() {
+    let world = World::new();
+    let Ok(Command::AuditVerify(wanted)) = world.resolve("audit verify a.1 /b") else {
+        panic!("not verified")
+    };
+    assert_eq!(wanted.files, [PathBuf::from("/nonexistent/a.1"), PathBuf::from("/b")]);
+    assert_eq!(wanted.key_file, Path::new("/b.key"));
+    for line in ["audit", "audit verify", "audit a.log"] {
+        assert!(world.refusal(line).starts_with("keyway audit: say keyway audit verify FILE.."), "{line}");
+    }
+}
+
+#[test]
+fn metrics_are_for_this_machine_unless_a_host_is_given() {
+    let metrics = |line| World::new().serve(line).metrics.unwrap();
+    assert_eq!(metrics("--metrics-address 9100"), ("127.0.0.1".into(), 9100));
+    assert_eq!(metrics("--metrics-address 0.0.0.0:1"), ("0.0.0.0".into(), 1));
+    assert_eq!(metrics("--metrics-address [::1]:0"), ("[::1]".into(), 0));
+    for wrong in ["x", "h:", ":1", "1:2:x", "65536"] {
+        let refusal = World::new().refusal(&format!("--metrics-address {wrong}"));
+        assert!(refusal.contains("must be a port"), "{refusal}");
     }
 }

@@ -4,6 +4,8 @@
 pub mod aead;
 pub mod cipher;
 pub mod hash;
+pub mod jwe;
+pub mod jws;
 pub mod kdf;
 pub mod mac;
 pub mod padding;
@@ -18,15 +20,23 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
+/// SHA-256 of these bytes, one after the other.
+pub fn sha256_of(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// HMAC-SHA-256 (RFC 2104) of these bytes, one after the other.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = ring::hmac::Context::with_key(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key));
+    parts.iter().for_each(|part| context.update(part));
+    context.sign().as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
 /// What this text in base64 stands for (RFC 4648 section 4, with padding); `None` where it is not just as it would be
 /// written.
 pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let bytes = openssl::base64::decode_block(text).ok()?;
     (openssl::base64::encode_block(&bytes) == text).then_some(bytes)
-}
-
-/// Base64 with the alphabet for URLs, without padding (RFC 4648 section 5).
-pub fn base64url(bytes: &[u8]) -> String {
-    let text = openssl::base64::encode_block(bytes);
-    text.trim_end_matches('=').replace('+', "-").replace('/', "_")
 }

@@ -1,10 +1,12 @@
-//! What the server asks of others, in a lane of its own: certificates (RFC 8555), and when to renew them (RFC 9773).
+//! What the server asks of others, in lanes of its own: certificates (RFC 8555), when to renew them (RFC 9773), and the keys of
+//! issuers of tokens (RFC 7517).
 //!
 //! An order takes two jobs. The first gives the challenges; the core lets them be found; the second has them validated,
 //! fetches the certificate and stores it. In between the order waits here.
 #![forbid(unsafe_code)]
 
 pub mod files;
+pub mod key_sets;
 mod order;
 mod renewal_info;
 mod revocations;

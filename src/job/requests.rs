@@ -23,11 +23,13 @@ pub(super) fn read(mut call: Call, resources: &mut Resources) -> Done {
     };
     let mut body = Zeroizing::new(Vec::new());
     let entropy = &mut *resources.entropy;
+    let mut decisions = Vec::new();
     let read = store.read().and_then(|view| {
-        pipeline::read(&call.endpoint, &call.asker, &mut call.body, &*view, entropy, &mut body)
+        let Call { endpoint, asker, body: asked, .. } = &mut call;
+        pipeline::read(endpoint, asker, asked, &*view, entropy, &mut decisions, &mut body)
     });
     match read {
-        Ok(Read::Answered(answer)) => Done::Answered(Reply { answer, body }),
+        Ok(Read::Answered(answer)) => Done::Answered(Reply { answer, body, decisions }),
         Ok(Read::MustWrite(endpoint)) => Done::MustWrite(Call { endpoint, asker: call.asker, body, tenant }),
         Err(error) => failed(tenant.as_deref(), resources, &error).done(),
     }
@@ -63,6 +65,7 @@ pub(super) fn write(writes: Vec<(JobId, Call)>, resources: &mut Resources) -> Ve
                 continue;
             }
         };
+        resources.counts.commit(replies.iter().filter(|reply| reply.is_ok()).count());
         // One transaction, one line in the log.
         let first = replies.iter().find_map(|reply| reply.as_ref().err());
         let failure = first.map(|error| failed(tenant.as_deref(), resources, error));

@@ -3,9 +3,9 @@
 
 use super::attributes;
 use super::object::Object;
-use super::policy::{EVERYBODY, Principal};
+use super::policy::{EVERYBODY, Principal, Standing};
 use super::refusal::{Failure, Refusal, whole};
-use super::rights::Rights;
+use super::rights::{NO_OBJECT, Rights};
 use super::state::State;
 use super::view::{Change, Changes, View};
 use crate::limits;
@@ -31,10 +31,7 @@ pub fn change(
     user: &str,
     rights: Rights,
 ) -> Result<Changes, Failure> {
-    if user.is_empty() || user.len() > limits::NAME_BYTES_MAX || user.contains(char::is_control) {
-        let text = format!("a user_id has 1 to {} bytes and no control characters", limits::NAME_BYTES_MAX);
-        return Err(Refusal::InvalidRequest(text).into());
-    }
+    check_name(user)?;
     owned(view, principal, uid)?;
     if user == principal.0 {
         let text = match direction {
@@ -43,6 +40,50 @@ pub fn change(
         };
         return Err(Refusal::AccessDenied(text.into()).into());
     }
+    set(view, direction, uid, user, rights)
+}
+
+/// Changes whether `user` may make objects, which belongs to no object; only a privileged user may ask. Where there are none,
+/// everybody may make objects: granting it says nothing new, and it cannot be taken away.
+pub fn change_making(
+    view: &dyn View,
+    standing: Standing,
+    direction: Direction,
+    user: &str,
+    rights: Rights,
+) -> Result<Changes, Failure> {
+    if rights != Rights::CREATE {
+        return Err(Refusal::PlaceHolder.into());
+    }
+    check_name(user)?;
+    match (standing, direction) {
+        (Standing::Equal, Direction::Grant) => Ok(Changes::new()),
+        (Standing::Equal, Direction::Revoke) => {
+            let text = "every user may create keys; that right cannot be revoked without --privileged-users";
+            Err(Refusal::NotSupported(text.into()).into())
+        }
+        (Standing::Privileged, _) => set(view, direction, NO_OBJECT, user, rights),
+        (Standing::Ordinary, _) => {
+            Err(Refusal::AccessDenied("only privileged users say who may create objects".into()).into())
+        }
+    }
+}
+
+fn check_name(user: &str) -> Result<(), Refusal> {
+    if user.is_empty() || user.len() > limits::NAME_BYTES_MAX || user.contains(char::is_control) {
+        let most = limits::NAME_BYTES_MAX;
+        return Err(Refusal::invalid(format!("a user_id has 1 to {most} bytes and no control characters")));
+    }
+    Ok(())
+}
+
+fn set(
+    view: &dyn View,
+    direction: Direction,
+    uid: &str,
+    user: &str,
+    rights: Rights,
+) -> Result<Changes, Failure> {
     let before = view.granted(uid, user)?;
     let after = match direction {
         Direction::Grant => before.with(rights),

@@ -3,14 +3,37 @@
 #![forbid(unsafe_code)]
 
 use super::object::Object;
-use super::rights::Rights;
+use super::refusal::{Failure, Refusal};
+use super::rights::{NO_OBJECT, Rights};
 use super::terms::Term;
 use super::view::{Search, SearchEnd, Show, StoreError, View};
+use crate::limits;
 use zeroize::Zeroizing;
 
 /// Who asks: a user name, from the one table of identities (certificates and tokens, or the default user).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal(pub String);
+
+impl Principal {
+    /// The user of this name, which others have given: nobody may be everybody, and a log stays one line.
+    pub fn named(name: String) -> Option<Principal> {
+        let is_user = (1..=limits::NAME_BYTES_MAX).contains(&name.len())
+            && name != EVERYBODY
+            && !name.contains(char::is_control);
+        is_user.then_some(Principal(name))
+    }
+}
+
+/// Whether a user may make objects, by what the operator says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As everybody may: there are no privileged users.
+    Equal,
+    /// As one of the privileged users, who also say who else may.
+    Privileged,
+    /// Only where a privileged user has said so.
+    Ordinary,
+}
 
 /// The user name that stands for everybody in grants.
 pub const EVERYBODY: &str = "*";
@@ -74,6 +97,23 @@ pub fn authorise(
     }
     let granted = view.granted(&object.uid, &principal.0)?.with(view.granted(&object.uid, EVERYBODY)?);
     Ok(implied(granted).include(right).then_some(Authorized { object, opened: None }))
+}
+
+/// Lets those make objects who may.
+pub fn authorise_making(view: &dyn View, principal: &Principal, standing: Standing) -> Result<(), Failure> {
+    match may_make(view, principal, standing)? {
+        true => Ok(()),
+        false => Err(Refusal::AccessDenied("User does not have create access-right.".into()).into()),
+    }
+}
+
+/// Whether somebody may make objects: by standing, or granted by name or to everybody.
+pub fn may_make(view: &dyn View, principal: &Principal, standing: Standing) -> Result<bool, StoreError> {
+    if standing != Standing::Ordinary {
+        return Ok(true);
+    }
+    let granted = view.granted(NO_OBJECT, &principal.0)?.with(view.granted(NO_OBJECT, EVERYBODY)?);
+    Ok(granted.include(Rights::CREATE))
 }
 
 /// What a grant implies: who may get a key has its bytes, and so all that can be done with bytes alone; who may do

@@ -5,6 +5,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Rights(pub u32);
 
+/// What stands for the object in a grant that is on none: the right to make objects. No object has this identifier.
+pub const NO_OBJECT: &str = "";
+
 /// Names on the wire and bits, in the order in which lists show them.
 const NAMES: [(&str, u32); 23] = [
     ("activate", 0),

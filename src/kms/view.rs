@@ -78,7 +78,7 @@ pub enum Change {
     },
     /// Sets what a user may do on an object; no right removes the grant.
     Grant {
-        /// The object.
+        /// The object, or [`NO_OBJECT`](super::rights::NO_OBJECT).
         uid: String,
         /// The user, or `*` for everybody.
         user: String,

@@ -3,12 +3,15 @@
 
 use super::Asker;
 use super::command::Stop;
+use super::decision;
+use crate::audit::entry::Decision;
 use crate::entropy::Entropy;
 use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Request};
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::view::{Changes, View};
 use crate::store::Transaction;
+use crate::wire::kmip::enumeration::result_reason;
 use crate::wire::kmip::message::{BatchItem, Encoding, OnError, RequestMessage, ResponseMessage};
 use crate::wire::ttlv::{Fields, Tag};
 use zeroize::Zeroizing;
@@ -50,6 +53,8 @@ pub struct Batch {
     pub encoding: Encoding,
     /// Whether what was changed must not be committed.
     pub is_undone: bool,
+    /// What was decided about each item that was looked at.
+    pub decisions: Vec<Decision>,
 }
 
 /// Does the items of a message, each in what those before it have left. Unlike a request of its own, an item is finished
@@ -64,22 +69,25 @@ pub fn run(
 ) -> Result<Batch, Stop> {
     let mut response = ResponseMessage::to(Some(message), encoding, asker.now);
     let (mut place_holder, mut is_undone) = (None, false);
+    let mut decisions = Vec::with_capacity(message.items.len());
     for (at, item) in message.items.iter().enumerate() {
-        let mut answered = Answered {
-            item,
-            is_alone: message.items.len() == 1,
-            response: &mut response,
-            bytes_max: message.response_bytes_max,
-        };
-        let failure =
-            match run_item(&mut answered, &mut place_holder, encoding, asker, nonces, ground, entropy)? {
-                Ok(()) => continue,
-                Err(refusal) => refusal,
-            };
+        let named = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(place_holder.as_deref());
+        let mut decision = Decision::on(item.name(), named);
+        let (is_alone, bytes_max) = (message.items.len() == 1, message.response_bytes_max);
+        let mut answered =
+            Answered { item, is_alone, response: &mut response, bytes_max, decision: &mut decision };
+        let run = run_item(&mut answered, &mut place_holder, encoding, asker, nonces, ground, entropy)?;
+        decisions.push(decision);
+        let Err(failure) = run else { continue };
+        if let Some(decision) = decisions.last_mut() {
+            decision.reason = Some(decision::name_of(decision::reason_of(&failure)));
+        }
         if message.on_error == OnError::Undo {
             is_undone = true;
             response = ResponseMessage::to(Some(message), encoding, asker.now);
             message.items[..at].iter().for_each(|item| response.undone(item));
+            let undone = decision::name_of(result_reason::OPERATION_CANCELED_BY_REQUESTER);
+            decisions[..at].iter_mut().for_each(|decision| decision.reason = Some(undone));
         }
         response.failed(item, failure.reason(encoding.dialect()), &failure.message(encoding.dialect()));
         if message.on_error != OnError::Continue {
@@ -88,7 +96,7 @@ pub fn run(
     }
     let mut body = Zeroizing::new(Vec::new());
     response.write(&mut body);
-    Ok(Batch { body, encoding, is_undone })
+    Ok(Batch { body, encoding, is_undone, decisions })
 }
 
 /// Where the answer to an item goes.
@@ -97,6 +105,7 @@ struct Answered<'a, 'r> {
     is_alone: bool,
     response: &'a mut ResponseMessage<'r>,
     bytes_max: Option<usize>,
+    decision: &'a mut Decision,
 }
 
 fn run_item(
@@ -110,16 +119,18 @@ fn run_item(
 ) -> Result<Result<(), Refusal>, Stop> {
     let mut named = None;
     let mut stages = || -> Result<Changes, Failure> {
-        let Answered { item, is_alone, response, bytes_max } = answered;
+        let Answered { item, is_alone, response, bytes_max, decision } = answered;
         let (dialect, object) = (encoding.dialect(), place_holder.as_deref());
         let mut request = Request::decode(item.name(), item.payload, object, dialect)?;
         request.prepare(entropy, asker.now)?;
+        let Asker { principal, standing, now, streams, .. } = asker;
         let context = Context {
             view: ground.view(),
-            principal: &asker.principal,
-            now: asker.now,
+            principal,
+            standing: *standing,
+            now: *now,
             dialect,
-            streams: &asker.streams,
+            streams,
             nonces,
             is_alone: *is_alone,
         };
@@ -130,9 +141,11 @@ fn run_item(
         }
         let mut fits = true;
         decided.finish(entropy, &mut |_, fields| {
+            decision::add_answered(decision, fields);
             fits = response.succeeded(item, fields, *bytes_max);
             named = Some(named_object(item.name(), Fields(fields)));
         })?;
+        decision::add_changed(decision, &changes);
         if fits { Ok(changes) } else { Err(Refusal::ResponseTooLarge.into()) }
     };
     match stages() {

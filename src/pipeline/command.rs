@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 use super::batch::Batch;
-use super::{Answer, Asker, Endpoint};
+use super::{Answer, Asker, Endpoint, decision};
+use crate::audit::entry::Decision;
 use crate::entropy::Entropy;
 use crate::kms::access::{self, Direction};
 use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Decided, Request};
+use crate::kms::policy::{self, Standing};
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::rights::Rights;
 use crate::kms::view::{Changes, View};
@@ -15,7 +17,7 @@ use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::wire::access as wire_access;
 use crate::wire::kmip::dialect::{self, DecodeError, Dialect};
-use crate::wire::kmip::enumeration::batch_error_continuation_option;
+use crate::wire::kmip::enumeration::{batch_error_continuation_option, result_reason};
 use crate::wire::kmip::message::{self, Encoding, Malformed, RequestMessage, ResponseMessage};
 use crate::wire::listing;
 use crate::wire::ttlv::{Fields, Item, Tag, binary};
@@ -26,6 +28,8 @@ pub enum Stop {
     Told {
         /// The HTTP status.
         status: u16,
+        /// KMIP's result reason.
+        reason: u32,
         /// The body.
         text: String,
     },
@@ -37,7 +41,11 @@ pub enum Stop {
 
 impl Stop {
     fn refused(refusal: &Refusal, dialect: Dialect) -> Stop {
-        Stop::Told { status: refusal.status(), text: refusal.text(dialect) }
+        Stop::Told {
+            status: refusal.status(),
+            reason: decision::reason_of(refusal),
+            text: refusal.text(dialect),
+        }
     }
 
     fn failed(failure: Failure, dialect: Dialect) -> Stop {
@@ -63,6 +71,8 @@ pub enum Decoded<'b> {
     ListAccess(&'b str),
     ListOwned,
     ListObtained,
+    MayMake,
+    IsPrivileged,
 }
 
 impl Decoded<'_> {
@@ -124,6 +134,8 @@ pub fn decode<'b>(endpoint: &'b Endpoint, body: &'b mut [u8]) -> Result<Decoded<
         Endpoint::ListAccess(uid) => Ok(Decoded::ListAccess(uid)),
         Endpoint::ListOwned => Ok(Decoded::ListOwned),
         Endpoint::ListObtained => Ok(Decoded::ListObtained),
+        Endpoint::MayMake => Ok(Decoded::MayMake),
+        Endpoint::IsPrivileged => Ok(Decoded::IsPrivileged),
     }
 }
 
@@ -157,7 +169,9 @@ pub fn prepare<'b>(
 ) -> Result<Command<'b>, Stop> {
     match decoded {
         Ok(decoded) => Command::prepare(decoded, entropy, asker.now),
-        Err((status, text)) => Err(Stop::Told { status: *status, text: text.clone() }),
+        Err((status, text)) => {
+            Err(Stop::Told { status: *status, reason: result_reason::INVALID_MESSAGE, text: text.clone() })
+        }
     }
 }
 
@@ -178,6 +192,8 @@ pub enum Command<'b> {
     ListAccess(&'b str),
     ListOwned,
     ListObtained,
+    MayMake,
+    IsPrivileged,
 }
 
 impl<'b> Command<'b> {
@@ -205,6 +221,7 @@ impl<'b> Command<'b> {
                 for name in &request.operations {
                     rights = rights.with(Rights::named(name).ok_or_else(|| Stop::Told {
                         status: 400,
+                        reason: result_reason::INVALID_MESSAGE,
                         text: format!(
                             "Json deserialize error: unknown variant `{name}`, expected an operation"
                         ),
@@ -220,6 +237,8 @@ impl<'b> Command<'b> {
             Decoded::ListAccess(uid) => Command::ListAccess(uid),
             Decoded::ListOwned => Command::ListOwned,
             Decoded::ListObtained => Command::ListObtained,
+            Decoded::MayMake => Command::MayMake,
+            Decoded::IsPrivileged => Command::IsPrivileged,
         })
     }
 
@@ -235,15 +254,9 @@ impl<'b> Command<'b> {
         let mut json = Vec::new();
         let changes = match self {
             Command::Kmip(request, dialect) => {
-                let context = Context {
-                    view,
-                    principal,
-                    now: asker.now,
-                    dialect,
-                    streams: &asker.streams,
-                    nonces,
-                    is_alone: true,
-                };
+                let Asker { standing, now, streams, .. } = asker;
+                let (standing, now, is_alone) = (*standing, *now, true);
+                let context = Context { view, principal, standing, now, dialect, streams, nonces, is_alone };
                 let (decided, changes) =
                     request.execute(&context).map_err(|failure| Stop::failed(failure, dialect))?;
                 return Ok((Outcome::Kmip(decided, dialect), changes));
@@ -254,13 +267,13 @@ impl<'b> Command<'b> {
                 response.refused(&why);
                 let mut body = Vec::new();
                 response.write(&mut body);
-                let batch = Batch { body: body.into(), encoding, is_undone: false };
+                let batch = Batch { body: body.into(), encoding, is_undone: false, decisions: Vec::new() };
                 return Ok((Outcome::Batch(batch), Changes::new()));
             }
             Command::ChangeAccess { direction, uid, user, rights } => {
                 let changes = match uid {
                     Some(uid) => access::change(view, principal, direction, uid, user, rights),
-                    None => change_global_rights(direction, rights),
+                    None => access::change_making(view, asker.standing, direction, user, rights),
                 };
                 listing::write_changed(user, direction == Direction::Grant, &mut json);
                 changes.map_err(failed)?
@@ -271,6 +284,17 @@ impl<'b> Command<'b> {
                     grants.iter().map(|(user, rights)| (user.as_str(), rights.names())),
                     &mut json,
                 );
+                Changes::new()
+            }
+            Command::MayMake => {
+                let may = policy::may_make(view, principal, asker.standing);
+                let may = may.map_err(|error| failed(error.into()))?;
+                json.extend_from_slice(format!("{{\"has_create_permission\":{may}}}").as_bytes());
+                Changes::new()
+            }
+            Command::IsPrivileged => {
+                let is_privileged = asker.standing == Standing::Privileged;
+                json.extend_from_slice(format!("{{\"has_privileged_access\":{is_privileged}}}").as_bytes());
                 Changes::new()
             }
             Command::ListOwned => {
@@ -308,18 +332,6 @@ fn not_too_long(list: &listing::Listing<'_>) -> Result<(), Refusal> {
     )))
 }
 
-/// Everybody may create keys: granting that says nothing new, and it cannot be taken away.
-fn change_global_rights(direction: Direction, rights: Rights) -> Result<Changes, Failure> {
-    match direction {
-        Direction::Grant if rights == Rights::CREATE => Ok(Changes::new()),
-        Direction::Revoke if rights == Rights::CREATE => {
-            Err(Refusal::NotSupported("every user may create keys; that right cannot be revoked".into())
-                .into())
-        }
-        _ => Err(Refusal::PlaceHolder.into()),
-    }
-}
-
 /// A decided and, where it changed something, committed request.
 #[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one request")]
 pub enum Outcome<'b> {
@@ -329,14 +341,24 @@ pub enum Outcome<'b> {
 }
 
 impl Outcome<'_> {
-    /// The last stages.
-    pub fn finish(self, entropy: &mut dyn Entropy, out: &mut Vec<u8>) -> Result<Answer, Stop> {
+    /// The last stages. What was decided is added to `decision`; of a batch, it is in `decisions`.
+    pub fn finish(
+        self,
+        entropy: &mut dyn Entropy,
+        decision: &mut Decision,
+        decisions: &mut Vec<Decision>,
+        out: &mut Vec<u8>,
+    ) -> Result<Answer, Stop> {
         match self {
             Outcome::Kmip(decided, dialect) => decided
-                .finish(entropy, &mut |root, fields| dialect::encode(dialect, root, fields, out))
+                .finish(entropy, &mut |root, fields| {
+                    decision::add_answered(decision, fields);
+                    dialect::encode(dialect, root, fields, out);
+                })
                 .map_err(|failure| Stop::failed(failure, dialect))?,
             Outcome::Batch(batch) => {
                 out.extend_from_slice(&batch.body);
+                decisions.extend(batch.decisions);
                 return Ok(Answer::encoded(batch.encoding));
             }
             Outcome::Json(json) => out.extend_from_slice(&json),

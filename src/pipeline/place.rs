@@ -35,7 +35,7 @@ pub fn place(endpoint: &Endpoint, body: &[u8], reads_at_once: bool) -> Place {
 fn lane(endpoint: &Endpoint, body: &[u8]) -> Place {
     let effect = match endpoint {
         Endpoint::ChangeAccess(_) => return Place::StoreLane,
-        Endpoint::ListAccess(_) => return Place::Here,
+        Endpoint::ListAccess(_) | Endpoint::MayMake | Endpoint::IsPrivileged => return Place::Here,
         Endpoint::ListOwned | Endpoint::ListObtained => return Place::BulkLane,
         Endpoint::Canonical { .. } => return Place::StoreLane,
         Endpoint::Kmip | Endpoint::KmipMessage => match dialect::root(body) {

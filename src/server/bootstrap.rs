@@ -110,6 +110,11 @@ impl Bootstrap {
         self.guard.is_shut_out(address, now)
     }
 
+    /// Whether the owner has a token that is for this alone.
+    pub fn has_token(&self) -> bool {
+        self.guard.has_token()
+    }
+
     /// Whether further requests are answered.
     pub fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Waiting | Stage::Opening)

@@ -6,8 +6,7 @@ use super::tls::{self, ClientVerifier};
 use super::watch::Watch;
 use crate::crypto::x509;
 use crate::job::{Done, Job, JobId, Work};
-use crate::kms::policy::{EVERYBODY, Principal};
-use crate::limits;
+use crate::kms::policy::Principal;
 use crate::time::{Instant, Now};
 use log::{error, info};
 use std::sync::Arc;
@@ -52,10 +51,7 @@ impl ClientIdentity {
             ClientIdentity::SanUri => x509::alternative_uri(certificate),
             ClientIdentity::Fingerprint => Some(x509::fingerprint(certificate)),
         }?;
-        let is_user = (1..=limits::NAME_BYTES_MAX).contains(&name.len())
-            && name != EVERYBODY
-            && !name.contains(char::is_control);
-        is_user.then_some(Principal(name))
+        Principal::named(name)
     }
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::event::{ConnectionId, Listener};
+use super::metrics::Asked;
 use super::routes::Exchange;
 use super::timers::Deadline;
 use super::tls::TlsSession;
@@ -40,6 +41,8 @@ pub struct Connection {
     pub blocked: bool,
     /// The size of the last answers, which a slow peer gets time for.
     pub sent_bytes: usize,
+    /// The request that is being answered.
+    pub asked: Option<Asked>,
     /// Bytes charged to the budget of large bodies.
     pub charged_bytes: usize,
 }
@@ -54,12 +57,24 @@ pub enum Phase {
     Head,
     /// A body has begun.
     Body(Box<IncompleteBody>),
+    /// The next request waits, unread, for the keys of its token's issuer.
+    Deferred,
     /// The request is in a lane.
     Waiting(Exchange),
+    /// The answer waits for its line in the audit log.
+    Held(Box<Held>),
     /// All was said; what still arrives is thrown away.
     Closing,
     /// Gone; its slot is free.
     Aborted,
+}
+
+/// An answer that waits.
+pub struct Held {
+    /// Its bytes.
+    pub answer: Zeroizing<Vec<u8>>,
+    /// Whether the connection lives on after it.
+    pub keep_alive: bool,
 }
 
 /// A body that is arriving.
@@ -106,6 +121,7 @@ impl Connection {
             ended: false,
             blocked: false,
             sent_bytes: 0,
+            asked: None,
             charged_bytes: 0,
         }
     }

@@ -15,6 +15,8 @@ pub enum Listener {
     Challenge,
     /// The hand-over of database and certificate by the owner, until the key management listens.
     Bootstrap,
+    /// What the server counts of itself, in the clear, for whoever watches it.
+    Metrics,
 }
 
 /// One event of the world.

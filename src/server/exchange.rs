@@ -5,10 +5,13 @@ use super::Shared;
 use super::bootstrap;
 use super::connection::{Connection, IncompleteBody, Phase};
 use super::event::Listener;
-use super::routes::{Exchange, Question, Route};
+use super::metrics::{self, Asked};
+use super::routes::{Exchange, Identity, Question, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
+use super::tokens::Admission;
 use crate::bootstrap::page;
 use crate::job::{Done, Job, JobId, Work};
+use crate::kms::policy::Standing;
 use crate::limits;
 use crate::pipeline::{self, Asker, Call, Endpoint, Place, Read, Reply};
 use crate::secret;
@@ -46,7 +49,7 @@ impl Shared {
                     None => break,
                 },
                 Phase::Body(_) => self.serve_body(connection, rest, now),
-                Phase::Handshake | Phase::Waiting(_) => break,
+                Phase::Handshake | Phase::Deferred | Phase::Waiting(_) | Phase::Held(_) => break,
                 Phase::Closing | Phase::Aborted => rest.len(),
             };
         }
@@ -69,6 +72,7 @@ impl Shared {
                 {
                     let keep_alive = head.keep_alive && self.drain_until.is_none();
                     response::preflight(&head, keep_alive, &self.date, &mut self.plain_out);
+                    self.metrics.preflight();
                     self.after_answer(connection, keep_alive, now);
                     return Some(head_bytes);
                 }
@@ -82,6 +86,21 @@ impl Shared {
                         exchange.keep_alive = false;
                         self.answer_owner(connection, &exchange, denied, now);
                         return Some(rest.len());
+                    }
+                    match self.authenticate(connection, &exchange.route, head.authorization, now) {
+                        Admission::Allowed(identity) => exchange.identity = identity,
+                        Admission::Deferred => {
+                            self.defer(connection);
+                            return None;
+                        }
+                        Admission::Refused(status) => {
+                            // The body of a stranger is not read.
+                            let has_body = head.framing != Framing::None;
+                            exchange.keep_alive &= !has_body;
+                            exchange.identity = Identity::Refused;
+                            self.refuse_stranger(connection, &exchange, status, now);
+                            return Some(if has_body { rest.len() } else { head_bytes });
+                        }
                     }
                     (exchange, head.framing, head.expect_continue, head_bytes)
                 }
@@ -191,6 +210,10 @@ impl Shared {
 
     /// Answers a complete request, or hands it to a lane.
     fn dispatch(&mut self, connection: &mut Connection, mut exchange: Exchange, body: &mut [u8], now: Now) {
+        connection.asked = Some(Asked::new(&exchange.route, now));
+        if self.refuses_unrecorded(&exchange) {
+            return self.refuse_unrecorded(connection, &exchange, now);
+        }
         match &exchange.route {
             Route::Version => {
                 self.body.extend_from_slice(concat!("\"keyway ", env!("CARGO_PKG_VERSION"), "\"").as_bytes());
@@ -203,6 +226,10 @@ impl Shared {
             Route::Health(question) => {
                 let status = self.write_health(*question, now);
                 self.respond(connection, &exchange, status, JSON, now);
+            }
+            Route::Metrics => {
+                self.write_metrics();
+                self.respond(connection, &exchange, 200, metrics::CONTENT_TYPE, now);
             }
             Route::Options => self.respond(connection, &exchange, 204, TEXT_PLAIN, now),
             Route::Unknown => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
@@ -242,40 +269,59 @@ impl Shared {
                 self.body.extend_from_slice(denied.as_bytes());
                 self.respond(connection, &exchange, 401, TEXT_PLAIN, now);
             }
-            Route::Kms(endpoint) => match pipeline::place(endpoint, body, self.store.reads_at_once()) {
-                Place::Here => match self.answer_here(connection, endpoint, body, now) {
-                    Ok(Read::MustWrite(endpoint)) => {
-                        let body = std::mem::take(&mut self.body);
-                        let asker = self.asker(connection, now);
-                        self.write_after_all(
-                            connection,
-                            exchange,
-                            Call { endpoint, asker, body, tenant: None },
-                            now,
-                        );
-                    }
-                    Ok(Read::Answered(answer)) => {
-                        self.respond(connection, &exchange, answer.status, answer.content_type, now)
-                    }
-                    Err(error) => self.respond_store_error(connection, &exchange, &error, now),
-                },
-                Place::TooLarge => self.refuse_large_write(connection, &exchange, now),
-                place @ (Place::StoreLane | Place::BulkLane) => {
-                    if exchange.tenant.is_some() {
-                        self.watch_databases(now);
-                    }
-                    let tenant = exchange.tenant.take().and_then(Result::ok);
-                    let mut asker = self.asker(connection, now);
-                    if let Some(tenant) = &tenant {
-                        asker.streams = asker.streams.of_tenant(tenant.group());
-                        asker.nonces = asker.nonces.of_tenant(tenant.group());
-                    }
-                    let body = Zeroizing::new(body.to_vec());
-                    let call = Call { endpoint: endpoint.clone(), asker, body, tenant };
-                    let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
-                    self.wait_for(connection, exchange, work);
+            Route::Kms(Endpoint::Kmip) if self.is_encrypted(body) => match self.decrypt(body) {
+                Ok(body) => self.dispatch_to_kms(connection, exchange, body, now),
+                Err((status, text)) => {
+                    self.body.extend_from_slice(text.as_bytes());
+                    self.respond(connection, &exchange, status, TEXT_PLAIN, now);
                 }
             },
+            Route::Kms(_) => self.dispatch_to_kms(connection, exchange, body, now),
+        }
+    }
+
+    /// Answers a request that is for the store, or hands it to a lane.
+    fn dispatch_to_kms(
+        &mut self,
+        connection: &mut Connection,
+        mut exchange: Exchange,
+        body: &mut [u8],
+        now: Now,
+    ) {
+        let Route::Kms(endpoint) = &exchange.route else { unreachable!("other routes need no store") };
+        match pipeline::place(endpoint, body, self.store.reads_at_once()) {
+            Place::Here => match self.answer_here(connection, &exchange, endpoint, body, now) {
+                Ok(Read::MustWrite(endpoint)) => {
+                    let body = std::mem::take(&mut self.body);
+                    let asker = self.asker(connection, &exchange, now);
+                    self.write_after_all(
+                        connection,
+                        exchange,
+                        Call { endpoint, asker, body, tenant: None },
+                        now,
+                    );
+                }
+                Ok(Read::Answered(answer)) => {
+                    self.respond(connection, &exchange, answer.status, answer.content_type, now)
+                }
+                Err(error) => self.respond_store_error(connection, &exchange, &error, now),
+            },
+            Place::TooLarge => self.refuse_large_write(connection, &exchange, now),
+            place @ (Place::StoreLane | Place::BulkLane) => {
+                if exchange.tenant.is_some() {
+                    self.watch_databases(now);
+                }
+                let (endpoint, body) = (endpoint.clone(), Zeroizing::new(body.to_vec()));
+                let mut asker = self.asker(connection, &exchange, now);
+                let tenant = exchange.tenant.take().and_then(Result::ok);
+                if let Some(tenant) = &tenant {
+                    asker.streams = asker.streams.of_tenant(tenant.group());
+                    asker.nonces = asker.nonces.of_tenant(tenant.group());
+                }
+                let call = Box::new(Call { endpoint, asker, body, tenant });
+                let work = if place == Place::StoreLane { Work::Write(call) } else { Work::Read(call) };
+                self.wait_for(connection, exchange, work);
+            }
         }
     }
 
@@ -284,7 +330,7 @@ impl Shared {
         if call.body.len() > limits::WRITE_BODY_BYTES_MAX {
             return self.refuse_large_write(connection, &exchange, now);
         }
-        self.wait_for(connection, exchange, Work::Write(call));
+        self.wait_for(connection, exchange, Work::Write(Box::new(call)));
     }
 
     fn refuse_large_write(&mut self, connection: &mut Connection, exchange: &Exchange, now: Now) {
@@ -305,19 +351,32 @@ impl Shared {
     fn answer_here(
         &mut self,
         connection: &Connection,
+        exchange: &Exchange,
         endpoint: &Endpoint,
         body: &mut [u8],
         now: Now,
     ) -> Result<Read, StoreError> {
-        let asker = self.asker(connection, now);
+        let asker = self.asker(connection, exchange, now);
         self.view()?;
         let view = self.view.as_deref().expect("the line above made it");
-        pipeline::read(endpoint, &asker, body, view, &mut *self.entropy, &mut self.body)
+        let (entropy, decisions) = (&mut *self.entropy, &mut self.decisions);
+        pipeline::read(endpoint, &asker, body, view, entropy, decisions, &mut self.body)
     }
 
-    fn asker(&self, connection: &Connection, now: Now) -> Asker {
-        let principal = connection.user.as_ref().unwrap_or(&self.principal).clone();
-        Asker { principal, now: now.utc, streams: self.streams.clone(), nonces: self.nonces.clone() }
+    /// Who asks: by the token of this request, else by the certificate of the connection, else by default.
+    fn asker(&self, connection: &Connection, exchange: &Exchange, now: Now) -> Asker {
+        let known = match &exchange.identity {
+            Identity::OfToken(user) => Some(user),
+            Identity::OfConnection | Identity::Refused => connection.user.as_ref(),
+        };
+        let principal = known.unwrap_or(&self.principal).clone();
+        let standing = match &self.privileged_users {
+            users if users.is_empty() => Standing::Equal,
+            users if users.contains(&principal) => Standing::Privileged,
+            _ => Standing::Ordinary,
+        };
+        let (streams, nonces) = (self.streams.clone(), self.nonces.clone());
+        Asker { principal, standing, now: now.utc, streams, nonces }
     }
 
     /// The request that a connection waits with, if it does; it is read from again.
@@ -342,8 +401,9 @@ impl Shared {
                 // It goes on waiting.
                 self.write_after_all(connection, exchange, call, now);
             }
-            Done::Answered(Reply { answer, body }) => {
+            Done::Answered(Reply { answer, body, decisions }) => {
                 self.body = body;
+                self.decisions = decisions;
                 self.respond(connection, &exchange, answer.status, answer.content_type, now);
             }
             Done::Probed => {
@@ -363,6 +423,8 @@ impl Shared {
             | Done::OrderBegun(_)
             | Done::OrderFinished(_)
             | Done::RenewalInfo(_)
+            | Done::KeySet(_)
+            | Done::Audited(..)
             | Done::Provided(_) => unreachable!("a request is not answered with a certificate"),
         }
         self.send_answers(connection);
@@ -407,16 +469,17 @@ impl Shared {
         now: Now,
     ) {
         secret::clear(&mut self.body);
+        self.decisions.clear();
         let (status, text) = match error {
             StoreError::Unavailable(_) => (503, "The database does not answer: try again later"),
             _ => (500, "Internal server error"),
         };
-        self.store_failed(error);
+        self.store_failed(error, now);
         self.body.extend_from_slice(text.as_bytes());
         self.respond(connection, exchange, status, TEXT_PLAIN, now);
     }
 
-    /// Answers with what is in `self.body`.
+    /// Answers with what is in `self.body`, once the decision is recorded if it must be.
     fn respond(
         &mut self,
         connection: &mut Connection,
@@ -425,6 +488,35 @@ impl Shared {
         content_type: &'static str,
         now: Now,
     ) {
+        let is_held = self.record(connection, exchange, status, now);
+        let start = self.plain_out.len();
+        let keep_alive = self.write_answer(connection, exchange, status, content_type);
+        match is_held {
+            true => self.hold(connection, start, keep_alive),
+            false => self.after_answer(connection, keep_alive, now),
+        }
+    }
+
+    /// Answers with what is in `self.body`, whatever becomes of the record.
+    pub(super) fn respond_unrecorded(
+        &mut self,
+        connection: &mut Connection,
+        exchange: &Exchange,
+        status: u16,
+        now: Now,
+    ) {
+        let keep_alive = self.write_answer(connection, exchange, status, TEXT_PLAIN);
+        self.after_answer(connection, keep_alive, now);
+    }
+
+    /// Writes the answer; whether the connection lives on.
+    fn write_answer(
+        &mut self,
+        connection: &Connection,
+        exchange: &Exchange,
+        status: u16,
+        content_type: &'static str,
+    ) -> bool {
         let keep_alive = self.keeps_alive(exchange) && !connection.is_leaving;
         let location = self.location(&exchange.route);
         let head = ResponseHead {
@@ -434,8 +526,9 @@ impl Shared {
             keep_alive,
             cors_origin: exchange.origin.as_deref(),
             retry_after_s: (status == 503).then_some(RETRY_AFTER_SECONDS),
-            www_authenticate: (status == 401 && matches!(exchange.route, Route::Bootstrap(_)))
-                .then_some("Bearer"),
+            www_authenticate: (status == 401
+                && (self.tokens.is_some() || matches!(exchange.route, Route::Bootstrap(_))))
+            .then_some("Bearer"),
             location: location.as_deref(),
             content_security_policy: (content_type == HTML).then_some(page::CONTENT_SECURITY_POLICY),
         };
@@ -448,8 +541,21 @@ impl Shared {
             length.finish(&mut self.plain_out);
         }
         secret::clear(&mut self.body);
+        self.metrics.answered(Some(&exchange.route), status);
         debug!("{}: {:?} {status}", connection.peer, exchange.route);
-        self.after_answer(connection, keep_alive, now);
+        keep_alive
+    }
+
+    /// Answers whoever has no identity: with a status alone, as ever, or that it should come again.
+    fn refuse_stranger(&mut self, connection: &mut Connection, exchange: &Exchange, status: u16, now: Now) {
+        self.metrics.token_refusals += 1;
+        if self.refuses_unrecorded(exchange) {
+            return self.refuse_unrecorded(connection, exchange, now);
+        }
+        if status == 503 {
+            self.body.extend_from_slice(b"The keys of the token's issuer are not there yet: try again later");
+        }
+        self.respond(connection, exchange, status, TEXT_PLAIN, now);
     }
 
     /// Where a redirection leads: to a name of the certificate, whatever host the client has named.
@@ -466,7 +572,10 @@ impl Shared {
         exchange.keep_alive && self.drain_until.is_none() && !is_leaving
     }
 
-    fn after_answer(&mut self, connection: &mut Connection, keep_alive: bool, now: Now) {
+    pub(super) fn after_answer(&mut self, connection: &mut Connection, keep_alive: bool, now: Now) {
+        if let Some(asked) = connection.asked.take() {
+            self.metrics.sent(asked, now);
+        }
         self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
         if keep_alive {
             self.become_idle(connection, now);
@@ -477,7 +586,7 @@ impl Shared {
     }
 
     /// Encrypts the answers made so far, and sends them.
-    fn send_answers(&mut self, connection: &mut Connection) {
+    pub(super) fn send_answers(&mut self, connection: &mut Connection) {
         if self.plain_out.is_empty() {
             return;
         }
@@ -491,7 +600,15 @@ impl Shared {
     }
 
     /// Refuses what is not HTTP as it should be: after that, nobody knows where the next request would begin.
-    fn refuse(&mut self, connection: &mut Connection, refusal: Refusal, now: Now) {
+    pub(super) fn refuse(&mut self, connection: &mut Connection, refusal: Refusal, now: Now) {
+        let exchange = match &connection.phase {
+            Phase::Body(body) => Some(&body.exchange),
+            _ => None,
+        };
+        if let Some(exchange) = exchange {
+            self.record(connection, exchange, refusal.status, now);
+        }
+        self.metrics.answered(exchange.map(|exchange| &exchange.route), refusal.status);
         debug!("{}: {} {}", connection.peer, refusal.status, refusal.reason);
         response::refuse(&refusal, &self.date, &mut self.plain_out);
         self.after_answer(connection, false, now);

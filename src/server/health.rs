@@ -4,23 +4,30 @@
 use super::Shared;
 use super::certificate::Certificate;
 use super::routes::Question;
+use super::tokens::Tokens;
 use crate::time::Now;
 use crate::wire::json::quoted;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 impl Shared {
     /// Writes the answer into `self.body` and gives its status. What is not well is told under `reasons`.
     pub(super) fn write_health(&mut self, question: Question, now: Now) -> u16 {
         let store_reads = question == Question::Live || self.store_reads();
-        let mut reasons: Vec<&str> = Vec::new();
+        let mut reasons: Vec<Cow<'static, str>> = Vec::new();
         if question == Question::Ready {
             if !store_reads {
-                reasons.push("the database cannot be read");
+                reasons.push("the database cannot be read".into());
+            }
+            if self.audit.as_ref().is_some_and(|audit| audit.is_required() && audit.failure().is_some()) {
+                reasons.push("the audit log cannot be written, and is required".into());
             }
             if self.drain_until.is_some() {
-                reasons.push("the server is shutting down");
+                reasons.push("the server is shutting down".into());
             }
-            reasons.extend(self.certificate.as_ref().and_then(|certificate| fault(certificate, now)));
+            let certificate = self.certificate.as_ref();
+            reasons.extend(certificate.and_then(|certificate| fault(certificate, now)).map(Cow::from));
+            reasons.extend(self.tokens.iter().flat_map(Tokens::faults).map(Cow::from));
         }
         let up = |well| if well { "UP" } else { "DOWN" };
         let mut text = format!("{{\"status\":\"{}\"", up(reasons.is_empty()));
@@ -42,8 +49,10 @@ impl Shared {
         let (name, database) = (self.store.name(), up(store_reads));
         let _ = write!(
             text,
-            ",\"dependencies\":{{\"database\":{{\"name\":\"{name}\",\"status\":\"{database}\"}}}}}}"
+            ",\"dependencies\":{{\"database\":{{\"name\":\"{name}\",\"status\":\"{database}\"}}"
         );
+        self.write_audit_health(&mut text);
+        text += "}}";
         self.body.extend_from_slice(text.as_bytes());
         if reasons.is_empty() { 200 } else { 503 }
     }

@@ -11,21 +11,28 @@
 pub mod event;
 
 mod attestation;
+mod audit;
 mod bootstrap;
 mod certificate;
 pub mod clients;
 mod connection;
+mod encryption;
 mod exchange;
 mod health;
+mod metrics;
 mod output;
 mod routes;
 mod tenants;
 mod timers;
 mod tls;
+mod tokens;
 mod watch;
 
+use crate::audit::entry::Decision;
+use crate::auth::Trusted;
+use crate::crypto::jwe::DecryptionKey;
 use crate::entropy::Entropy;
-use crate::job::{Completion, Done, JobId};
+use crate::job::{Completion, Counts, Done, JobId};
 use crate::kms::nonces::Nonces;
 use crate::kms::policy::Principal;
 use crate::kms::streams::Streams;
@@ -35,17 +42,20 @@ use crate::store::{Store, StoreError};
 use crate::time::{Instant, Now};
 use crate::wire::http::response::DateCache;
 use crate::wire::http::scanner::Scanner;
+use audit::Audit;
 use bootstrap::Bootstrap;
 use certificate::Certificate;
 use clients::{ClientIdentity, Clients, Revocations};
 use connection::{Connection, Phase};
 use event::{ConnectionId, Input, Listener, Output};
 use log::{debug, info, warn};
+use metrics::{HandshakeFailure, Metrics};
 use output::Outputs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use timers::Timers;
 use tls::TlsSession;
+use tokens::Tokens;
 use zeroize::Zeroizing;
 
 pub use attestation::Attestation;
@@ -77,14 +87,35 @@ pub struct Parts {
     pub client_revocations: Option<Revocations>,
     /// What of a client's certificate is the user.
     pub client_identity: ClientIdentity,
-    /// Whether clients are the default user whatever their certificates say.
+    /// Issuers of tokens one of which must vouch for every request; none where requests need no token.
+    pub token_issuers: Vec<Trusted>,
+    /// Whether clients are the default user whatever their certificates and tokens say.
     pub force_default_username: bool,
+    /// Who may make objects, and say who else may; if nobody is named, everybody may.
+    pub privileged_users: Vec<Principal>,
+    /// The key of encrypted requests, where those are taken.
+    pub decryption_key: Option<DecryptionKey>,
     /// Whether it waits for its owner first.
     pub bootstrap: Option<BootstrapParts>,
     /// What the platform tells of itself, where it quotes.
     pub attestation: Option<Attestation>,
+    /// Whether there is an audit log, and if so whether answers wait for it.
+    pub audit: Option<AuditMode>,
+    /// What is counted where the lanes run.
+    pub counts: Arc<Counts>,
+    /// Asks how much memory the process has in use.
+    pub resident_bytes: fn() -> Option<u64>,
     /// When it starts.
     pub now: Now,
+}
+
+/// How decisions are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditMode {
+    /// Soon after the answer.
+    Soon,
+    /// Before the answer leaves.
+    Required,
 }
 
 /// The whole server but its sockets.
@@ -103,18 +134,26 @@ struct Shared {
     nonces: Nonces,
     client_identity: ClientIdentity,
     force_default_username: bool,
+    privileged_users: Vec<Principal>,
+    decryption_key: Option<DecryptionKey>,
     store: Arc<dyn Store>,
     /// A view of the last commit, kept while nothing is written.
     view: Option<Box<dyn View>>,
     entropy: Box<dyn Entropy>,
     /// Set where clients must show certificates.
     clients: Option<Clients>,
+    /// Set where requests must have tokens.
+    tokens: Option<Tokens>,
     certificate: Option<Certificate>,
     /// Set until the owner has handed everything over.
     bootstrap: Option<Bootstrap>,
     /// When the databases of tenants are looked through for unused ones, if any may be open.
     databases_due: Option<Instant>,
     attestation: Option<Attestation>,
+    audit: Option<Audit>,
+    metrics: Metrics,
+    /// What was decided about the request that is being answered.
+    decisions: Vec<Decision>,
     timers: Timers,
     date: DateCache,
     outputs: Outputs,
@@ -140,11 +179,15 @@ impl Server {
             authorities => Some(Clients::new(authorities, parts.client_revocations, now)?),
         };
         let verifier = clients.as_ref().map(Clients::verifier);
+        let issuers = Some(parts.token_issuers).filter(|issuers| !issuers.is_empty());
+        let tokens = issuers.map(|issuers| Tokens::new(issuers, now));
         let certificate = Certificate::new(parts.tls, verifier.clone(), now)?;
         let bootstrap = match parts.bootstrap {
             None => None,
             Some(parts_of_it) => Some(Bootstrap::new(parts_of_it, verifier, now)?),
         };
+        let mut entropy = parts.entropy;
+        let audit = parts.audit.map(|mode| Audit::new(mode == AuditMode::Required, &mut *entropy, parts.now));
         Ok(Server {
             connections: Vec::new(),
             shared: Shared {
@@ -154,14 +197,20 @@ impl Server {
                 nonces: Nonces::default(),
                 client_identity: parts.client_identity,
                 force_default_username: parts.force_default_username,
+                privileged_users: parts.privileged_users,
+                decryption_key: parts.decryption_key,
                 store: parts.store,
                 view: None,
-                entropy: parts.entropy,
+                entropy,
                 clients,
+                tokens,
                 certificate,
                 bootstrap,
                 databases_due: None,
                 attestation: parts.attestation,
+                audit,
+                metrics: Metrics::new(parts.counts, parts.resident_bytes, parts.now),
+                decisions: Vec::new(),
                 timers: Timers::default(),
                 date: DateCache::new(parts.now.utc),
                 outputs: Outputs::default(),
@@ -202,18 +251,23 @@ impl Server {
             }),
             Input::Completed(completion) => self.complete(completion, now),
             Input::Listening { listener: Listener::Main, result } => self.shared.main_listening(result),
-            Input::Listening { listener: Listener::Bootstrap, result: Ok(()) } => {}
+            Input::Listening { listener: Listener::Bootstrap, result: Ok(()) }
+            | Input::Listening { listener: Listener::Metrics, .. } => {}
             Input::Listening { listener: Listener::Bootstrap, result: Err(reason) } => {
                 log::error!("{reason}");
-                self.shared.outputs.exit(EXIT_NOT_LISTENING);
+                self.shared.exit(EXIT_NOT_LISTENING, now);
             }
             Input::Listening { listener: Listener::Challenge, result } => {
                 self.shared.challenge_listening(result, now);
             }
-            Input::Reload => self.shared.renew(now),
+            Input::Reload => {
+                self.shared.reopen_audit();
+                self.shared.renew(now);
+            }
             Input::Shutdown => self.shut_down(now),
         }
-        self.exit_when_drained();
+        self.exit_when_drained(now);
+        self.shared.write_audit(now);
     }
 
     /// Acts on every deadline that has passed.
@@ -226,6 +280,9 @@ impl Server {
                 }
             });
         }
+        if self.shared.drain_until.is_none() {
+            self.shared.check_key_sets(now);
+        }
         if self.shared.bootstrap.is_some() {
             self.shared.check_bootstrap(now);
         } else if self.shared.drain_until.is_none() {
@@ -236,10 +293,11 @@ impl Server {
         }
         if self.shared.drain_until.is_some_and(|until| until <= now.instant) {
             warn!("{} connections were still open at the end of the grace period", self.shared.open);
-            self.shared.outputs.exit(0);
+            self.shared.exit(0, now);
         }
         self.leave_bootstrap(now);
-        self.exit_when_drained();
+        self.exit_when_drained(now);
+        self.shared.write_audit(now);
     }
 
     /// The next effect on the world, until there is none.
@@ -250,22 +308,24 @@ impl Server {
     /// When [`Server::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let shared = &self.shared;
+        let key_sets = shared.tokens.as_ref().and_then(Tokens::poll_timeout);
         let own = match &shared.bootstrap {
             _ if shared.drain_until.is_some() => None,
-            Some(bootstrap) => bootstrap.poll_timeout(),
+            Some(bootstrap) => [bootstrap.poll_timeout(), key_sets].into_iter().flatten().min(),
             None => {
                 let certificate = shared.certificate.as_ref().and_then(Certificate::poll_timeout);
                 let revocations = shared.clients.as_ref().and_then(Clients::poll_timeout);
-                [certificate, revocations, shared.databases_due].into_iter().flatten().min()
+                [certificate, revocations, key_sets, shared.databases_due].into_iter().flatten().min()
             }
         };
-        [shared.timers.next(), own, shared.drain_until].into_iter().flatten().min()
+        let audit = shared.audit.as_ref().and_then(Audit::poll_timeout);
+        [shared.timers.next(), own, shared.drain_until, audit].into_iter().flatten().min()
     }
 
     fn accept(&mut self, id: ConnectionId, peer: SocketAddr, listener: Listener, now: Now) {
         let shared = &mut self.shared;
         let (config, challenge_config) = match listener {
-            Listener::Challenge => (None, None),
+            Listener::Challenge | Listener::Metrics => (None, None),
             Listener::Main => match &shared.certificate {
                 None => (None, None),
                 Some(certificate) => (Some(certificate.config()), certificate.challenge_config()),
@@ -277,6 +337,7 @@ impl Server {
                 _ => return shared.outputs.abort(id),
             },
         };
+        shared.metrics.accepted(listener);
         let tls = match config {
             None => None,
             Some(config) => match TlsSession::new(config, challenge_config) {
@@ -295,6 +356,7 @@ impl Server {
         shared.open += 1;
         let mut connection = Box::new(Connection::new(id, peer, listener, tls));
         if shared.open > shared.limits.connections_max {
+            shared.metrics.connection_refused();
             shared.refuse_connection(&mut connection, now);
         } else {
             let timeout = match connection.phase {
@@ -320,11 +382,24 @@ impl Server {
     fn complete(&mut self, completion: Completion, now: Now) {
         let Completion { id, done } = completion;
         // What was committed must be seen by whoever is told of it, and pages that are held cannot be used again.
-        self.shared.view = None;
+        if id != JobId::Audit {
+            self.shared.view = None;
+        }
         match (id, done) {
-            (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error),
+            (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error, now),
+            (_, Done::Audited(group, result)) => {
+                self.shared.count_audit(result.is_ok());
+                let audit = self.shared.audit.as_mut();
+                let (held, is_recorded) =
+                    audit.map_or((Vec::new(), false), |audit| audit.written(group, result, now));
+                for id in held {
+                    self.with(id, |shared, connection| shared.release(connection, is_recorded, now));
+                }
+            }
+            (JobId::Audit, _) => unreachable!("the core hands over one group at a time"),
             (JobId::Certificate, done) => self.shared.certificate_answered(done, now),
             (JobId::Tenants, done) => self.shared.databases_answered(&done, now),
+            (JobId::KeySet(index), done) => self.key_set_fetched(index, done, now),
             (JobId::Revocations, done) => {
                 if self.shared.revocations_answered(done, now) {
                     self.end_judged_connections(now);
@@ -369,6 +444,7 @@ impl Server {
         self.shared.outputs.stop_listening(Listener::Main);
         self.shared.outputs.stop_listening(Listener::Challenge);
         self.shared.outputs.stop_listening(Listener::Bootstrap);
+        self.shared.outputs.stop_listening(Listener::Metrics);
         let ids: Vec<ConnectionId> =
             self.connections.iter().flatten().map(|connection| connection.id).collect();
         for id in ids {
@@ -380,22 +456,27 @@ impl Server {
         }
     }
 
-    fn exit_when_drained(&mut self) {
+    fn exit_when_drained(&mut self, now: Now) {
         if self.shared.drain_until.is_some() && self.shared.open == 0 {
             self.shared.drain_until = None;
             info!("all connections are closed");
-            self.shared.outputs.exit(0);
+            self.shared.exit(0, now);
         }
     }
 }
 
-/// Whoever has no certificate, or not the right one, is somebody's concern; other failures are everyday noise.
-fn tell_handshake_failure(connection: &Connection, error: &rustls::Error) {
+/// Whoever has no certificate, or not the right one, is somebody's concern; other failures are everyday noise. Whether it
+/// is one of the former.
+fn tell_handshake_failure(connection: &Connection, error: &rustls::Error) -> bool {
     match error {
         rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
             warn!("{}: refused, its client certificate: {error}", connection.peer);
+            true
         }
-        _ => debug!("{}: TLS failed: {error}", connection.peer),
+        _ => {
+            debug!("{}: TLS failed: {error}", connection.peer);
+            false
+        }
     }
 }
 
@@ -413,6 +494,7 @@ impl Shared {
             && !session.has_begun()
             && bytes[0].is_ascii_uppercase()
         {
+            self.metrics.handshake_failed(HandshakeFailure::PlainHttp);
             return self.refuse_plain_http(connection, now);
         }
         let mut plain = std::mem::take(&mut self.plain_in);
@@ -425,11 +507,21 @@ impl Shared {
         self.outputs.send_buffered(connection.id);
         match received {
             Err(error) => {
-                tell_handshake_failure(connection, &error);
+                let is_refusal = tell_handshake_failure(connection, &error);
+                if is_refusal {
+                    self.record_refused_authentication(connection, now);
+                }
+                if matches!(connection.phase, Phase::Handshake) || is_refusal {
+                    self.metrics.handshake_failed(match is_refusal {
+                        true => HandshakeFailure::Certificate,
+                        false => HandshakeFailure::Protocol,
+                    });
+                }
                 self.close(connection, now);
             }
             Ok(()) => {
                 if handshaken && matches!(connection.phase, Phase::Handshake) {
+                    self.metrics.handshake();
                     self.become_idle(connection, now);
                     match user {
                         Some(Some(_)) if self.force_default_username => {}
@@ -440,6 +532,7 @@ impl Shared {
                                 connection.peer,
                                 self.client_identity.noun()
                             );
+                            self.record_refused_authentication(connection, now);
                             self.close(connection, now);
                         }
                         None => {}
@@ -500,7 +593,7 @@ impl Shared {
             return;
         }
         match connection.phase {
-            Phase::Waiting(_) | Phase::Aborted => {}
+            Phase::Deferred | Phase::Waiting(_) | Phase::Held(_) | Phase::Aborted => {}
             _ if connection.blocked => {}
             // The shell learns of the answers first; then the connection goes, in the same turn.
             Phase::Closing => {
@@ -518,7 +611,10 @@ impl Shared {
     fn time_out(&mut self, connection: &mut Connection, now: Now) {
         match connection.phase {
             _ if connection.blocked => self.abort(connection, "took its answer too slowly"),
-            Phase::Handshake => self.abort(connection, "took too long for the TLS handshake"),
+            Phase::Handshake => {
+                self.metrics.handshake_failed(HandshakeFailure::Timeout);
+                self.abort(connection, "took too long for the TLS handshake");
+            }
             Phase::Idle if !connection.pending.is_empty() => self.resume(connection, now),
             Phase::Idle => {
                 debug!("{}: idle for too long", connection.peer);
@@ -526,7 +622,7 @@ impl Shared {
             }
             Phase::Head | Phase::Body(_) => self.refuse_slow_request(connection, now),
             Phase::Closing => self.abort(connection, "closed"),
-            Phase::Waiting(_) | Phase::Aborted => {}
+            Phase::Deferred | Phase::Waiting(_) | Phase::Held(_) | Phase::Aborted => {}
         }
     }
 
@@ -597,6 +693,8 @@ impl Shared {
             | Done::UnusedClosed { .. }
             | Done::StoreFailed(_)
             | Done::Provided(_)
+            | Done::KeySet(_)
+            | Done::Audited(..)
             | Done::Revocations { .. }
             | Done::RevocationsUnchanged => {
                 unreachable!("no request waits under this name")
@@ -613,10 +711,10 @@ impl Shared {
     }
 
     /// Fail-stop, where the store is of no use any more: starting again is the way to recover.
-    fn store_failed(&mut self, error: &StoreError) {
+    fn store_failed(&mut self, error: &StoreError, now: Now) {
         log::error!("{error}");
         if error.is_fatal() {
-            self.outputs.exit(EXIT_STORE_FAILED);
+            self.exit(EXIT_STORE_FAILED, now);
         }
     }
 }

@@ -5,6 +5,7 @@ use super::event::Listener;
 use super::tenants;
 use crate::acme::challenge::HTTP_PATH;
 use crate::kms::access::Direction;
+use crate::kms::policy::Principal;
 use crate::pipeline::Endpoint;
 use crate::store::database::Kind;
 use crate::store::tenants::Tenant;
@@ -32,6 +33,8 @@ pub enum Route {
     AttestationReport(Option<String>),
     /// `GET /tee/sgx_enclave_public_key`.
     EnclavePublicKey,
+    /// `GET /metrics`, on its own listener.
+    Metrics,
     /// On the listener for an authority's proofs: a file that it may look for.
     Proof(String),
     /// On that listener: anything else is at the same place by HTTPS. The host as the client knows it, and path and query.
@@ -71,6 +74,22 @@ pub enum Question {
 }
 
 impl Route {
+    /// Whether whoever asks for it must show who it is, where that is by tokens. Not for checks of health; not for quotes, since a
+    /// client verifies those before it shows its token; and what has other ways to know its peer has them.
+    pub fn needs_identity(&self) -> bool {
+        match self {
+            Route::Version | Route::Kms(_) | Route::NewDatabase | Route::Unknown => true,
+            Route::Bootstrap(hand_over) => !matches!(hand_over, HandOver::Page | HandOver::Health),
+            Route::Health(_)
+            | Route::Options
+            | Route::AttestationReport(_)
+            | Route::EnclavePublicKey
+            | Route::Metrics
+            | Route::Proof(_)
+            | Route::Elsewhere(..) => false,
+        }
+    }
+
     /// The route of a request. A known path with another method is as unknown as any other, as clients expect.
     pub fn of(method: Method, path: &str, query: Option<&str>) -> Route {
         match (method, path) {
@@ -87,6 +106,8 @@ impl Route {
                 Route::Kms(Endpoint::ListOwned)
             }
             (Method::Get | Method::Head, "/access/obtained") => Route::Kms(Endpoint::ListObtained),
+            (Method::Get | Method::Head, "/access/create") => Route::Kms(Endpoint::MayMake),
+            (Method::Get | Method::Head, "/access/privileged") => Route::Kms(Endpoint::IsPrivileged),
             // The old server's documentation knows it as /quote too.
             (Method::Get | Method::Head, "/tee/attestation_report" | "/quote") => {
                 Route::AttestationReport(query.map(str::to_owned))
@@ -143,6 +164,17 @@ impl Route {
     }
 }
 
+/// Who asks, as far as the head of a request says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// It says nothing that counts: whoever the connection is of.
+    OfConnection,
+    /// The user that its token names.
+    OfToken(Principal),
+    /// Nobody: it should have a good token, and has none.
+    Refused,
+}
+
 /// A request whose head was read.
 pub struct Exchange {
     /// What it wants.
@@ -151,6 +183,8 @@ pub struct Exchange {
     pub keep_alive: bool,
     /// Whether only the head of the answer is wanted.
     pub head_only: bool,
+    /// Who asks, as far as its token says.
+    pub identity: Identity,
     /// Which HTTP the peer speaks.
     pub version: Version,
     /// Where the page came from that asks, if a browser does.
@@ -173,11 +207,16 @@ impl Exchange {
             },
             Listener::Challenge => Route::of_challenge(head),
             Listener::Bootstrap => Route::of_bootstrap(head.method, head.path),
+            Listener::Metrics => match (head.method, head.path) {
+                (Method::Get | Method::Head, "/metrics") => Route::Metrics,
+                _ => Route::Unknown,
+            },
         };
         let needs_tenant = has_tenants && matches!(route, Route::Kms(_));
         Exchange {
             tenant: needs_tenant.then(|| tenants::named_by(head.database_secret)),
             route,
+            identity: Identity::OfConnection,
             boundary: head
                 .content_type
                 .filter(|_| listener == Listener::Bootstrap)
@@ -185,8 +224,11 @@ impl Exchange {
             keep_alive: head.keep_alive,
             head_only: head.method == Method::Head,
             version: head.version,
-            // No other page may talk to the bootstrap server.
-            origin: head.origin.filter(|_| listener != Listener::Bootstrap).map(Into::into),
+            // No other page may talk to the bootstrap server, or read what is counted.
+            origin: head
+                .origin
+                .filter(|_| matches!(listener, Listener::Main | Listener::Challenge))
+                .map(Into::into),
         }
     }
 }

@@ -5,11 +5,12 @@
 #![forbid(unsafe_code)]
 
 use super::backups::Question;
-use crate::job::{self, Completion, Job, Lane, Resources};
+use crate::job::{self, Completion, Counts, Job, Lane, Resources};
 use crate::limits::{BACKUPS_WAITING_MAX, GROUP_COMMIT_MAX, LANE_JOBS_MAX};
 use mio::Waker;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -23,10 +24,13 @@ pub struct Executor {
     bulk: Workers<Job>,
     certificate: Workers<Job>,
     egress: Workers<Job>,
+    key_sets: Workers<Job>,
     platform: Workers<Job>,
+    audit: Workers<Job>,
     /// Not for the core: nobody there waits for it.
     backup: Workers<Question>,
     completions: Completions<Completion>,
+    counts: Arc<Counts>,
 }
 
 impl Executor {
@@ -38,28 +42,41 @@ impl Executor {
         resources: impl Fn() -> Resources,
     ) -> io::Result<Executor> {
         let completions = Completions::new(waker);
-        let lane = |name, workers, batch_max| {
+        let counts = resources().counts;
+        let lane = |lane: Lane, workers, batch_max| {
             let run = || {
                 let mut resources = resources();
-                move |jobs: Vec<Job>| job::run(jobs, &mut resources)
+                move |jobs: Vec<Job>| {
+                    resources.counts.of(lane).waiting.fetch_sub(jobs.len() as u64, Ordering::Relaxed);
+                    job::run(jobs, &mut resources)
+                }
             };
-            Workers::start(name, workers, LANE_JOBS_MAX, batch_max, run, &completions)
+            Workers::start(lane.name(), workers, LANE_JOBS_MAX, batch_max, run, &completions)
         };
         Ok(Executor {
-            store: lane("store", 1, GROUP_COMMIT_MAX)?,
-            bulk: lane("bulk", readers, 1)?,
-            certificate: lane("certificate", 1, 1)?,
-            egress: lane("egress", 1, 1)?,
-            platform: lane("platform", 1, 1)?,
+            store: lane(Lane::Store, 1, GROUP_COMMIT_MAX)?,
+            bulk: lane(Lane::Bulk, readers, 1)?,
+            certificate: lane(Lane::Certificate, 1, 1)?,
+            egress: lane(Lane::Egress, 1, 1)?,
+            key_sets: lane(Lane::KeySets, 1, 1)?,
+            platform: lane(Lane::Platform, 1, 1)?,
+            audit: lane(Lane::Audit, 1, 1)?,
             backup: Workers::start("backup", 1, BACKUPS_WAITING_MAX, 1, || answer, &completions)?,
             completions,
+            counts,
         })
     }
 
     /// Hands `job` to its lane, or back when the lane's queue is full.
-    #[expect(clippy::result_large_err, reason = "a job that finds no room goes back whole")]
     pub fn submit(&self, job: Job) -> Result<(), Job> {
-        self.worker(job.lane()).submit(job)
+        let lane = job.lane();
+        let counts = self.counts.of(lane);
+        // First: the worker may be faster.
+        counts.waiting.fetch_add(1, Ordering::Relaxed);
+        self.worker(lane).submit(job).inspect_err(|_| {
+            counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            counts.refused.fetch_add(1, Ordering::Relaxed);
+        })
     }
 
     /// Has a backup made in its turn. Where too many wait, the one who asks is turned away.
@@ -75,7 +92,9 @@ impl Executor {
             Lane::Bulk => &self.bulk,
             Lane::Certificate => &self.certificate,
             Lane::Egress => &self.egress,
+            Lane::KeySets => &self.key_sets,
             Lane::Platform => &self.platform,
+            Lane::Audit => &self.audit,
         }
     }
 
@@ -91,12 +110,15 @@ impl Executor {
         // backup sees that it is not whole.
         self.certificate.close();
         self.egress.close();
+        self.key_sets.close();
         self.platform.close();
         self.backup.close();
         self.store.close();
         self.bulk.close();
+        self.audit.close();
         let (store, bulk) = (self.store.join(timeout), self.bulk.join(timeout));
-        store && bulk
+        let audit = self.audit.join(timeout);
+        store && bulk && audit
     }
 }
 

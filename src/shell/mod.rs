@@ -7,6 +7,7 @@
 //!
 //! Only [`os`] and [`signals`] contain `unsafe` code, each block a single system call. Linux only.
 
+pub mod audit;
 pub mod backups;
 mod connections;
 pub mod executor;

@@ -27,18 +27,23 @@ impl Clock {
     pub fn now(&self) -> Now {
         let elapsed = std::time::Instant::now().duration_since(self.origin);
         let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        Now { instant: Instant::from_nanos(nanoseconds), utc: utc_now() }
+        let (utc, utc_millis) = utc_and_millis();
+        Now { instant: Instant::from_nanos(nanoseconds), utc, utc_millis }
     }
 }
 
 /// Reads the calendar clock. Log lines need it outside of any call of the core.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the calendar clock")]
 pub(crate) fn utc_now() -> Timestamp {
+    utc_and_millis().0
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the calendar clock")]
+fn utc_and_millis() -> (Timestamp, u16) {
     let now = std::time::SystemTime::now();
     let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
     match now.duration_since(std::time::UNIX_EPOCH) {
-        Ok(after) => Timestamp::from_unix(seconds(after)),
-        Err(before) => Timestamp::from_unix(-seconds(before.duration())),
+        Ok(after) => (Timestamp::from_unix(seconds(after)), after.subsec_millis() as u16),
+        Err(before) => (Timestamp::from_unix(-seconds(before.duration())), 0),
     }
 }
 
@@ -212,6 +217,15 @@ pub fn local_addresses() -> Vec<IpAddr> {
 
 /// Addresses of one machine that are of interest.
 const LOCAL_ADDRESSES_MAX: usize = 32;
+
+/// The memory that this process has in use (proc(5), statm).
+pub fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    // SAFETY: sysconf takes an integer.
+    let page_bytes = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    Some(pages * page_bytes)
+}
 
 /// Keeps the memory of this process out of swap, where its limit of locked memory allows that for all of it.
 pub fn lock_memory() {

@@ -170,6 +170,14 @@ impl Reactor {
         Ok(self)
     }
 
+    /// Lets whoever watches the server ask it with these sockets.
+    pub fn with_metrics(mut self, listeners: Vec<TcpListener>) -> io::Result<Reactor> {
+        for socket in listeners {
+            self.add_listener(Listener::Metrics, socket)?;
+        }
+        Ok(self)
+    }
+
     /// Lets backups be made of this database.
     pub fn with_backups(mut self, snapshots: Snapshots) -> Reactor {
         self.open_door(snapshots);
@@ -209,6 +217,8 @@ impl Reactor {
             Listener::Main => sockets::bind_addresses(&self.addresses),
             Listener::Bootstrap => sockets::bind_addresses(&self.bootstrap_addresses),
             Listener::Challenge => sockets::bind_beside(&self.addresses, self.challenge_port),
+            // Open from the start, never later.
+            Listener::Metrics => return Ok(()),
         };
         let sockets = sockets.map_err(|error| error.to_string())?;
         for socket in sockets {

@@ -5,8 +5,8 @@ use crate::acme::names;
 use crate::bootstrap::guard::Guard;
 use crate::config::{Bootstrap, Token};
 use crate::crypto::self_signed::{self, Extension, Template};
+use crate::crypto::x509;
 use crate::crypto::x509::Identity;
-use crate::crypto::{base64url, x509};
 use crate::entropy::random;
 use crate::secret::Secret;
 use crate::server::BootstrapParts;
@@ -15,6 +15,7 @@ use crate::store::database::Database;
 use crate::store::late::LateStore;
 use crate::tee::Quoter;
 use crate::tee::ra_tls::{self, Evidence};
+use crate::wire::base64url;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -106,7 +107,7 @@ pub fn wait(
         Token::None => None,
         Token::Given(token) => Some(token),
         Token::Generated => {
-            let token = base64url(&random::<24>(&mut OsEntropy));
+            let token = base64url::encode(&random::<24>(&mut OsEntropy));
             *lines += &format!("bootstrap token: {token}\n");
             Some(Secret::new(token.into_bytes()))
         }

@@ -5,6 +5,7 @@ use super::rows::{AllRows, Key, Table, parts};
 use super::upgrade::Indexed;
 use super::{StoreError, record, sealed};
 use crate::kms::object::Object;
+use crate::kms::rights::NO_OBJECT;
 use crate::kms::terms::{self, Term};
 
 /// Bytes of a sequence, and of rights.
@@ -166,7 +167,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A grant is on an object, allows something, and is there the other way round.
+    /// A grant is on an object, or on none as it should be, allows something, and is there the other way round.
     fn grant(&mut self, table: Table, other: Table, key: &[u8], rights: &[u8]) -> Result<(), StoreError> {
         let Some((first, second)) = parts(table, key) else {
             self.find(format!("{}: a key has not its form", table.name()));
@@ -182,7 +183,8 @@ impl Check<'_> {
         }
         if table == Table::GrantsByObject {
             self.report.grants += 1;
-            if self.rows.get(Key::new(Table::Uids, uid, &[]))?.is_none() {
+            let is_on_none = uid == NO_OBJECT.as_bytes();
+            if !is_on_none && self.rows.get(Key::new(Table::Uids, uid, &[]))?.is_none() {
                 self.find(format!("{it} is on no object"));
             }
             if rights.len() != RIGHTS_BYTES || rights == [0; RIGHTS_BYTES] {

@@ -3,7 +3,7 @@
 
 use super::{APPLY_FAILED, Store, StoreError, Transaction, UID_TAKEN, UID_UNKNOWN};
 use crate::kms::object::Object;
-use crate::kms::rights::Rights;
+use crate::kms::rights::{NO_OBJECT, Rights};
 use crate::kms::terms::{self, Term};
 use crate::kms::view::{Change, Changes, Search, SearchEnd, Show, View};
 use crate::secret::Secret;
@@ -94,7 +94,7 @@ impl State {
                 self.grants.retain(|(object, _), _| *object != uid);
             }
             Change::Grant { uid, user, rights } => {
-                if !self.objects.contains_key(&uid) {
+                if uid != NO_OBJECT && !self.objects.contains_key(&uid) {
                     return Err(UID_UNKNOWN);
                 }
                 if rights.is_empty() {

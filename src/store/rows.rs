@@ -10,7 +10,7 @@
 //! | grants by object | unique identifier | user | rights, 4 bytes |
 //! | grants by user | user | unique identifier | rights, 4 bytes |
 //!
-//! Integers are big-endian. A sequence, of 8 bytes, is an object's place in the order of insertion: one more than that of
+//! The grants that are on no object have an empty identifier. Integers are big-endian. A sequence, of 8 bytes, is an object's place in the order of insertion: one more than that of
 //! the last object. It keeps lists in order, and makes a new object an append to all tables but `uids`: identifiers are
 //! random, and a page would be written for each.
 #![forbid(unsafe_code)]

@@ -5,7 +5,7 @@ use super::rows::{Engine, Key, Row, Rows, RowsMut, Table};
 use super::search::{self, Bounds};
 use super::{APPLY_FAILED, Store, StoreError, Transaction, UID_TAKEN, UID_UNKNOWN, record};
 use crate::kms::object::Object;
-use crate::kms::rights::Rights;
+use crate::kms::rights::{NO_OBJECT, Rights};
 use crate::kms::terms::{self, Term};
 use crate::kms::view::{Change, Changes, Search, SearchEnd, Show, View};
 
@@ -179,7 +179,9 @@ impl<R: RowsMut> Tables<R> {
     }
 
     fn grant(&mut self, uid: &str, user: &str, rights: Rights) -> Result<(), StoreError> {
-        self.sequence(uid)?.ok_or(UID_UNKNOWN)?;
+        if uid != NO_OBJECT {
+            self.sequence(uid)?.ok_or(UID_UNKNOWN)?;
+        }
         let (object, grantee, bits) = (uid.as_bytes(), user.as_bytes(), rights.0.to_be_bytes());
         for key in
             [Key::new(Table::GrantsByObject, object, grantee), Key::new(Table::GrantsByUser, grantee, object)]

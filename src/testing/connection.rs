@@ -106,7 +106,8 @@ struct Peer {
 impl Peer {
     /// A peer that was just accepted.
     fn new(limits: Limits, certificate: Option<LoadedCertificate>) -> Peer {
-        let now = Now { instant: Instant::from_nanos(0), utc: Timestamp::from_unix(1_795_456_600) };
+        let now =
+            Now { instant: Instant::from_nanos(0), utc: Timestamp::from_unix(1_795_456_600), utc_millis: 0 };
         let store = Arc::new(MemoryStore::new());
         let parts = Parts {
             limits,
@@ -117,9 +118,15 @@ impl Peer {
             client_authorities: Vec::new(),
             client_revocations: None,
             client_identity: ClientIdentity::CommonName,
+            token_issuers: Vec::new(),
             force_default_username: false,
+            privileged_users: Vec::new(),
+            decryption_key: None,
             bootstrap: None,
             attestation: None,
+            audit: None,
+            counts: Arc::default(),
+            resident_bytes: || None,
             now,
         };
         let mut peer = Peer {
@@ -131,6 +138,8 @@ impl Peer {
                 revocations: None,
                 egress: None,
                 quoter: None,
+                audit: None,
+                counts: Arc::default(),
             },
             now,
             received: Vec::new(),

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod base64url;
 pub mod database_secret;
 pub mod hex;
 pub mod http;
+pub mod jose;
 pub mod json;
 pub mod kmip;
 pub mod listing;

@@ -3,7 +3,8 @@ each line of standard output is its result, `ok` and a text, or `error` and a me
 
 Usage: client.py URL [insecure|CERTIFICATE]
 
-The variable DATABASE_SECRET may hold the secret of a tenant's database.
+The variable DATABASE_SECRET may hold the secret of a tenant's database, API_KEY a token, and JWE_PUBLIC_KEY a key that requests
+are encrypted with.
 """
 
 import asyncio
@@ -22,7 +23,12 @@ from cosmian_kms import KmsClient
 
 
 def connect(url, trust=None):
-    secret = {"database_secret": os.environ.get("DATABASE_SECRET")}
+    secret = {
+        "database_secret": os.environ.get("DATABASE_SECRET"),
+        "api_key": os.environ.get("API_KEY"),
+        "jwe_public_key": os.environ.get("JWE_PUBLIC_KEY"),
+    }
+    secret = {name: value for name, value in secret.items() if value is not None}
     if trust is None:
         return KmsClient(url, **secret)
     if trust == "insecure":

@@ -2,7 +2,7 @@
 
 use keyway::entropy::Entropy;
 use keyway::kms::nonces::Nonces;
-use keyway::kms::policy::Principal;
+use keyway::kms::policy::{Principal, Standing};
 use keyway::kms::streams::Streams;
 use keyway::kms::view::View;
 use keyway::pipeline::{self, Asker, Call, Endpoint, Place, Read};
@@ -74,25 +74,37 @@ impl Kms {
     pub fn ask_bytes(&mut self, user: &str, endpoint: Endpoint, body: &[u8]) -> (u16, Vec<u8>) {
         let asker = Asker {
             principal: Principal(user.into()),
+            standing: Standing::Equal,
             now: Timestamp::from_unix(self.now),
             streams: self.streams.clone(),
             nonces: self.nonces.clone(),
         };
-        let mut call = Call { endpoint, asker, body: body.to_vec().into(), tenant: None };
-        if pipeline::place(&call.endpoint, &call.body, true) != Place::StoreLane {
-            let mut out = Vec::new();
-            let view = self.store.read().unwrap();
-            let Call { endpoint, asker, body, .. } = &mut call;
-            match pipeline::read(endpoint, asker, body, &*view, &mut self.entropy, &mut out).unwrap() {
-                Read::Answered(answer) => return (answer.status, out),
-                Read::MustWrite(endpoint) => call = Call { endpoint, body: out.into(), ..call },
-            }
-        }
-        let reply = pipeline::write(&mut [call], &self.store, &mut self.entropy).remove(0).unwrap();
-        (reply.answer.status, reply.body.to_vec())
+        ask(&self.store, &mut self.entropy, asker, endpoint, body)
     }
 
     pub fn kmip(&mut self, user: &str, body: &str) -> (u16, String) {
         self.ask(user, Endpoint::Kmip, body)
     }
+}
+
+/// The status and body of the answer to a request, wherever it is answered.
+pub fn ask(
+    store: &dyn Store,
+    entropy: &mut dyn Entropy,
+    asker: Asker,
+    endpoint: Endpoint,
+    body: &[u8],
+) -> (u16, Vec<u8>) {
+    let mut call = Call { endpoint, asker, body: body.to_vec().into(), tenant: None };
+    if pipeline::place(&call.endpoint, &call.body, true) != Place::StoreLane {
+        let (view, mut out) = (store.read().unwrap(), Vec::new());
+        let Call { endpoint, asker, body, .. } = &mut call;
+        let read = pipeline::read(endpoint, asker, body, &*view, entropy, &mut Vec::new(), &mut out);
+        match read.unwrap() {
+            Read::Answered(answer) => return (answer.status, out),
+            Read::MustWrite(endpoint) => call = Call { endpoint, body: out.into(), ..call },
+        }
+    }
+    let reply = pipeline::write(&mut [call], store, entropy).remove(0).unwrap();
+    (reply.answer.status, reply.body.to_vec())
 }

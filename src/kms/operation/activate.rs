@@ -20,6 +20,7 @@ pub struct Activate<'r> {
 impl<'r> Operation<'r> for Activate<'r> {
     const NAME: &'static str = "Activate";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = false;
     type Found = ();
 
     fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {

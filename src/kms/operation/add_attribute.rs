@@ -21,6 +21,7 @@ pub struct AddAttribute<'r> {
 impl<'r> Operation<'r> for AddAttribute<'r> {
     const NAME: &'static str = "AddAttribute";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = false;
     /// The unique identifier.
     type Found = String;
 

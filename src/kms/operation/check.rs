@@ -26,6 +26,7 @@ pub struct Check<'r> {
 impl<'r> Operation<'r> for Check<'r> {
     const NAME: &'static str = "Check";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// The unique identifier, and what is allowed of that which is not.
     type Found = (String, Vec<Item<'static>>);
 

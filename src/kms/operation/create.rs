@@ -31,6 +31,7 @@ pub struct Create<'r> {
 impl<'r> Operation<'r> for Create<'r> {
     const NAME: &'static str = "Create";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = true;
     /// The unique identifier.
     type Found = String;
 

@@ -29,6 +29,7 @@ pub struct Decrypt<'r> {
 impl<'r> Operation<'r> for Decrypt<'r> {
     const NAME: &'static str = "Decrypt";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// The key, and what the steps before it left, where it is one of several.
     type Found = (Authorized, Option<Session>);
 

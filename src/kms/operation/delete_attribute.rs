@@ -22,6 +22,7 @@ pub struct DeleteAttribute<'r> {
 impl<'r> Operation<'r> for DeleteAttribute<'r> {
     const NAME: &'static str = "DeleteAttribute";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = false;
     /// The unique identifier.
     type Found = String;
 

@@ -63,6 +63,7 @@ enum Method {
 impl<'r> Operation<'r> for DeriveKey<'r> {
     const NAME: &'static str = "DeriveKey";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = true;
     type Found = ();
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {

@@ -28,6 +28,7 @@ pub struct Destroy<'r> {
 impl<'r> Operation<'r> for Destroy<'r> {
     const NAME: &'static str = "Destroy";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = false;
     type Found = ();
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {

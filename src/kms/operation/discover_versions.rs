@@ -18,6 +18,7 @@ pub struct DiscoverVersions<'r> {
 impl<'r> Operation<'r> for DiscoverVersions<'r> {
     const NAME: &'static str = "DiscoverVersions";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// The versions of both, as the client may like them best first.
     type Found = Vec<(i32, i32)>;
 

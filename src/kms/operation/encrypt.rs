@@ -30,6 +30,7 @@ pub struct Encrypt<'r> {
 impl<'r> Operation<'r> for Encrypt<'r> {
     const NAME: &'static str = "Encrypt";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// The key, and what the steps before it left, where it is one of several.
     type Found = (Authorized, Option<Session>);
 

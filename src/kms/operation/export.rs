@@ -21,6 +21,7 @@ pub struct Export<'r> {
 impl<'r> Operation<'r> for Export<'r> {
     const NAME: &'static str = "Export";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     type Found = Retrieved;
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {

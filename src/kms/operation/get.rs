@@ -22,6 +22,7 @@ pub struct Get<'r> {
 impl<'r> Operation<'r> for Get<'r> {
     const NAME: &'static str = "Get";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     type Found = Retrieved;
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {

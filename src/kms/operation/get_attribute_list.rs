@@ -22,6 +22,7 @@ pub struct GetAttributeList<'r> {
 impl<'r> Operation<'r> for GetAttributeList<'r> {
     const NAME: &'static str = "GetAttributeList";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// The object, and the time at which it is looked at.
     type Found = (Authorized, Timestamp);
 

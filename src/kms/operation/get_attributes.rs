@@ -24,6 +24,7 @@ pub struct GetAttributes<'r> {
 impl<'r> Operation<'r> for GetAttributes<'r> {
     const NAME: &'static str = "GetAttributes";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// The object, and the time at which its state is told.
     type Found = (Authorized, Timestamp);
 

@@ -23,6 +23,7 @@ pub struct Hash<'r> {
 impl<'r> Operation<'r> for Hash<'r> {
     const NAME: &'static str = "Hash";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// What the steps before it left, where it is one of several.
     type Found = Option<Session>;
 

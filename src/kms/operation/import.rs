@@ -22,6 +22,7 @@ pub struct Import<'r> {
 impl<'r> Operation<'r> for Import<'r> {
     const NAME: &'static str = "Import";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = true;
     /// The unique identifier.
     type Found = String;
 

@@ -41,6 +41,7 @@ pub struct Found {
 impl<'r> Operation<'r> for Locate<'r> {
     const NAME: &'static str = "Locate";
     const EFFECT: Effect = Effect::Scans;
+    const MAKES_OBJECTS: bool = false;
     type Found = Found;
 
     fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {

@@ -28,6 +28,7 @@ pub struct MAC<'r> {
 impl<'r> Operation<'r> for MAC<'r> {
     const NAME: &'static str = "MAC";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// The key, and what the steps before it left, where it is one of several.
     type Found = (Authorized, Option<Session>);
 

@@ -28,6 +28,7 @@ pub struct MACVerify<'r> {
 impl<'r> Operation<'r> for MACVerify<'r> {
     const NAME: &'static str = "MACVerify";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     /// The key, and what the steps before it left, where it is one of several.
     type Found = (Authorized, Option<Session>);
 

@@ -3,10 +3,10 @@
 
 use super::fields::Fields;
 use super::nonces::Ledger;
-use super::policy::Principal;
+use super::policy::{self, Principal, Standing};
 use super::refusal::{Failure, Refusal};
 use super::streams::Streams;
-use super::view::{Changes, View};
+use super::view::{Change, Changes, View};
 use crate::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
@@ -29,6 +29,8 @@ pub struct Context<'c> {
     pub view: &'c dyn View,
     /// Who asks.
     pub principal: &'c Principal,
+    /// Whether it may make objects.
+    pub standing: Standing,
     /// When.
     pub now: Timestamp,
     /// Whose rules apply where they differ.
@@ -47,6 +49,8 @@ pub trait Operation<'r>: Sized {
     const NAME: &'static str;
     /// What it does to the store.
     const EFFECT: Effect;
+    /// Whether there may be an object more after it, or another in the place of one: not everybody may do that everywhere.
+    const MAKES_OBJECTS: bool;
     /// What `execute` found, for `finish`.
     type Found;
 
@@ -133,7 +137,15 @@ macro_rules! operations {
             pub fn execute(self, context: &Context<'_>) -> Result<(Decided<'r>, Changes), Failure> {
                 match self {
                     $(Request::$name(mut operation) => {
+                        let makes_objects = <$module::$name<'r> as Operation<'r>>::MAKES_OBJECTS;
+                        if makes_objects {
+                            policy::authorise_making(context.view, context.principal, context.standing)?;
+                        }
                         let (found, changes) = operation.execute(context)?;
+                        debug_assert!(
+                            makes_objects || !changes.iter().any(|change| matches!(change, Change::Insert(_))),
+                            "only an operation that says so makes objects"
+                        );
                         Ok((Decided::$name(operation, found), changes))
                     })*
                 }

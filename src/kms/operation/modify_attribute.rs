@@ -22,6 +22,7 @@ pub struct ModifyAttribute<'r> {
 impl<'r> Operation<'r> for ModifyAttribute<'r> {
     const NAME: &'static str = "ModifyAttribute";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = false;
     /// The unique identifier.
     type Found = String;
 

@@ -25,6 +25,7 @@ const OBJECT_TYPES: [u32; 3] =
 impl<'r> Operation<'r> for Query<'r> {
     const NAME: &'static str = "Query";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     type Found = ();
 
     fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {

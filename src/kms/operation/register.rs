@@ -18,6 +18,7 @@ pub struct Register<'r>(Brought<'r>);
 impl<'r> Operation<'r> for Register<'r> {
     const NAME: &'static str = "Register";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = true;
     /// The unique identifier.
     type Found = String;
 

@@ -36,6 +36,7 @@ pub struct ReKey<'r> {
 impl<'r> Operation<'r> for ReKey<'r> {
     const NAME: &'static str = "ReKey";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = true;
     /// The unique identifier of the new key.
     type Found = String;
 

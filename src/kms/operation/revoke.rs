@@ -31,6 +31,7 @@ pub struct Revoke<'r> {
 impl<'r> Operation<'r> for Revoke<'r> {
     const NAME: &'static str = "Revoke";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = false;
     type Found = ();
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {

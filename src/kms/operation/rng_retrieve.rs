@@ -21,6 +21,7 @@ pub struct RNGRetrieve<'r> {
 impl<'r> Operation<'r> for RNGRetrieve<'r> {
     const NAME: &'static str = "RNGRetrieve";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     type Found = ();
 
     fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {

@@ -21,6 +21,7 @@ pub struct RNGSeed<'r> {
 impl<'r> Operation<'r> for RNGSeed<'r> {
     const NAME: &'static str = "RNGSeed";
     const EFFECT: Effect = Effect::Reads;
+    const MAKES_OBJECTS: bool = false;
     type Found = ();
 
     fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {

@@ -21,6 +21,7 @@ pub struct SetAttribute<'r> {
 impl<'r> Operation<'r> for SetAttribute<'r> {
     const NAME: &'static str = "SetAttribute";
     const EFFECT: Effect = Effect::Writes;
+    const MAKES_OBJECTS: bool = false;
     /// The unique identifier.
     type Found = String;
 

@@ -138,6 +138,7 @@ impl Shared {
 
     /// The lane has begun an order.
     pub(in super::super) fn order_begun(&mut self, result: Result<Vec<Challenge>, Failure>, now: Now) {
+        self.metrics.orders[1] += u64::from(result.is_err());
         self.drive(now, |bot, entropy| bot.begun(result, entropy, now));
     }
 
@@ -149,6 +150,7 @@ impl Shared {
             certificate.replace(&identity).map_err(|reason| Failure::new(FailureKind::Refused, &reason))?;
             Ok(Renewed { validity: files::validity(&identity), proved })
         });
+        self.metrics.orders[usize::from(replaced.is_err())] += 1;
         self.drive(now, |bot, entropy| bot.finished(replaced, entropy, now));
         self.withdraw_proofs_if_idle(now);
     }

@@ -23,6 +23,7 @@ impl Clock {
         Now {
             instant: Instant::from_nanos(0) + self.elapsed,
             utc: Timestamp::from_unix(START + self.elapsed.as_secs() as i64),
+            utc_millis: self.elapsed.subsec_millis() as u16,
         }
     }
 

@@ -2,20 +2,22 @@
 //! lanes, is for the simulator to say.
 #![forbid(unsafe_code)]
 
+use crate::audit::recorder::Recorder;
 use crate::job::{self, Completion, ConnectionId, Job, JobId, Lane, Resources, Work};
-use crate::limits::{GROUP_COMMIT_MAX, INLINE_BODY_BYTES_MAX};
+use crate::limits::{GROUP_COMMIT_MAX, INLINE_BODY_BYTES_MAX, LANE_JOBS_MAX};
 use crate::store::Store;
 use crate::testing::choices::Choices;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-/// The lanes that requests use.
-pub const LANES: [Lane; 2] = [Lane::Store, Lane::Bulk];
+/// The lanes that requests and their records use.
+pub const LANES: [Lane; 3] = [Lane::Store, Lane::Bulk, Lane::Audit];
 
 /// One lane.
 struct Queue {
     resources: Resources,
     batch_max: usize,
+    jobs_max: usize,
     waiting: VecDeque<Job>,
     /// What was run and not told yet.
     done: VecDeque<Completion>,
@@ -25,13 +27,14 @@ struct Queue {
 pub struct Lanes {
     store: Queue,
     bulk: Queue,
-    jobs_max: usize,
+    audit: Queue,
 }
 
 impl Lanes {
-    /// Idle lanes over `store`, each of which lets `jobs_max` jobs wait.
-    pub fn new(store: &Arc<dyn Store>, jobs_max: usize, choices: &mut Choices) -> Lanes {
-        let mut queue = |batch_max| Queue {
+    /// Idle lanes over `store`, each of which lets `jobs_max` jobs wait, but that of the audit log: the core hands over one.
+    pub fn new(store: &Arc<dyn Store>, jobs_max: usize, recorder: Recorder, choices: &mut Choices) -> Lanes {
+        let recorder = Arc::new(Mutex::new(recorder));
+        let mut queue = |batch_max, jobs_max| Queue {
             resources: Resources {
                 store: Arc::clone(store),
                 entropy: Box::new(choices.fork()),
@@ -39,20 +42,25 @@ impl Lanes {
                 revocations: None,
                 egress: None,
                 quoter: None,
+                audit: Some(Arc::clone(&recorder)),
+                counts: Arc::default(),
             },
             batch_max,
+            jobs_max,
             waiting: VecDeque::new(),
             done: VecDeque::new(),
         };
-        Lanes { store: queue(GROUP_COMMIT_MAX), bulk: queue(1), jobs_max }
+        Lanes {
+            store: queue(GROUP_COMMIT_MAX, jobs_max),
+            bulk: queue(1, jobs_max),
+            audit: queue(1, LANE_JOBS_MAX),
+        }
     }
 
     /// Hands `job` to its lane, or back when the lane's queue is full.
-    #[expect(clippy::result_large_err, reason = "a job that finds no room goes back whole")]
     pub fn submit(&mut self, job: Job) -> Result<(), Job> {
-        let jobs_max = self.jobs_max;
         let queue = self.queue(job.lane());
-        if queue.waiting.len() >= jobs_max {
+        if queue.waiting.len() >= queue.jobs_max {
             return Err(job);
         }
         queue.waiting.push_back(job);
@@ -66,7 +74,7 @@ impl Lanes {
 
     /// Runs what waits, as far as it is one batch; says how many jobs that were.
     pub fn run(&mut self, lane: Lane) -> usize {
-        let Queue { resources, batch_max, waiting, done } = self.queue(lane);
+        let Queue { resources, batch_max, waiting, done, .. } = self.queue(lane);
         let batch: Vec<Job> = waiting.drain(..waiting.len().min(*batch_max)).collect();
         let jobs = batch.len();
         let ids: Vec<JobId> = batch.iter().map(|job| job.id).collect();
@@ -106,21 +114,24 @@ impl Lanes {
             | Work::NewDatabase
             | Work::Probe
             | Work::CloseUnused
-            | Work::Quote { .. } => 0,
+            | Work::FetchKeySet(_)
+            | Work::Quote { .. }
+            | Work::Audit(_) => 0,
         };
         self.all().flat_map(|queue| queue.waiting.iter().map(large)).sum()
     }
 
     fn all(&self) -> impl Iterator<Item = &Queue> {
-        [&self.store, &self.bulk].into_iter()
+        [&self.store, &self.bulk, &self.audit].into_iter()
     }
 
     fn queue(&mut self, lane: Lane) -> &mut Queue {
         match lane {
             Lane::Store => &mut self.store,
             Lane::Bulk => &mut self.bulk,
-            Lane::Certificate | Lane::Egress | Lane::Platform => {
-                unreachable!("there is neither certificate nor platform")
+            Lane::Audit => &mut self.audit,
+            Lane::Certificate | Lane::Egress | Lane::KeySets | Lane::Platform => {
+                unreachable!("there is neither certificate nor issuer nor platform")
             }
         }
     }

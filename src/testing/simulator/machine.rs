@@ -3,16 +3,20 @@
 
 use super::lanes::{LANES, Lanes};
 use super::model::OWNER;
+use crate::audit::chain::Chain;
+use crate::audit::recorder::{Medium, Recorder};
+use crate::audit::verify::Verifier;
 use crate::limits::Limits;
+use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
-use crate::server::{Parts, Server, Tls};
+use crate::server::{AuditMode, Parts, Server, Tls};
 use crate::store::redb::RedbStore;
 use crate::store::sealed::{self, MasterSecret};
 use crate::store::{Store, StoreError};
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
 use crate::time::Now;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A running process.
 pub struct Machine {
@@ -25,6 +29,27 @@ pub struct Machine {
     pub stopped_listening: bool,
     /// It has exited, with this code.
     pub exit: Option<u8>,
+    /// Its audit log, of its own.
+    log: Arc<Mutex<Vec<u8>>>,
+}
+
+/// A log in memory, which never fails.
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Medium for Memory {
+    fn append(&mut self, lines: &[u8]) -> Result<(), String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(lines);
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<bool, String> {
+        Ok(false)
+    }
+}
+
+/// The key of all audit logs.
+fn log_key() -> Secret {
+    Secret::new(b"the key of the log".to_vec())
 }
 
 impl Machine {
@@ -33,6 +58,7 @@ impl Machine {
         disk: &Disk,
         master: Option<&MasterSecret>,
         limits: &Limits,
+        audit: AuditMode,
         jobs_max: usize,
         now: Now,
         choices: &mut Choices,
@@ -47,19 +73,40 @@ impl Machine {
             client_authorities: Vec::new(),
             client_revocations: None,
             client_identity: ClientIdentity::CommonName,
+            token_issuers: Vec::new(),
             force_default_username: false,
+            privileged_users: Vec::new(),
+            decryption_key: None,
             bootstrap: None,
             attestation: None,
+            audit: Some(audit),
+            counts: Arc::default(),
+            resident_bytes: || None,
             now,
         };
+        let log = Arc::default();
+        let recorder = Recorder::new(Box::new(Memory(Arc::clone(&log))), log_key(), Chain::default(), 0);
         Ok(Machine {
             server: Server::new(parts).expect("the parts fit"),
-            lanes: Lanes::new(&store, jobs_max, choices),
+            lanes: Lanes::new(&store, jobs_max, recorder, choices),
             store,
             draining: false,
             stopped_listening: false,
             exit: None,
+            log,
         })
+    }
+
+    /// The audit log, which is as it was written, up to its end.
+    pub fn closed_log(&self) -> Vec<u8> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let key = log_key();
+        let mut verifier = Verifier::new(&key);
+        for line in log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            verifier.line(line).expect("the audit log is as it was written");
+        }
+        assert!(verifier.is_closed(), "the audit log ends with its server");
+        log
     }
 
     /// Ends as the shell does: what was submitted is run, and nobody is told.

@@ -131,6 +131,14 @@ impl Model {
         objects.flat_map(of).collect()
     }
 
+    /// The key material that there is.
+    pub fn materials(&self, view: &dyn View) -> Vec<Vec<u8>> {
+        let owned = self.clients.iter().flat_map(|owned| owned.keys.keys().map(String::as_str));
+        let objects = owned.chain(SHARED).filter_map(|uid| view.object(uid).ok().flatten());
+        let materials = objects.map(|object| object.material.expose().to_vec());
+        materials.filter(|material| material.len() >= SECRET_BYTES_MIN).collect()
+    }
+
     /// Compares the store with all that was promised. Nothing is under way.
     pub fn check_store(&mut self, view: &dyn View) {
         const READABLE: &str = "the store can be read";

@@ -17,6 +17,7 @@ use super::workload::Client;
 use crate::job::Completion;
 use crate::limits::{INLINE_BODY_BYTES_MAX, LANE_JOBS_MAX, Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
 use crate::secret::Secret;
+use crate::server::AuditMode;
 use crate::server::event::{ConnectionId, Input, Listener};
 use crate::store::sealed::MasterSecret;
 use crate::testing::choices::Choices;
@@ -55,6 +56,7 @@ pub(super) struct World<'s> {
     master: Option<MasterSecret>,
     limits: Limits,
     jobs_max: usize,
+    audit: AuditMode,
     /// `None` only while it starts.
     machine: Option<Machine>,
     network: Network,
@@ -92,13 +94,14 @@ impl<'s> World<'s> {
             master: choices.one_in(2).then(|| MasterSecret::Key(Secret::new(vec![0x5A; 32]))),
             limits,
             jobs_max,
+            audit: *choices.pick(&[AuditMode::Soon, AuditMode::Required]),
             machine: None,
             network: Network::default(),
             model: Model::new(clients.len()),
             clients,
             unsettled: Vec::new(),
             echoes: VecDeque::new(),
-            paces: [1, if large_bodies { 50 } else { 1 }],
+            paces: [1, if large_bodies { 50 } else { 1 }, 1],
             troubled: true,
             totals: Totals::default(),
             choices,
@@ -167,6 +170,8 @@ impl<'s> World<'s> {
         self.check_disk();
         self.shut_down();
         assert_eq!(self.machine().exit, Some(0), "nothing is left to wait for");
+        self.machine().finish_lanes();
+        self.check_log();
     }
 
     // What may happen.
@@ -383,7 +388,7 @@ impl<'s> World<'s> {
 
     /// What must hold whenever the server rests.
     fn check_at_rest(&mut self) {
-        self.network.check_at_rest();
+        self.network.check_at_rest(self.audit == AuditMode::Required);
         let bodies_bytes = self.network.bodies_bytes() + self.machine().lanes.bodies_bytes();
         let bodies_bytes_max = self.limits.bodies_bytes_max;
         assert!(

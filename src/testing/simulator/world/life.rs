@@ -6,6 +6,7 @@ use crate::server::EXIT_STORE_FAILED;
 use crate::server::event::Input;
 use crate::store::StoreError;
 use crate::testing::simulator::machine::Machine;
+use crate::wire::hex;
 
 impl World<'_> {
     /// Starts a server on what is on the disk, which may fail meanwhile, and looks whether all that was promised is
@@ -17,7 +18,8 @@ impl World<'_> {
             }
             let now = self.clock.now();
             let (disk, master) = (&self.disk, self.master.as_ref());
-            match Machine::boot(disk, master, &self.limits, self.jobs_max, now, &mut self.choices) {
+            match Machine::boot(disk, master, &self.limits, self.audit, self.jobs_max, now, &mut self.choices)
+            {
                 Ok(machine) => {
                     self.machine = Some(machine);
                     self.note("the server starts");
@@ -51,6 +53,7 @@ impl World<'_> {
             }
             Some(0) => {
                 self.machine().finish_lanes();
+                self.check_log();
                 self.bury();
             }
             code => panic!("the server exits with {code:?}"),
@@ -89,6 +92,20 @@ impl World<'_> {
         match self.master {
             Some(_) => assert!(!secrets.iter().any(shows), "a sealed disk shows a key or a name"),
             None => assert!(secrets.iter().all(shows), "what is searched for can be found"),
+        }
+    }
+
+    /// Whether the log of a server that has ended is whole, and shows no key.
+    pub(super) fn check_log(&mut self) {
+        let machine = self.machine.as_ref().expect(RUNS);
+        let log = machine.closed_log();
+        let Ok(view) = machine.store.read() else { return };
+        for material in self.model.materials(&*view) {
+            let mut digits = Vec::new();
+            hex::encode(&material, &mut digits);
+            let lower = digits.to_ascii_lowercase();
+            let shows = |part: &[u8]| log.windows(part.len()).any(|window| window == part);
+            assert!(![material, digits, lower].iter().any(|form| shows(form)), "the audit log shows a key");
         }
     }
 

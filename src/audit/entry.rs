@@ -1,0 +1,254 @@
+//! What is told of a decision. A line has these members after its number, in this order; those that there is nothing to say
+//! for are left out.
+//!
+//! | member | |
+//! |---|---|
+//! | `time` | when it was decided |
+//! | `request` | the request's identifier: the same in all lines of one batch |
+//! | `peer` | address and port that it came from |
+//! | `user`, `method` | who asked, and how that is known: `certificate`, `token`, `default` or `none` |
+//! | `route` | the way that it came: `/kmip/2_1`, .. |
+//! | `operation` | KMIP's name, or ours for what is no operation of KMIP |
+//! | `named` | the object as the request named it |
+//! | `objects`, `more` | the objects that it was about; how many there are beside the first ones |
+//! | `grantee`, `rights` | of a grant or its end |
+//! | `status`, `result`, `reason` | of HTTP; `Success` or `Failed`; KMIP's result reason |
+//!
+//! Whatever a client has had a hand in is escaped as JSON, and cut with `[..]` where it is long.
+#![forbid(unsafe_code)]
+
+use crate::limits;
+use crate::wire::json::write_string;
+use std::io::Write;
+use std::net::SocketAddr;
+
+/// What was decided about one request, or about one item of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// KMIP's name of the operation.
+    pub operation: String,
+    /// The object as the request named it.
+    pub named: Option<String>,
+    /// The objects that it was about, the first ones.
+    pub objects: Vec<String>,
+    /// How many more there were.
+    pub more: usize,
+    /// Of a grant or its end: whose rights, and which.
+    pub grant: Option<(String, Vec<&'static str>)>,
+    /// KMIP's result reason of a refusal.
+    pub reason: Option<&'static str>,
+}
+
+impl Decision {
+    /// The beginning of a decision about this operation.
+    pub fn on(operation: &str, named: Option<&str>) -> Decision {
+        Decision { operation: bounded(operation), named: named.map(bounded), ..Decision::default() }
+    }
+
+    /// It is about no object, so far.
+    pub fn forget_objects(&mut self) {
+        self.objects.clear();
+        self.more = 0;
+    }
+
+    /// It is about this object, too.
+    pub fn add_object(&mut self, uid: &str) {
+        if self.objects.iter().any(|known| known == uid) {
+            return;
+        }
+        match self.objects.len() < limits::AUDIT_OBJECTS_MAX {
+            true => self.objects.push(bounded(uid)),
+            false => self.more += 1,
+        }
+    }
+}
+
+/// How it is known who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// By the certificate that the client has shown.
+    Certificate,
+    /// By a token.
+    Token,
+    /// Whoever says nothing is the default user.
+    Default,
+    /// It is not known.
+    None,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::Certificate => "certificate",
+            Method::Token => "token",
+            Method::Default => "default",
+            Method::None => "none",
+        }
+    }
+}
+
+/// What all decisions about one request share.
+pub struct Occasion<'e> {
+    /// When, as it is written.
+    pub time: &'e str,
+    /// Names the request.
+    pub request: &'e str,
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// Who asks, where that is known.
+    pub user: Option<&'e str>,
+    /// How.
+    pub method: Method,
+    /// Which way it came.
+    pub route: &'static str,
+    /// The HTTP status of the answer, where there is one.
+    pub status: Option<u16>,
+}
+
+impl Occasion<'_> {
+    /// Appends the members of one line and a newline to `out`.
+    pub fn write(&self, decision: &Decision, out: &mut Vec<u8>) {
+        let _ = write!(
+            out,
+            "\"time\":\"{}\",\"request\":\"{}\",\"peer\":\"{}\"",
+            self.time, self.request, self.peer
+        );
+        if let Some(user) = self.user {
+            member("user", user, out);
+        }
+        plain_member("method", self.method.name(), out);
+        plain_member("route", self.route, out);
+        member("operation", &decision.operation, out);
+        if let Some(named) = &decision.named {
+            member("named", named, out);
+        }
+        if !decision.objects.is_empty() {
+            out.extend_from_slice(b",\"objects\":");
+            write_list(decision.objects.iter().map(String::as_str), out);
+        }
+        if decision.more > 0 {
+            let _ = write!(out, ",\"more\":{}", decision.more);
+        }
+        if let Some((grantee, rights)) = &decision.grant {
+            member("grantee", grantee, out);
+            out.extend_from_slice(b",\"rights\":");
+            write_list(rights.iter().copied(), out);
+        }
+        if let Some(status) = self.status {
+            let _ = write!(out, ",\"status\":{status}");
+        }
+        let failed = decision.reason.is_some() || self.status.is_none_or(|status| status >= 400);
+        plain_member("result", if failed { "Failed" } else { "Success" }, out);
+        if failed {
+            plain_member("reason", decision.reason.unwrap_or(reason_of(self.status)), out);
+        }
+        out.push(b'\n');
+    }
+}
+
+/// KMIP's result reason (KMIP 2.1 section 11.48) where nothing but the status is known.
+fn reason_of(status: Option<u16>) -> &'static str {
+    match status {
+        None | Some(401) => "Authentication_Not_Successful",
+        Some(403) => "Permission_Denied",
+        Some(400 | 422) => "Invalid_Message",
+        Some(404) => "Operation_Not_Supported",
+        Some(413 | 503) => "Server_Limit_Exceeded",
+        Some(_) => "General_Failure",
+    }
+}
+
+fn write_list<'s>(texts: impl Iterator<Item = &'s str>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (i, text) in texts.enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_string(text, out);
+    }
+    out.push(b']');
+}
+
+/// A member whose value needs no escape.
+fn plain_member(name: &str, value: &str, out: &mut Vec<u8>) {
+    for part in [",\"", name, "\":\"", value, "\""] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+fn member(name: &str, value: &str, out: &mut Vec<u8>) {
+    for part in [",\"", name, "\":"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    write_string(value, out);
+}
+
+/// As much of a text as is kept: names and identifiers that exist are no longer.
+pub fn bounded(text: &str) -> String {
+    if text.len() <= limits::NAME_BYTES_MAX {
+        return text.to_owned();
+    }
+    let mut end = limits::NAME_BYTES_MAX;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}[..]", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(decision: &Decision, status: Option<u16>) -> String {
+        let occasion = Occasion {
+            time: "2026-11-23T17:56:40.007Z",
+            request: "0A-1",
+            peer: "127.0.0.1:4711".parse().unwrap(),
+            user: Some("alice\n\""),
+            method: Method::Certificate,
+            route: "/kmip/2_1",
+            status,
+        };
+        let mut out = Vec::new();
+        occasion.write(decision, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_decision_is_one_line_with_what_there_is_to_say() {
+        let mut decision = Decision::on("Destroy", Some("[\"a\"]"));
+        decision.add_object("k1");
+        decision.add_object("k1");
+        assert_eq!(
+            written(&decision, Some(200)),
+            concat!(
+                r#""time":"2026-11-23T17:56:40.007Z","request":"0A-1","peer":"127.0.0.1:4711","user":"alice\n\"","#,
+                r#""method":"certificate","route":"/kmip/2_1","operation":"Destroy","named":"[\"a\"]","objects":["k1"],"#,
+                r#""status":200,"result":"Success""#,
+                "\n"
+            )
+        );
+        let refused = Decision { reason: Some("Item_Not_Found"), ..Decision::on("Get", None) };
+        assert!(written(&refused, Some(422)).ends_with(
+            "\"operation\":\"Get\",\"status\":422,\"result\":\"Failed\",\"reason\":\"Item_Not_Found\"\n"
+        ));
+        let unknown = written(&Decision::on("Authenticate", None), None);
+        assert!(
+            unknown.ends_with("\"result\":\"Failed\",\"reason\":\"Authentication_Not_Successful\"\n"),
+            "{unknown}"
+        );
+    }
+
+    #[test]
+    fn what_is_long_or_many_is_cut() {
+        let long = "\u{20ac}".repeat(1000);
+        let mut decision = Decision::on(&long, Some(&long));
+        for n in 0..limits::AUDIT_OBJECTS_MAX + 5 {
+            decision.add_object(&format!("{n}{}", "\u{1}".repeat(1000)));
+        }
+        assert_eq!((decision.objects.len(), decision.more), (limits::AUDIT_OBJECTS_MAX, 5));
+        let line = written(&decision, Some(200));
+        assert!(line.contains("\u{20ac}[..]\",") && line.contains(",\"more\":5,"));
+        assert!(line.len() < limits::AUDIT_LINE_BYTES_MAX / 2, "{}", line.len());
+    }
+}

@@ -1,0 +1,465 @@
+//! The audit log as the core sees it: which decisions become lines, when these are handed to their lane, and which answers
+//! wait for that.
+//!
+//! One group of lines is on its way at a time; what is decided meanwhile is the next one. What could not be written is kept,
+//! as far as there is room, and tried again with what has come since.
+#![forbid(unsafe_code)]
+
+use super::Shared;
+use super::connection::{Connection, Held, Phase};
+use super::event::{ConnectionId, Listener};
+use super::metrics;
+use super::routes::{Exchange, HandOver, Identity, Route};
+use crate::audit::chain::Reason;
+use crate::audit::entry::{Decision, Method, Occasion};
+use crate::audit::recorder::Group;
+use crate::entropy::{Entropy, random};
+use crate::job::{Job, JobId, Work};
+use crate::limits;
+use crate::pipeline::Endpoint;
+use crate::time::{Instant, Now};
+use crate::wire::hex;
+use crate::wire::http::Refusal;
+use crate::wire::json::quoted;
+use log::{error, info};
+use std::fmt::Write;
+
+/// What a client is told whose request cannot be recorded.
+const NOT_RECORDED: &str = "The audit log cannot be written: try again later";
+
+/// The operation of whoever has shown no good certificate or token, and so could ask for nothing.
+const AUTHENTICATE: &str = "Authenticate";
+
+/// Lines on their way to the log.
+pub struct Audit {
+    is_required: bool,
+    /// What the identifiers of requests begin with: others than those of an earlier server.
+    prefix: String,
+    requests: u64,
+    /// The last request's identifier.
+    request: String,
+    /// The time as it is written, and when that was.
+    time: (Now, String),
+    /// The members of lines that wait, each with a newline, and how many these are.
+    waiting: Vec<u8>,
+    waiting_lines: usize,
+    /// Since when.
+    waiting_since: Option<Instant>,
+    /// Whose answers wait for them.
+    held: Vec<ConnectionId>,
+    /// The same of the group that is on its way.
+    on_its_way: Option<OnItsWay>,
+    /// Lines after the last checkpoint, and since when there are some.
+    uncovered_lines: usize,
+    uncovered_since: Option<Instant>,
+    /// The file is to be opened anew.
+    reopens: bool,
+    /// Why it cannot be written, if it cannot.
+    failure: Option<String>,
+    retry_at: Option<Instant>,
+    /// Lines for which there was no room meanwhile.
+    lost_lines: u64,
+}
+
+struct OnItsWay {
+    held: Vec<ConnectionId>,
+    lines: usize,
+}
+
+impl Audit {
+    /// Nothing is recorded yet; the first line is a checkpoint, at once.
+    pub fn new(is_required: bool, entropy: &mut dyn Entropy, now: Now) -> Audit {
+        let mut prefix = Vec::new();
+        hex::encode(&random::<6>(entropy), &mut prefix);
+        Audit {
+            is_required,
+            prefix: String::from_utf8(prefix).expect("digits"),
+            requests: 0,
+            request: String::new(),
+            time: (now, time_text(now)),
+            waiting: Vec::new(),
+            waiting_lines: 0,
+            // The first checkpoint waits for nobody.
+            waiting_since: Some(now.instant - limits::AUDIT_LINGER),
+            held: Vec::new(),
+            on_its_way: None,
+            uncovered_lines: 0,
+            uncovered_since: None,
+            reopens: false,
+            failure: None,
+            retry_at: None,
+            lost_lines: 0,
+        }
+    }
+
+    /// Why the log cannot be written, if it cannot.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Whether answers wait for their lines.
+    pub fn is_required(&self) -> bool {
+        self.is_required
+    }
+
+    /// When [`Shared::write_audit`] has something to do that no event tells of.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.on_its_way.is_some() {
+            return None;
+        }
+        if self.retry_at.is_some() {
+            return self.retry_at;
+        }
+        let lingers_until = self.waiting_since.map(|since| since + limits::AUDIT_LINGER);
+        let checkpoint_at = self.uncovered_since.map(|since| since + limits::AUDIT_CHECKPOINT_INTERVAL);
+        [lingers_until, checkpoint_at].into_iter().flatten().min()
+    }
+
+    /// The time as it is written.
+    fn time(&mut self, now: Now) -> &str {
+        if self.time.0.utc != now.utc {
+            self.time = (now, time_text(now));
+        } else if self.time.0.utc_millis != now.utc_millis {
+            let text = &mut self.time.1;
+            text.truncate(text.len() - MILLIS_CHARS);
+            let _ = write!(text, "{:03}Z", now.utc_millis);
+            self.time.0 = now;
+        }
+        &self.time.1
+    }
+
+    fn next_request(&mut self) {
+        self.requests += 1;
+        self.request.clear();
+        let _ = write!(self.request, "{}-{}", self.prefix, self.requests);
+    }
+
+    /// Adds lines, or counts them as lost.
+    fn add(&mut self, occasion: Told<'_>, decisions: &[Decision], now: Now) {
+        self.time(now);
+        self.next_request();
+        if self.waiting.len() > limits::AUDIT_WAITING_BYTES_MAX {
+            self.lost_lines += decisions.len() as u64;
+            return;
+        }
+        let Told { peer, user, method, route, status } = occasion;
+        let occasion =
+            Occasion { time: &self.time.1, request: &self.request, peer, user, method, route, status };
+        for decision in decisions {
+            occasion.write(decision, &mut self.waiting);
+        }
+        self.waiting_lines += decisions.len();
+        self.waiting_since.get_or_insert(now.instant);
+    }
+
+    /// Whether what waits is to be written now.
+    fn is_due(&self, now: Instant) -> bool {
+        if self.on_its_way.is_some() {
+            return false;
+        }
+        if let Some(retry_at) = self.retry_at {
+            return retry_at <= now;
+        }
+        let is_urgent =
+            self.reopens || !self.held.is_empty() || self.waiting.len() >= limits::AUDIT_GROUP_BYTES;
+        is_urgent || self.poll_timeout().is_some_and(|due| due <= now)
+    }
+
+    /// All that waits, as one group.
+    fn take_group(&mut self, now: Now, is_end: bool) -> Group {
+        let lines = std::mem::take(&mut self.waiting_lines);
+        let uncovered = self.uncovered_lines + lines;
+        let is_late = self
+            .uncovered_since
+            .is_some_and(|since| since + limits::AUDIT_CHECKPOINT_INTERVAL <= now.instant);
+        let checkpoint = match uncovered {
+            _ if is_end => Some(Reason::Shutdown),
+            uncovered if is_late || uncovered >= limits::AUDIT_CHECKPOINT_LINES => Some(Reason::Interval),
+            _ => None,
+        };
+        self.waiting_since = None;
+        self.on_its_way = Some(OnItsWay { held: std::mem::take(&mut self.held), lines });
+        Group {
+            lines: std::mem::take(&mut self.waiting),
+            time: self.time(now).to_owned(),
+            checkpoint,
+            reopen: std::mem::take(&mut self.reopens),
+        }
+    }
+
+    /// Lines on their way.
+    pub fn lines_on_their_way(&self) -> usize {
+        self.on_its_way.as_ref().map_or(0, |group| group.lines)
+    }
+
+    /// A group was written, or could not be. Gives those whose answers waited for it, and whether they may leave.
+    pub fn written(
+        &mut self,
+        group: Group,
+        result: Result<(), String>,
+        now: Now,
+    ) -> (Vec<ConnectionId>, bool) {
+        let Some(OnItsWay { held, lines }) = self.on_its_way.take() else { return (Vec::new(), false) };
+        let is_written = result.is_ok();
+        match result {
+            Ok(()) => {
+                self.retry_at = None;
+                if group.checkpoint.is_some() {
+                    (self.uncovered_lines, self.uncovered_since) = (0, None);
+                } else if lines > 0 {
+                    self.uncovered_lines += lines;
+                    self.uncovered_since.get_or_insert(now.instant);
+                }
+                if self.waiting.is_empty() {
+                    // Its room is of use again.
+                    self.waiting = group.lines;
+                    self.waiting.clear();
+                }
+                self.recovered(now);
+            }
+            Err(reason) => {
+                if self.failure.is_none() {
+                    error!("the audit log cannot be written, and is tried again until it can: {reason}");
+                }
+                self.failure = Some(reason);
+                self.retry_at = Some(now.instant + limits::AUDIT_RETRY_INTERVAL);
+                self.reopens |= group.reopen;
+                // They come first again.
+                let later = std::mem::replace(&mut self.waiting, group.lines);
+                self.waiting.extend_from_slice(&later);
+                self.waiting_lines += lines;
+                self.waiting_since.get_or_insert(now.instant);
+            }
+        }
+        (held, is_written)
+    }
+
+    /// Lines that were lost since the log could be written last.
+    pub fn lost_lines(&self) -> u64 {
+        self.lost_lines
+    }
+
+    fn recovered(&mut self, now: Now) {
+        if self.failure.take().is_none() {
+            return;
+        }
+        let lost = std::mem::take(&mut self.lost_lines);
+        info!("the audit log is written again; {lost} lines were lost");
+        if lost > 0 {
+            let time = self.time(now).to_owned();
+            let line = format!("\"time\":\"{time}\",\"event\":\"lost\",\"lines\":{lost}\n");
+            self.waiting.extend_from_slice(line.as_bytes());
+            self.waiting_lines += 1;
+            self.waiting_since.get_or_insert(now.instant);
+        }
+    }
+}
+
+const MILLIS_CHARS: usize = "000Z".len();
+
+fn time_text(now: Now) -> String {
+    let seconds = now.utc.to_string();
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), now.utc_millis)
+}
+
+/// What the connection knows of a request.
+struct Told<'t> {
+    peer: std::net::SocketAddr,
+    user: Option<&'t str>,
+    method: Method,
+    route: &'static str,
+    status: Option<u16>,
+}
+
+impl Route {
+    /// The name of the route in the audit log, and that of the operation where the request does not say it. `None` for what
+    /// everybody may ask, and decides nothing.
+    fn audited(&self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Route::Kms(endpoint) => match endpoint {
+                Endpoint::Kmip => ("/kmip/2_1", endpoint.name()),
+                Endpoint::KmipMessage | Endpoint::KmipBinary | Endpoint::Canonical { .. } => {
+                    ("/kmip", endpoint.name())
+                }
+                _ => ("/access", endpoint.name()),
+            },
+            Route::NewDatabase => ("/new_database", "NewDatabase"),
+            Route::Bootstrap(hand_over) => match hand_over {
+                HandOver::Database | HandOver::Tenants | HandOver::Remote(_) => {
+                    ("bootstrap", "HandOverDatabase")
+                }
+                HandOver::Pkcs12 => ("bootstrap", "HandOverPkcs12"),
+                HandOver::Password => ("bootstrap", "HandOverPassword"),
+                HandOver::Start => ("bootstrap", "Start"),
+                HandOver::Page | HandOver::Health => return None,
+            },
+            Route::Version
+            | Route::Health(_)
+            | Route::Options
+            | Route::AttestationReport(_)
+            | Route::EnclavePublicKey
+            | Route::Metrics
+            | Route::Proof(_)
+            | Route::Elsewhere(..)
+            | Route::Unknown => return None,
+        })
+    }
+}
+
+impl Exchange {
+    /// The same of a request, which is known by its route only if whoever asks is known.
+    fn audited(&self) -> Option<(&'static str, &'static str)> {
+        let audited = self.route.audited();
+        match self.identity {
+            Identity::Refused => {
+                let route = audited.map_or_else(|| metrics::name_of(&self.route), |(route, _)| route);
+                Some((route, AUTHENTICATE))
+            }
+            Identity::OfConnection | Identity::OfToken(_) => audited,
+        }
+    }
+}
+
+impl Shared {
+    /// Records what was decided about a request, which is `self.decisions` or follows from the status. Whether the answer
+    /// must wait for that.
+    pub(super) fn record(
+        &mut self,
+        connection: &Connection,
+        exchange: &Exchange,
+        status: u16,
+        now: Now,
+    ) -> bool {
+        let mut decisions = std::mem::take(&mut self.decisions);
+        let Some((audit, (name, operation))) = self.audit.as_mut().zip(exchange.audited()) else {
+            decisions.clear();
+            self.decisions = decisions;
+            return false;
+        };
+        if decisions.is_empty() {
+            decisions.push(Decision::on(operation, None));
+        }
+        let (user, method) = match (&exchange.identity, connection.listener) {
+            (Identity::OfToken(user), _) => (Some(user.0.as_str()), Method::Token),
+            (Identity::Refused, _) => (None, Method::Token),
+            (Identity::OfConnection, Listener::Bootstrap) => match &self.bootstrap {
+                Some(bootstrap) if bootstrap.has_token() => {
+                    (Some("owner").filter(|_| !matches!(status, 401 | 403)), Method::Token)
+                }
+                _ => (None, Method::None),
+            },
+            (Identity::OfConnection, _) => match &connection.user {
+                Some(user) => (Some(user.0.as_str()), Method::Certificate),
+                None => (Some(self.principal.0.as_str()), Method::Default),
+            },
+        };
+        let told = Told { peer: connection.peer, user, method, route: name, status: Some(status) };
+        audit.add(told, &decisions, now);
+        let is_held = audit.is_required;
+        decisions.clear();
+        self.decisions = decisions;
+        is_held
+    }
+
+    /// Records that somebody was turned away before he could ask for anything.
+    pub(super) fn record_refused_authentication(&mut self, connection: &Connection, now: Now) {
+        if let Some(audit) = &mut self.audit {
+            let (peer, method) = (connection.peer, Method::Certificate);
+            let told = Told { peer, user: None, method, route: "TLS", status: None };
+            audit.add(told, &[Decision::on(AUTHENTICATE, None)], now);
+        }
+    }
+
+    /// Whether a request is refused because what is done could not be recorded.
+    pub(super) fn refuses_unrecorded(&self, exchange: &Exchange) -> bool {
+        let is_failing = |audit: &Audit| audit.is_required && audit.failure.is_some();
+        self.audit.as_ref().is_some_and(is_failing) && exchange.audited().is_some()
+    }
+
+    /// Refuses a request because it could not be recorded. Its line is written when that is possible again.
+    pub(super) fn refuse_unrecorded(&mut self, connection: &mut Connection, exchange: &Exchange, now: Now) {
+        self.record(connection, exchange, 503, now);
+        self.body.extend_from_slice(NOT_RECORDED.as_bytes());
+        self.respond_unrecorded(connection, exchange, 503, now);
+    }
+
+    /// Keeps the answer at the end of `self.plain_out` until its line lasts.
+    pub(super) fn hold(&mut self, connection: &mut Connection, answer_start: usize, keep_alive: bool) {
+        let Some(audit) = &mut self.audit else { return };
+        let answer = zeroize::Zeroizing::new(self.plain_out[answer_start..].to_vec());
+        self.plain_out[answer_start..].fill(0);
+        self.plain_out.truncate(answer_start);
+        audit.held.push(connection.id);
+        connection.phase = Phase::Held(Box::new(Held { answer, keep_alive }));
+        self.outputs.pause(connection.id);
+        self.timers.set(connection.id, &mut connection.deadline, None);
+    }
+
+    /// The line of a held answer lasts, or could not be written.
+    pub(super) fn release(&mut self, connection: &mut Connection, is_recorded: bool, now: Now) {
+        let Phase::Held(held) = std::mem::replace(&mut connection.phase, Phase::Idle) else { return };
+        self.outputs.resume(connection.id);
+        match is_recorded {
+            true => {
+                crate::secret::append(&mut self.plain_out, &held.answer);
+                // Whatever its head says: that was before.
+                let is_leaving = self.drain_until.is_some() || connection.is_leaving;
+                self.after_answer(connection, held.keep_alive && !is_leaving, now);
+            }
+            false => self.refuse(connection, Refusal { status: 503, reason: NOT_RECORDED }, now),
+        }
+        self.send_answers(connection);
+        self.resume(connection, now);
+    }
+
+    /// Counts a group that was written, or could not be.
+    pub(super) fn count_audit(&mut self, is_written: bool) {
+        let Some(audit) = &self.audit else { return };
+        let [lines, failures, lost] = &mut self.metrics.audit;
+        match is_written {
+            true => {
+                *lines += audit.lines_on_their_way() as u64;
+                *lost += audit.lost_lines();
+            }
+            false => *failures += 1,
+        }
+    }
+
+    /// Hands lines to their lane, if it is time.
+    pub(super) fn write_audit(&mut self, now: Now) {
+        if let Some(audit) = self.audit.as_mut().filter(|audit| audit.is_due(now.instant)) {
+            let group = audit.take_group(now, false);
+            self.outputs.submit(Job { id: JobId::Audit, work: Work::Audit(group) });
+        }
+    }
+
+    /// The file of the log may be another one now.
+    pub(super) fn reopen_audit(&mut self) {
+        if let Some(audit) = &mut self.audit {
+            audit.reopens = true;
+        }
+    }
+
+    /// Ends the process, with all that was decided in the log.
+    pub(super) fn exit(&mut self, code: u8, now: Now) {
+        if let Some(audit) = &mut self.audit {
+            if let Some(reason) = &audit.failure {
+                error!("lines of the audit log are lost unless it can be written now: {reason}");
+            }
+            let group = audit.take_group(now, true);
+            self.outputs.submit(Job { id: JobId::Audit, work: Work::Audit(group) });
+        }
+        self.outputs.exit(code);
+    }
+
+    /// What the log adds to the answer of a health check.
+    pub(super) fn write_audit_health(&self, text: &mut String) {
+        match self.audit.as_ref().map(Audit::failure) {
+            None => {}
+            Some(None) => text.push_str(",\"audit\":{\"status\":\"UP\"}"),
+            Some(Some(reason)) => {
+                let _ = write!(text, ",\"audit\":{{\"status\":\"DOWN\",\"reason\":{}}}", quoted(reason));
+            }
+        }
+    }
+}
