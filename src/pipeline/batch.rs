@@ -169,7 +169,7 @@ fn named_object(operation: &str, answer: Fields<'_, '_>) -> Option<Option<String
     let (first, second) = (found.next(), found.next());
     match operation {
         "Locate" => Some(first.filter(|_| second.is_none()).map(str::to_owned)),
-        "Create" | "Register" | "Import" | "DeriveKey" | "ReKey" => Some(first.map(str::to_owned)),
+        name if Request::makes_objects(name) => Some(first.map(str::to_owned)),
         _ => None,
     }
 }

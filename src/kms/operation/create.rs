@@ -120,7 +120,9 @@ impl Create<'_> {
             return Ok(bits as usize / 8);
         }
         let algorithm = self.template.algorithm.ok_or_else(|| {
-            Refusal::invalid("Create: the cryptographic algorithm must be specified for symmetric key creation")
+            Refusal::invalid(
+                "Create: the cryptographic algorithm must be specified for symmetric key creation",
+            )
         })?;
         let length_bits = self.template.length_bits.unwrap_or(symmetric::default_length_bits(algorithm));
         symmetric::length_bytes(algorithm, length_bits)

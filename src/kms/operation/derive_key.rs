@@ -5,11 +5,11 @@ use super::super::attributes::{self, Template};
 use super::super::cipher::parameters::{self, Parameters};
 use super::super::cipher::{self, Purpose};
 use super::super::fields::Fields;
+use super::super::managed::{self, Content};
 use super::super::object::Object;
 use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
-use super::super::managed::{self, Content};
 use super::super::symmetric;
 use super::super::target::Target;
 use super::super::view::{Change, Changes, StoreError};
@@ -23,7 +23,8 @@ use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{
-    cryptographic_algorithm, derivation_method, key_format_type, link_type, object_type, secret_data_type, usage_mask,
+    cryptographic_algorithm, derivation_method, key_format_type, link_type, object_type, secret_data_type,
+    usage_mask,
 };
 use crate::wire::ttlv::{Item, Tag, binary};
 use zeroize::Zeroizing;
@@ -75,9 +76,9 @@ impl<'r> Operation<'r> for DeriveKey<'r> {
         let attributes = fields.structure(Tag::ATTRIBUTES)?;
         let template = Template::decode(fields.required(Tag::ATTRIBUTES, attributes)?)?;
         // A length decides what is derived: there is none to assume.
-        let length_bits = template.length_bits.ok_or_else(|| {
-            Refusal::invalid("DeriveKey: the Attributes must hold a CryptographicLength")
-        })?;
+        let length_bits = template
+            .length_bits
+            .ok_or_else(|| Refusal::invalid("DeriveKey: the Attributes must hold a CryptographicLength"))?;
         let algorithm = match (object_type, template.algorithm) {
             (object_type::SECRET_DATA, _) => 0,
             (_, algorithm) => algorithm.unwrap_or(cryptographic_algorithm::AES),
@@ -90,7 +91,16 @@ impl<'r> Operation<'r> for DeriveKey<'r> {
         };
         let derivation = Derivation::decode(fields)?;
         derivation.check(length_bits as usize / 8)?;
-        Ok(DeriveKey { base, object_type, derivation, algorithm, length_bits, template, dialect, uid: String::new() })
+        Ok(DeriveKey {
+            base,
+            object_type,
+            derivation,
+            algorithm,
+            length_bits,
+            template,
+            dialect,
+            uid: String::new(),
+        })
     }
 
     fn prepare(&mut self, entropy: &mut dyn Entropy, _now: Timestamp) -> Result<(), Refusal> {
@@ -113,7 +123,10 @@ impl<'r> Operation<'r> for DeriveKey<'r> {
         let base = cipher::find_key(&self.base, context, usage)?;
         if !matches!(base.object().object_type, object_type::SYMMETRIC_KEY | object_type::SECRET_DATA) {
             let uid = &base.object().uid;
-            return Err(Refusal::NotSupported(format!("DeriveKey: {uid} is no symmetric key, and no secret data")).into());
+            return Err(Refusal::NotSupported(format!(
+                "DeriveKey: {uid} is no symmetric key, and no secret data"
+            ))
+            .into());
         }
         if context.view.object(&self.uid)?.is_some() {
             return Err(Refusal::AlreadyExists.into());
@@ -252,10 +265,7 @@ fn link(object: &mut Object, kind: u32, other: &str, now: Timestamp) -> Result<b
     }
     links.push(Item::structure(
         Tag::LINK,
-        vec![
-            Item::enumeration(Tag::LINK_TYPE, kind),
-            Item::text(Tag::LINKED_OBJECT_IDENTIFIER, other),
-        ],
+        vec![Item::enumeration(Tag::LINK_TYPE, kind), Item::text(Tag::LINKED_OBJECT_IDENTIFIER, other)],
     ));
     attributes::set(object, links, now)?;
     Ok(true)

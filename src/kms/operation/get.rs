@@ -49,4 +49,3 @@ impl<'r> Operation<'r> for Get<'r> {
         Ok(())
     }
 }
-

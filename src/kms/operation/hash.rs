@@ -47,10 +47,12 @@ impl<'r> Operation<'r> for Hash<'r> {
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
         let mut hashing = match (self.step, &session, self.hash) {
-            (Step::Next(correlation) | Step::Last(correlation), Some(session), _) => match session.take(correlation)? {
-                Work::Hashing(hashing) => hashing,
-                _ => unreachable!("work is found by the operation that left it"),
-            },
+            (Step::Next(correlation) | Step::Last(correlation), Some(session), _) => {
+                match session.take(correlation)? {
+                    Work::Hashing(hashing) => hashing,
+                    _ => unreachable!("work is found by the operation that left it"),
+                }
+            }
             (_, _, hash) => Hashing::start(hash.expect("what begins says how")),
         };
         hashing.update(self.data);

@@ -87,7 +87,8 @@ impl<'r> Operation<'r> for Locate<'r> {
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
         let total = found.total.map(|total| i32::try_from(total).unwrap_or(i32::MAX));
-        let mut items: Vec<_> = total.map(|total| Item::integer(Tag::LOCATED_ITEMS, total)).into_iter().collect();
+        let mut items: Vec<_> =
+            total.map(|total| Item::integer(Tag::LOCATED_ITEMS, total)).into_iter().collect();
         items.extend(found.page.iter().map(|uid| Item::text(Tag::UNIQUE_IDENTIFIER, uid)));
         reply(&items);
         Ok(())

@@ -19,7 +19,10 @@ use crate::wire::kmip::enumeration::usage_mask;
 use crate::wire::ttlv::{Item, Tag};
 
 /// The request.
-#[expect(clippy::upper_case_acronyms, reason = "the name is KMIP's, and the root tag of the answer is made of it")]
+#[expect(
+    clippy::upper_case_acronyms,
+    reason = "the name is KMIP's, and the root tag of the answer is made of it"
+)]
 pub struct MAC<'r> {
     target: Target<'r>,
     message: Message<'r>,

@@ -103,6 +103,14 @@ macro_rules! operations {
                 None
             }
 
+            /// See [`Operation::MAKES_OBJECTS`].
+            pub fn makes_objects(name: &str) -> bool {
+                $(if name == <$module::$name<'_> as Operation<'_>>::NAME {
+                    return <$module::$name<'_> as Operation<'_>>::MAKES_OBJECTS;
+                })*
+                false
+            }
+
             /// Reads the request for the operation called `name`; in a batch, `place_holder` is the object that it is
             /// about if it names none.
             pub fn decode(

@@ -87,7 +87,7 @@ fn answer(function: u32) -> Vec<Item<'static>> {
         }
         query_function::QUERY_CAPABILITIES => {
             let capabilities = [
-                (Tag::STREAMING_CAPABILITY, false),
+                (Tag::STREAMING_CAPABILITY, true),
                 (Tag::ASYNCHRONOUS_CAPABILITY, false),
                 (Tag::ATTESTATION_CAPABILITY, false),
                 (Tag::BATCH_UNDO_CAPABILITY, true),

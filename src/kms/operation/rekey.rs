@@ -145,7 +145,8 @@ impl ReKey<'_> {
             state: if is_active { State::Active } else { State::PreActive },
             material,
             attributes: attributes::encoded(&items),
-            parts: old.parts.clone(),
+            // Of a key that is not wrapped, they count what it has done.
+            parts: Vec::new(),
             tags: old.tags.clone(),
             ..*old
         })

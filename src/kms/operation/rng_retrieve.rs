@@ -28,7 +28,9 @@ impl<'r> Operation<'r> for RNGRetrieve<'r> {
         let bytes = fields.count(Tag::DATA_LENGTH)?;
         let bytes = fields.required(Tag::DATA_LENGTH, bytes)?;
         if bytes > limits::RANDOM_BYTES_MAX {
-            return Err(fields.refuse(Tag::DATA_LENGTH, &format!("may be {} at most", limits::RANDOM_BYTES_MAX)));
+            return Err(
+                fields.refuse(Tag::DATA_LENGTH, &format!("may be {} at most", limits::RANDOM_BYTES_MAX))
+            );
         }
         Ok(RNGRetrieve { bytes, request: PhantomData })
     }

@@ -195,8 +195,8 @@ impl<'t, 'a> Fields<'t, 'a> {
     }
 }
 
-/// The body of a fuzz target. Whatever can be read as JSON is written, in either dialect, as something that reads as the
-/// same; whatever can be read as binary is written as it was.
+/// The body of a fuzz target. Whatever can be read as JSON is written, in either dialect and in binary, as something that
+/// reads as the same; whatever can be read as binary is written as it was.
 #[cfg(any(test, feature = "testing"))]
 pub fn fuzz(data: &[u8]) {
     use crate::limits::TTLV_DEPTH_MAX;
@@ -209,8 +209,16 @@ pub fn fuzz(data: &[u8]) {
     }
     let mut body = data.to_vec();
     let Ok(request) = dialect::decode(&mut body) else { return };
-    // A structure among whose children is one of its own tag may turn into an array when others are left out.
     let shape = Shape::of(&request.fields);
+    if shape.levels < TTLV_DEPTH_MAX {
+        // Whatever the dialect, it is one tree, and binary has a form for it.
+        let mut stored = Vec::new();
+        binary::encode(&request.fields, &mut stored);
+        let mut again = Vec::new();
+        binary::encode(&binary::decode(&stored).expect("what was written can be read"), &mut again);
+        assert_eq!(again, stored);
+    }
+    // A structure among whose children is one of its own tag may turn into an array when others are left out.
     if shape.nests_in_itself {
         return;
     }
