@@ -249,7 +249,7 @@ impl Default for Limits {
 
 impl Limits {
     /// What the server takes at most when every connection does its worst: buffers, bodies and their answers, the cache
-    /// of the store and the queues of the lanes.
+    /// of the store, the queues of the lanes, and what is kept between requests.
     pub fn memory_bound_bytes(&self) -> usize {
         let per_connection = TLS_STATE_BYTES + READ_BYTES + self.head_bytes_max + 2 * INLINE_BODY_BYTES_MAX;
         let bodies = BODY_COPIES * self.bodies_bytes_max;
@@ -258,7 +258,10 @@ impl Limits {
         let stores = STORE_CACHE_BYTES.max(self.open_databases_max * TENANT_CACHE_BYTES);
         // A stream's own state is a few cipher blocks and a key schedule.
         let streams = STREAM_BYTES_MAX + STREAMS_MAX * 4 * 1024;
-        FIXED_BYTES + stores + connections * per_connection + bodies + streams
+        // A key's name, and a leaf of a tree for it.
+        let leases = NONCE_LEASES_MAX * (NAME_BYTES_MAX + 128);
+        let kept = streams + leases + AUDIT_WAITING_BYTES_MAX;
+        FIXED_BYTES + stores + connections * per_connection + bodies + kept
     }
 }
 
