@@ -95,8 +95,26 @@ pub fn authorise(
     if object.owner == principal.0 {
         return Ok(Some(Authorized { object, opened: None }));
     }
-    let granted = view.granted(&object.uid, &principal.0)?.with(view.granted(&object.uid, EVERYBODY)?);
+    let granted = granted(view, principal, &object.uid)?;
     Ok(implied(granted).include(right).then_some(Authorized { object, opened: None }))
+}
+
+/// The object with this identifier, if the principal may do this with it. One that is not there takes the questions that
+/// one takes which is hidden: the time of an answer must not tell them apart either.
+pub fn find(
+    view: &dyn View,
+    principal: &Principal,
+    uid: &str,
+    right: Rights,
+) -> Result<Option<Authorized>, StoreError> {
+    match view.object(uid)? {
+        Some(object) => authorise(view, principal, object, right),
+        None => granted(view, principal, uid).map(|_| None),
+    }
+}
+
+fn granted(view: &dyn View, principal: &Principal, uid: &str) -> Result<Rights, StoreError> {
+    Ok(view.granted(uid, &principal.0)?.with(view.granted(uid, EVERYBODY)?))
 }
 
 /// Lets those make objects who may.
@@ -112,8 +130,7 @@ pub fn may_make(view: &dyn View, principal: &Principal, standing: Standing) -> R
     if standing != Standing::Ordinary {
         return Ok(true);
     }
-    let granted = view.granted(NO_OBJECT, &principal.0)?.with(view.granted(NO_OBJECT, EVERYBODY)?);
-    Ok(granted.include(Rights::CREATE))
+    Ok(granted(view, principal, NO_OBJECT)?.include(Rights::CREATE))
 }
 
 /// What a grant implies: who may get a key has its bytes, and so all that can be done with bytes alone; who may do
@@ -132,6 +149,62 @@ fn implied(granted: Rights) -> Rights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kms::state::State;
+    use crate::secret::Secret;
+    use std::cell::RefCell;
+
+    /// A store with one object of `owner`, and every question to it.
+    struct Asked(RefCell<Vec<String>>);
+
+    impl View for Asked {
+        fn object(&self, uid: &str) -> Result<Option<Object>, StoreError> {
+            self.0.borrow_mut().push(format!("object {}", uid.len()));
+            let object = Object {
+                uid: uid.into(),
+                owner: "owner".into(),
+                object_type: 2,
+                state: State::Active,
+                key_format: 7,
+                algorithm: 3,
+                length_bits: 256,
+                usage_mask: 12,
+                material: Secret::new(vec![1]),
+                attributes: Vec::new(),
+                parts: Vec::new(),
+                tags: Vec::new(),
+            };
+            Ok((uid == "there").then_some(object))
+        }
+        fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
+            self.0.borrow_mut().push(format!("granted {} {user}", uid.len()));
+            Ok(Rights::NONE)
+        }
+        fn search(&self, _: &Search<'_>, _: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
+            unreachable!("nothing is searched for")
+        }
+        fn owned_by(&self, _: &str, _: usize) -> Result<Option<Vec<String>>, StoreError> {
+            unreachable!("no list is asked for")
+        }
+        fn grants_on(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+            unreachable!("no list is asked for")
+        }
+        fn grants_to(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+            unreachable!("no list is asked for")
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_takes_the_questions_of_what_is_not_there() {
+        let questions = |uid| {
+            let asked = Asked(RefCell::default());
+            assert!(find(&asked, &Principal("stranger".into()), uid, Rights::GET).unwrap().is_none());
+            asked.0.into_inner()
+        };
+        assert_eq!(questions("there"), questions("never"));
+        assert_eq!(questions("there").len(), 3);
+        let asked = Asked(RefCell::default());
+        assert!(find(&asked, &Principal("owner".into()), "there", Rights::GET).unwrap().is_some());
+    }
 
     #[test]
     fn a_grant_implies_what_the_bytes_allow_and_no_more() {

@@ -78,8 +78,7 @@ impl<'r> Target<'r> {
         ambiguity: Ambiguity,
     ) -> Result<Option<Authorized>, Failure> {
         if self.tags.is_none() {
-            let Some(object) = context.view.object(self.text)? else { return Ok(None) };
-            return Ok(authorise(context.view, context.principal, object, right)?);
+            return Ok(policy::find(context.view, context.principal, self.text, right)?);
         }
         let (mut first, mut count) = (None, 0);
         self.each(context, right, &mut |authorized| {
@@ -105,8 +104,7 @@ impl<'r> Target<'r> {
     ) -> Result<(), Failure> {
         let Context { view, principal, .. } = *context;
         let Some(tags) = &self.tags else {
-            let Some(object) = view.object(self.text)? else { return Ok(()) };
-            return Ok(authorise(view, principal, object, right)?.map_or(Ok(()), show)?);
+            return Ok(policy::find(view, principal, self.text, right)?.map_or(Ok(()), show)?);
         };
         let terms: Vec<Term> = tags.iter().map(|tag| terms::of_tag(tag)).collect();
         let mut refused = None;
