@@ -7,7 +7,6 @@ mod support;
 
 use keyway::wire::base64url;
 use std::io::{Read, Write};
-use std::sync::Arc;
 use std::time::Instant;
 use support::certificates::Authority;
 use support::issuer::{Key, KeyServer, claims, key_set, now};
@@ -412,7 +411,7 @@ fn with_certificates_both_must_be_good_and_the_token_says_who_asks() {
         server.wait_for_log("were fetched");
         // All in one piece: each request is its own token's, whoever's certificate the connection has.
         let last = of("alice.example").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
-        let mut stream = client_of(&authority, Some("alice"), &server);
+        let mut stream = tls::connect_as(&authority, Some((&authority, "alice")), &server);
         stream.write_all([of("bob"), of("carol"), bare.clone(), last].concat().as_bytes()).unwrap();
         let mut told = String::new();
         stream.read_to_string(&mut told).unwrap();
@@ -420,33 +419,11 @@ fn with_certificates_both_must_be_good_and_the_token_says_who_asks() {
         assert_eq!(told.matches("HTTP/1.1 401 ").count(), 4, "{told}");
         assert_eq!(told.matches(" 0\r\n\r\n").count(), 1, "the request without a token: {told}");
         // Without a certificate the best token is of no use.
-        let mut stream = client_of(&authority, None, &server);
+        let mut stream = tls::connect_as(&authority, None, &server);
         let (mut told, _) = (Vec::new(), stream.write_all(of("bob").as_bytes()));
         let _ = stream.read_to_end(&mut told);
         assert!(told.is_empty(), "{}", told.escape_ascii());
     }
-}
-
-/// A connection as this client of the authority.
-fn client_of(authority: &Authority, client: Option<&str>, server: &Server) -> tls::Tls {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from(support::certificates::der(&authority.file("root.pem")))).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let builder = builder.with_root_certificates(roots);
-    let config = match client {
-        None => builder.with_no_client_auth(),
-        Some(name) => {
-            let chain =
-                CertificateDer::pem_file_iter(authority.file(&format!("{name}.fullchain.pem"))).unwrap();
-            let key = PrivateKeyDer::from_pem_file(authority.file(&format!("{name}.key"))).unwrap();
-            builder.with_client_auth_cert(chain.map(Result::unwrap).collect(), key).unwrap()
-        }
-    };
-    tls::connect(&Arc::new(config), server)
 }
 
 #[test]

@@ -60,7 +60,12 @@ impl<'r> Operation<'r> for ReKey<'r> {
 
     fn execute(&mut self, context: &Context<'_>) -> Result<(String, Changes), Failure> {
         let may_be_replaced = |found: &Authorized| !found.object().state.is_destroyed();
-        let (operation, right) = (Self::NAME, Rights::REKEY);
+        let operation = Self::NAME;
+        // Whoever may only replace a key has the new one as the old one was.
+        let right = match self.desired {
+            [] => Rights::REKEY,
+            _ => Rights::REKEY.with(Rights::SET_ATTRIBUTE),
+        };
         let found =
             self.target.resolve_one(context, operation, right, may_be_replaced, Ambiguity::Refused)?;
         let mut old = match found {
