@@ -6,7 +6,7 @@ mod access;
 mod support;
 
 use access::doors::{COLUMNS, Doors};
-use access::kms::{GONE, Kms, OWNER, SEEN, STRANGER, TAG};
+use access::kms::{GONE, Kms, OWNER, SEEN, STRANGER, TAG, difference};
 use access::requests::{Spelling, key, operation_of, request};
 use access::{Answer, BINARY, JSON, assert_all_hold, http, rights, rows};
 use keyway::kms::operation::{Effect, Request};
@@ -165,6 +165,31 @@ fn no_operation_is_missing_in_the_table() {
         rows("operations").iter().map(|(_, columns)| operation_of(columns[0])).collect();
     assert_eq!(listed, told, "the operations of tests/access/table.txt, and what Query tells");
     assert_eq!(listed, Request::NAMES.iter().copied().collect());
+}
+
+#[test]
+fn grants_are_shown_to_the_owner_alone() {
+    let mut kms = Kms::start(&[]);
+    kms.grant("friend", Some(SEEN), &rights());
+    let mut faults = Vec::new();
+    for (row, columns) in rows("grants") {
+        for (user, cell) in [OWNER, "friend", STRANGER].into_iter().zip(&columns[2..]) {
+            let [about, gone] = [SEEN, GONE].map(|uid| {
+                let body =
+                    format!(r#"{{"unique_identifier":"{uid}","user_id":"x","operation_types":["get"]}}"#);
+                let (path, body) = match columns[0] {
+                    "GET" => (format!("{}{uid}", columns[1]), ""),
+                    _ => (columns[1].to_owned(), body.as_str()),
+                };
+                kms.send(user, (columns[0], &path), JSON, body.as_bytes())
+            });
+            let shown = difference(&about, &gone, SEEN, Spelling::V5);
+            if (about.status == 200, shown.is_some()) != (*cell == "yes", *cell == "yes") {
+                faults.push(format!("{row}\n    {user}: {} {}", about.status, about.text()));
+            }
+        }
+    }
+    assert_all_hold(&faults);
 }
 
 #[test]

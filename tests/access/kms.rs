@@ -53,10 +53,16 @@ impl Kms {
         kms
     }
 
-    pub fn post(&mut self, user: &str, path: &str, content_type: &str, body: &[u8]) -> Answer {
+    pub fn send(
+        &mut self,
+        user: &str,
+        (method, path): (&str, &str),
+        content_type: &str,
+        body: &[u8],
+    ) -> Answer {
         let users = &self.users;
         let token = self.tokens.entry(user.to_owned()).or_insert_with(|| users.token(user));
-        let request = http("POST", path, Some(token), content_type, body);
+        let request = http(method, path, Some(token), content_type, body);
         self.stream.get_mut().write_all(&request).unwrap();
         Answer::read(&mut self.stream, false).unwrap()
     }
@@ -64,7 +70,7 @@ impl Kms {
     /// The answer to a request in this spelling.
     pub fn ask(&mut self, user: &str, spelling: Spelling, request: &str) -> Answer {
         let (path, body) = spelling.write(request);
-        self.post(user, path, if spelling == Spelling::Binary { BINARY } else { JSON }, &body)
+        self.send(user, ("POST", path), if spelling == Spelling::Binary { BINARY } else { JSON }, &body)
     }
 
     #[track_caller]
@@ -78,7 +84,7 @@ impl Kms {
     pub fn grant(&mut self, user: &str, uid: Option<&str>, rights: &[&str]) {
         let uid = uid.map_or(String::new(), |uid| format!(r#""unique_identifier":"{uid}","#));
         let body = format!(r#"{{{uid}"user_id":"{user}","operation_types":{rights:?}}}"#);
-        let answer = self.post(OWNER, "/access/grant", JSON, body.as_bytes());
+        let answer = self.send(OWNER, ("POST", "/access/grant"), JSON, body.as_bytes());
         assert_eq!(answer.status, 200, "{body}\n{}", answer.text());
     }
 
@@ -118,15 +124,20 @@ impl Kms {
         };
         let gone = about.replace(uid, GONE);
         let [about, gone] = [about, gone].map(|request| self.ask(user, spelling, &request));
-        let told = |answer: &Answer| {
-            let body = without_time(spelling, answer.body.clone());
-            (answer.head.clone(), replaced(body, uid.as_bytes(), GONE.as_bytes()))
-        };
-        (told(&about) != told(&gone)).then(|| format!("{}\n    {}", about.text(), gone.text()))
+        difference(&about, &gone, uid, spelling)
     }
 }
 
-pub fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+/// What differs between two answers beside the identifier and the time.
+pub fn difference(about: &Answer, gone: &Answer, uid: &str, spelling: Spelling) -> Option<String> {
+    let told = |answer: &Answer| {
+        let body = without_time(spelling, answer.body.clone());
+        (answer.head.clone(), replaced(body, uid.as_bytes(), GONE.as_bytes()))
+    };
+    (told(about) != told(gone)).then(|| format!("{}\n    {}", about.text(), gone.text()))
+}
+
+fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     for at in 0..bytes.len().saturating_sub(from.len() - 1) {
         if bytes[at..].starts_with(from) {
             bytes[at..at + to.len()].copy_from_slice(to);
@@ -136,7 +147,7 @@ pub fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 /// Messages tell the time at their beginning.
-pub fn without_time(spelling: Spelling, mut body: Vec<u8>) -> Vec<u8> {
+fn without_time(spelling: Spelling, mut body: Vec<u8>) -> Vec<u8> {
     let (tag, bytes): (&[u8], usize) = match spelling {
         Spelling::V4 | Spelling::V5 => return body,
         Spelling::Message => (br#""TimeStamp","type":"DateTime","value":""#, 20),
