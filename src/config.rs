@@ -19,7 +19,7 @@ use crate::crypto::jwe::DecryptionKey;
 use crate::job::CertificateSource;
 use crate::kms::policy::{EVERYBODY, Principal};
 use crate::limits::{Limits, NAME_BYTES_MAX, PRIVILEGED_USERS_MAX, TENANTS_IN_USE_MAX};
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use crate::server::clients::ClientIdentity;
 use crate::wire::hex;
 use options::Spec;
@@ -29,7 +29,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 pub use audit::{Audit, AuditPlace, AuditVerify};
 pub use bootstrap::{Bootstrap, Token};
@@ -330,7 +329,7 @@ fn decryption_key(
     let (option, file) = (&options::JWK_PRIVATE_KEY, &options::JWK_PRIVATE_KEY_FILE);
     let Some(found) = secrets::find(option, file, values, surroundings)? else { return Ok(None) };
     found.warn_if_exposed(option, file, warnings);
-    let mut json = Zeroizing::new(found.secret.expose().to_vec());
+    let mut json = Buffer::new(found.secret.expose().to_vec());
     let key = DecryptionKey::of_json(&mut json);
     key.map(Some).map_err(|reason| ConfigError(format!("the private key ({}) {reason}", found.source)))
 }

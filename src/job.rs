@@ -15,7 +15,7 @@ use crate::egress::{self, Egress, Issued};
 use crate::entropy::Entropy;
 use crate::limits;
 use crate::pipeline::{Call, Reply};
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use crate::store::database::{Database, Opened};
 use crate::store::redb::Snapshots;
 use crate::store::{Store, StoreError};
@@ -24,7 +24,6 @@ use crate::time::Timestamp;
 use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use zeroize::Zeroizing;
 
 pub use counts::{Counts, GROUP_BUCKETS};
 pub use requests::OPENS_NOTHING;
@@ -409,8 +408,8 @@ fn load_revocations(known: Option<[u8; 32]>, resources: &Resources) -> Done {
 }
 
 /// The content of the certificate's file, or one line that says why there is none.
-pub fn read_certificate_file(source: &CertificateSource) -> Result<Zeroizing<Vec<u8>>, String> {
-    let mut content = Zeroizing::new(Vec::new());
+pub fn read_certificate_file(source: &CertificateSource) -> Result<Buffer, String> {
+    let mut content = Buffer::new(Vec::new());
     let limit = limits::PKCS12_BYTES_MAX as u64 + 1;
     std::fs::File::open(&source.file).and_then(|file| file.take(limit).read_to_end(&mut content)).map_err(
         |error| {

@@ -55,6 +55,12 @@ pub const STREAMS_OF_PRINCIPAL_MAX: usize = 64;
 pub const STREAM_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a client may hesitate between two steps.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long a view of the store is kept, and with it the objects that it remembers.
+pub const VIEW_AGE_MAX: Duration = Duration::from_secs(1);
+/// Objects that a view remembers.
+pub const REMEMBERED_OBJECTS: usize = 128;
+/// Bytes of an object that is worth remembering.
+pub const REMEMBERED_OBJECT_BYTES_MAX: usize = 8 * 1024;
 /// Links of one object to others.
 pub const LINKS_MAX: usize = 256;
 /// Header fields in a request head.
@@ -260,7 +266,9 @@ impl Limits {
         let streams = STREAM_BYTES_MAX + STREAMS_MAX * 4 * 1024;
         // A key's name, and a leaf of a tree for it.
         let leases = NONCE_LEASES_MAX * (NAME_BYTES_MAX + 128);
-        let kept = streams + leases + AUDIT_WAITING_BYTES_MAX;
+        // Of the reactor's view and the bulk lane's.
+        let remembered = 2 * REMEMBERED_OBJECTS * REMEMBERED_OBJECT_BYTES_MAX;
+        let kept = streams + leases + remembered + AUDIT_WAITING_BYTES_MAX;
         FIXED_BYTES + stores + connections * per_connection + bodies + kept
     }
 }

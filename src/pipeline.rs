@@ -16,13 +16,13 @@ use crate::kms::nonces::{Ledger, Nonces};
 use crate::kms::policy::{Principal, Standing};
 use crate::kms::streams::Streams;
 use crate::kms::view::View;
+use crate::secret::Buffer;
 use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError, Transaction};
 use crate::time::Timestamp;
 use crate::wire::json;
 use crate::wire::kmip::message::Encoding;
 use command::{Command, Decoded, Outcome, Stop};
-use zeroize::Zeroizing;
 
 pub use place::{Place, place};
 
@@ -78,7 +78,7 @@ pub struct Call {
     /// Who asks.
     pub asker: Asker,
     /// The body of the request.
-    pub body: Zeroizing<Vec<u8>>,
+    pub body: Buffer,
     /// In whose database, where every tenant has one.
     pub tenant: Option<Box<Tenant>>,
 }
@@ -97,7 +97,7 @@ pub struct Reply {
     /// Its status and type.
     pub answer: Answer,
     /// Its body.
-    pub body: Zeroizing<Vec<u8>>,
+    pub body: Buffer,
     /// What was decided, for the audit log: of a batch, about each item that was looked at.
     pub decisions: Vec<Decision>,
 }
@@ -105,14 +105,14 @@ pub struct Reply {
 impl Reply {
     /// This text, as JSON.
     pub fn json(text: &str) -> Reply {
-        let mut body = Zeroizing::new(Vec::new());
+        let mut body = Buffer::new(Vec::new());
         json::write_string(text, &mut body);
         Reply { answer: Answer::JSON, body, decisions: Vec::new() }
     }
 
     /// This text as it is.
     pub fn text(status: u16, text: &str) -> Reply {
-        let body = Zeroizing::new(text.as_bytes().to_vec());
+        let body = Buffer::new(text.as_bytes().to_vec());
         Reply { answer: Answer { status, content_type: TEXT }, body, decisions: Vec::new() }
     }
 }
@@ -277,7 +277,7 @@ fn write_together(
     }
     let mut answers = Vec::with_capacity(outcomes.len());
     for (outcome, decision) in outcomes.into_iter().zip(begun) {
-        let (mut body, mut decisions) = (Zeroizing::new(Vec::new()), Vec::new());
+        let (mut body, mut decisions) = (Buffer::new(Vec::new()), Vec::new());
         let finished =
             outcome.and_then(|outcome| outcome.finish(entropy, decision, &mut decisions, &mut body));
         if decisions.is_empty() {

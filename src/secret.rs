@@ -1,16 +1,18 @@
 //! Secret bytes: overwritten when dropped, never printed, compared in constant time.
 #![forbid(unsafe_code)]
 
-use zeroize::{Zeroize, Zeroizing};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use zeroize::Zeroize;
 
 /// Key material, a password, a token. No `Debug`, `Display`, `Clone` or `==`: whoever needs the bytes says so with
 /// [`Secret::expose`], which is easy to search for.
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret(Buffer);
 
 impl Secret {
     /// Takes the bytes over; they are overwritten when the secret is dropped.
     pub fn new(bytes: Vec<u8>) -> Secret {
-        Secret(Zeroizing::new(bytes))
+        Secret(Buffer::new(bytes))
     }
 
     /// A copy of `bytes`.
@@ -34,30 +36,81 @@ impl Secret {
     }
 }
 
-/// Appends to a buffer of secrets; where it must grow, the old copy is overwritten.
-pub fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
-    reserve(buffer, bytes.len());
-    buffer.extend_from_slice(bytes);
-}
+/// Bytes that may hold secrets: overwritten when dropped, spare room and all. Unlike [`Zeroizing`](zeroize::Zeroizing), many
+/// bytes at a time: every request and its answer pass through some.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Buffer(Vec<u8>);
 
-/// Makes room for `additional` bytes in a buffer of secrets; where it must move, the old copy is overwritten.
-pub fn reserve(buffer: &mut Zeroizing<Vec<u8>>, additional: usize) {
-    if buffer.capacity() - buffer.len() < additional {
-        let capacity = (buffer.len() + additional).max(buffer.capacity().saturating_mul(2));
-        let mut larger = Vec::with_capacity(capacity);
-        larger.extend_from_slice(buffer);
-        *buffer = Zeroizing::new(larger);
+impl Buffer {
+    /// Takes the bytes over.
+    pub const fn new(bytes: Vec<u8>) -> Buffer {
+        Buffer(bytes)
+    }
+
+    /// Appends bytes; where the buffer must grow, the old copy is overwritten.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.extend_from_slice(bytes);
+    }
+
+    /// Makes room for `additional` bytes; where the buffer must move, the old copy is overwritten.
+    pub fn make_room(&mut self, additional: usize) {
+        if self.capacity() - self.len() < additional {
+            let capacity = (self.len() + additional).max(self.capacity().saturating_mul(2));
+            let mut larger = Vec::with_capacity(capacity);
+            larger.extend_from_slice(self);
+            *self = Buffer(larger);
+        }
+    }
+
+    /// Overwrites what is in it and empties it; a large one gives its memory back.
+    pub fn wipe(&mut self) {
+        const KEPT_BYTES_MAX: usize = 256 * 1024;
+        if self.capacity() > KEPT_BYTES_MAX {
+            *self = Buffer::default();
+        } else {
+            overwrite(&mut self.0);
+            self.clear();
+        }
     }
 }
 
-/// Overwrites what is in a buffer of secrets and empties it; a large one gives its memory back.
-pub fn clear(buffer: &mut Zeroizing<Vec<u8>>) {
-    const KEPT_BYTES_MAX: usize = 256 * 1024;
-    if buffer.capacity() > KEPT_BYTES_MAX {
-        *buffer = Zeroizing::default();
-    } else {
-        buffer.as_mut_slice().zeroize();
-        buffer.clear();
+fn overwrite(bytes: &mut [u8]) {
+    bytes.fill(0);
+    // The compiler must not know that nobody reads this.
+    zeroize::optimization_barrier(bytes);
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer of {} bytes", self.len())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.0.clear();
+        self.0.resize(self.0.capacity(), 0);
+        overwrite(&mut self.0);
+    }
+}
+
+impl Deref for Buffer {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Buffer {
+        Buffer(bytes)
     }
 }
 

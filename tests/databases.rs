@@ -244,7 +244,7 @@ fn count_up(store: &dyn Store, uid: &str) -> Result<u64, StoreError> {
     let mut count = 0;
     store.transact(&mut |transaction| {
         let stored = transaction.object(uid)?;
-        count = stored.as_ref().map_or(0, value) + 1;
+        count = stored.as_deref().map_or(0, value) + 1;
         let counted = object(uid, count);
         let change = if stored.is_some() { Change::Replace(counted) } else { Change::Insert(counted) };
         let rights = Rights(count as u32 | 1);
@@ -315,7 +315,9 @@ fn a_restart_loses_nothing(database: &mut Database) {
                     }
                     let begin = Instant::now();
                     match Store::read(&**server).and_then(|view| view.object(&uid)) {
-                        Ok(found) => assert!(found.as_ref().map_or(0, value) >= mine.load(Ordering::SeqCst)),
+                        Ok(found) => {
+                            assert!(found.as_deref().map_or(0, value) >= mine.load(Ordering::SeqCst))
+                        }
                         Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error}"),
                     }
                     assert!(begin.elapsed() < DEADLINE, "{:?}", begin.elapsed());

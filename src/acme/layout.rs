@@ -13,8 +13,8 @@
 #![forbid(unsafe_code)]
 
 use super::challenge::Kind;
+use crate::secret::Buffer;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use zeroize::Zeroizing;
 
 /// The account's key.
 pub const ACCOUNT: &str = "account.key";
@@ -37,11 +37,10 @@ pub struct Facts {
 }
 
 /// The content of [`CERTIFICATE`].
-pub fn encode(facts: &Facts, private_key_pem: &[u8], chain_pem: &[u8]) -> Zeroizing<Vec<u8>> {
+pub fn encode(facts: &Facts, private_key_pem: &[u8], chain_pem: &[u8]) -> Buffer {
     let challenge = facts.challenge.map_or("none", Kind::name);
     let head = format!("{TITLE}\n{DIRECTORY}{}\n{CHALLENGE}{challenge}\n", facts.directory_url);
-    let mut content =
-        Zeroizing::new(Vec::with_capacity(head.len() + private_key_pem.len() + chain_pem.len()));
+    let mut content = Buffer::new(Vec::with_capacity(head.len() + private_key_pem.len() + chain_pem.len()));
     content.extend_from_slice(head.as_bytes());
     content.extend_from_slice(private_key_pem);
     content.extend_from_slice(chain_pem);

@@ -2,14 +2,13 @@
 #![forbid(unsafe_code)]
 
 use crate::limits;
-use crate::secret::{self, Secret};
+use crate::secret::{Buffer, Secret};
 use crate::store::database::{Database, OWN_SECRETS, Place};
 use crate::store::remote::{self, Kind};
 use crate::store::sealed::MasterSecret;
 use crate::wire::json::{Error, Lexer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// Bytes of a path or a password in a hand-over.
 const TEXT_BYTES_MAX: usize = 4096;
@@ -158,7 +157,7 @@ fn members<const M: usize, const N: usize, const ALL: usize>(
     others: [&str; N],
 ) -> Result<[Option<Secret>; ALL], Fault> {
     const { assert!(M + N == ALL) };
-    let mut copy = Zeroizing::new(body.to_vec());
+    let mut copy = Buffer::new(body.to_vec());
     body.fill(0);
     let names = || needed.iter().chain(&others);
     let mut found = [const { None }; ALL];
@@ -178,7 +177,7 @@ fn members<const M: usize, const N: usize, const ALL: usize>(
         lexer.end()
     };
     let read = read(&mut Lexer::new(&mut copy));
-    secret::clear(&mut copy);
+    copy.wipe();
     read.map_err(|error| format!("Json deserialize error: {error}"))?;
     for (name, text) in names().zip(&found) {
         if text.as_ref().is_some_and(|text| text.expose().len() > TEXT_BYTES_MAX) {

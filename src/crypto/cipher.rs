@@ -3,10 +3,9 @@
 #![forbid(unsafe_code)]
 
 use super::aead::AesGcm;
-use crate::secret;
+use crate::secret::Buffer;
 use openssl::cipher::{Cipher as Evp, CipherRef};
 use openssl::cipher_ctx::CipherCtx;
-use zeroize::Zeroizing;
 
 /// A cipher and its mode of operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,14 +134,14 @@ pub struct Keyed<'k> {
 impl Keyed<'_> {
     /// Encrypts, and gives the authentication tag (without meaning where the cipher has none). `None` where the lengths are
     /// none that [`Cipher`] allows.
-    pub fn encrypt(self, data: &[u8]) -> Option<(Zeroizing<Vec<u8>>, [u8; TAG_BYTES])> {
+    pub fn encrypt(self, data: &[u8]) -> Option<(Buffer, [u8; TAG_BYTES])> {
         if let Some((cipher, nonce)) = self.by_ring() {
-            let mut data = Zeroizing::new(data.to_vec());
+            let mut data = Buffer::new(data.to_vec());
             let tag = cipher.seal(nonce, self.additional_data, &mut data)?;
             return Some((data, tag));
         }
         let mut running = Running::start(self, Direction::Encrypt, None)?;
-        let mut sealed = Zeroizing::new(Vec::new());
+        let mut sealed = Buffer::new(Vec::new());
         running.update(data, &mut sealed)?;
         let tag = running.finish_sealed(&mut sealed)?;
         Some((sealed, tag))
@@ -150,13 +149,13 @@ impl Keyed<'_> {
 
     /// Decrypts what is genuine: `None` for all else. Without a tag (empty) nobody knows. A shorter tag is the beginning of
     /// a whole one (SP 800-38D section 5.2.1.2).
-    pub fn decrypt(self, data: &[u8], tag: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn decrypt(self, data: &[u8], tag: &[u8]) -> Option<Buffer> {
         if let (Some((cipher, nonce)), Ok(tag)) = (self.by_ring(), tag.try_into()) {
-            let mut data = Zeroizing::new(data.to_vec());
+            let mut data = Buffer::new(data.to_vec());
             return cipher.open(nonce, self.additional_data, &mut data, tag).then_some(data);
         }
         let mut running = Running::start(self, Direction::Decrypt, Some(tag))?;
-        let mut opened = Zeroizing::new(Vec::new());
+        let mut opened = Buffer::new(Vec::new());
         running.update(data, &mut opened)?;
         running.finish(&mut opened)?;
         Some(opened)
@@ -241,7 +240,7 @@ impl Running {
             context.set_iv_length(nonce.len()).ok()?;
         }
         // Of two keys, the first is the third as well (SP 800-67 section 3.3).
-        let three_keys = Zeroizing::new([key, key.get(..8).unwrap_or_default()].concat());
+        let three_keys = Buffer::new([key, key.get(..8).unwrap_or_default()].concat());
         let key = if evp.get().key_length() > key.len() { &three_keys[..] } else { key };
         let nonce = (!nonce.is_empty()).then_some(nonce);
         init(&mut context, None, Some(key), nonce).ok()?;
@@ -258,7 +257,7 @@ impl Running {
     }
 
     /// Encrypts or decrypts what comes next. Some of it may appear in `out` only later.
-    pub fn update(&mut self, data: &[u8], out: &mut Zeroizing<Vec<u8>>) -> Option<()> {
+    pub fn update(&mut self, data: &[u8], out: &mut Buffer) -> Option<()> {
         let (least, most) = self.cipher.data_bytes();
         if data.len() > most || data.len() < least {
             return None;
@@ -268,19 +267,19 @@ impl Running {
             self.context.cipher_update_vec(data, out).ok()?;
         }
         for piece in data.chunks(PIECE_BYTES) {
-            secret::reserve(out, piece.len() + TAG_BYTES);
+            out.make_room(piece.len() + TAG_BYTES);
             self.context.cipher_update_vec(piece, out).ok()?;
         }
         Some(())
     }
 
     /// Ends: `None` where there was part of a block too much, or where what was decrypted is not genuine.
-    pub fn finish(mut self, out: &mut Zeroizing<Vec<u8>>) -> Option<()> {
+    pub fn finish(mut self, out: &mut Buffer) -> Option<()> {
         self.end(out)
     }
 
     /// Ends an encryption, and gives the authentication tag.
-    pub fn finish_sealed(mut self, out: &mut Zeroizing<Vec<u8>>) -> Option<[u8; TAG_BYTES]> {
+    pub fn finish_sealed(mut self, out: &mut Buffer) -> Option<[u8; TAG_BYTES]> {
         self.end(out)?;
         let mut tag = [0; TAG_BYTES];
         if self.cipher.is_aead() {
@@ -289,8 +288,8 @@ impl Running {
         Some(tag)
     }
 
-    fn end(&mut self, out: &mut Zeroizing<Vec<u8>>) -> Option<()> {
-        secret::reserve(out, TAG_BYTES);
+    fn end(&mut self, out: &mut Buffer) -> Option<()> {
+        out.make_room(TAG_BYTES);
         self.context.cipher_final_vec(out).ok().map(|_| ())
     }
 }

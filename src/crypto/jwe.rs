@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::aead::AesGcm;
+use crate::secret::Buffer;
 use crate::wire::jose::encrypted::{self, EncryptedRequest, Header};
 use crate::wire::jose::keys::{self, EphemeralKey};
 use openssl::bn::BigNum;
@@ -12,7 +13,6 @@ use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Private, Public};
 use ring::digest;
-use zeroize::Zeroizing;
 
 /// The server's key for encrypted requests.
 pub struct DecryptionKey {
@@ -50,7 +50,7 @@ impl DecryptionKey {
     }
 
     /// The key that both sides can compute (RFC 7518 section 4.6.2).
-    fn content_key(&self, header: &Header) -> Option<Zeroizing<Vec<u8>>> {
+    fn content_key(&self, header: &Header) -> Option<Buffer> {
         let key_bytes = match header.encryption.as_str() {
             "A128GCM" => 16,
             "A192GCM" => 24,
@@ -61,7 +61,7 @@ impl DecryptionKey {
         Some(concat_kdf(&secret, &header.encryption, &header.producer, &header.recipient, key_bytes))
     }
 
-    fn agree(&self, other: &EphemeralKey) -> Option<Zeroizing<Vec<u8>>> {
+    fn agree(&self, other: &EphemeralKey) -> Option<Buffer> {
         if other.curve != self.curve {
             return None;
         }
@@ -73,7 +73,7 @@ impl DecryptionKey {
         };
         let mut deriver = Deriver::new(&self.private).ok()?;
         deriver.set_peer(&other).ok()?;
-        deriver.derive_to_vec().ok().map(Zeroizing::new)
+        deriver.derive_to_vec().ok().map(Buffer::new)
     }
 }
 
@@ -118,7 +118,7 @@ fn concat_kdf(
     producer: &[u8],
     recipient: &[u8],
     key_bytes: usize,
-) -> Zeroizing<Vec<u8>> {
+) -> Buffer {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(&1_u32.to_be_bytes());
     hash.update(secret);
@@ -129,7 +129,7 @@ fn concat_kdf(
     }
     let bits = u32::try_from(8 * key_bytes).expect("keys have a few hundred bits");
     hash.update(&bits.to_be_bytes());
-    Zeroizing::new(hash.finish().as_ref()[..key_bytes].to_vec())
+    Buffer::new(hash.finish().as_ref()[..key_bytes].to_vec())
 }
 
 #[cfg(test)]

@@ -3,21 +3,16 @@
 
 use super::hash::Hash;
 use super::mac::Mac;
+use crate::secret::Buffer;
 use openssl::hash::MessageDigest;
 use openssl::kdf::{self, HkdfMode};
 use openssl::pkcs5;
 use zeroize::Zeroizing;
 
 /// PBKDF2 with HMAC (RFC 8018 section 5.2). It takes as long as [`pbkdf2_rounds`] tells.
-pub fn pbkdf2(
-    hash: Hash,
-    password: &[u8],
-    salt: &[u8],
-    iterations: usize,
-    bytes: usize,
-) -> Option<Zeroizing<Vec<u8>>> {
+pub fn pbkdf2(hash: Hash, password: &[u8], salt: &[u8], iterations: usize, bytes: usize) -> Option<Buffer> {
     let digest = MessageDigest::from_nid(hash.nid())?;
-    let mut derived = Zeroizing::new(vec![0; bytes]);
+    let mut derived = Buffer::new(vec![0; bytes]);
     pkcs5::pbkdf2_hmac(password, salt, iterations, digest, &mut derived).ok()?;
     Some(derived)
 }
@@ -28,18 +23,18 @@ pub fn pbkdf2_rounds(hash: Hash, iterations: usize, bytes: usize) -> usize {
 }
 
 /// HKDF, both steps (RFC 5869); `None` for more than 255 digests.
-pub fn hkdf(hash: Hash, key: &[u8], salt: &[u8], info: &[u8], bytes: usize) -> Option<Zeroizing<Vec<u8>>> {
+pub fn hkdf(hash: Hash, key: &[u8], salt: &[u8], info: &[u8], bytes: usize) -> Option<Buffer> {
     let given = |bytes: &'_ [u8]| !bytes.is_empty();
-    let mut derived = Zeroizing::new(vec![0; bytes]);
+    let mut derived = Buffer::new(vec![0; bytes]);
     let (salt, info) = (given(salt).then_some(salt), given(info).then_some(info));
     kdf::hkdf(hash.md(), key, salt, info, HkdfMode::ExtractAndExpand, None, &mut derived).ok()?;
     Some(derived)
 }
 
 /// The counter mode of NIST SP 800-108 (section 4.1) with HMAC and a counter of 32 bits before the fixed data.
-pub fn counter_mode(hash: Hash, key: &[u8], fixed: &[u8], bytes: usize) -> Option<Zeroizing<Vec<u8>>> {
+pub fn counter_mode(hash: Hash, key: &[u8], fixed: &[u8], bytes: usize) -> Option<Buffer> {
     let blocks = u32::try_from(bytes.div_ceil(hash.bytes())).ok()?;
-    let mut derived = Zeroizing::new(Vec::with_capacity(blocks as usize * hash.bytes()));
+    let mut derived = Buffer::new(Vec::with_capacity(blocks as usize * hash.bytes()));
     for counter in 1..=blocks {
         let mut mac = Mac::hmac(hash, key)?;
         mac.update(&counter.to_be_bytes());

@@ -8,13 +8,12 @@ mod ber;
 mod pbe;
 
 use crate::limits;
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use p12::{CertBag, ContentInfo, SafeBag, SafeBagKind};
 use pbe::{Budget, Mac, Password};
 use std::fmt;
 use yasna::models::ObjectIdentifier;
 use yasna::{ASN1Error, BERReader};
-use zeroize::Zeroizing;
 
 /// PKCS #8 PrivateKeyInfo, not encrypted (RFC 7292 section 4.2.1).
 const KEY_BAG: &[u64] = &[1, 2, 840, 113549, 1, 12, 10, 1, 1];
@@ -198,7 +197,7 @@ impl Safe<'_> {
                     self.bundle.private_keys.push(Secret::new(std::mem::take(&mut *key)));
                 }
                 SafeBagKind::OtherBagKind(other) => {
-                    let value = Zeroizing::new(other.bag_value);
+                    let value = Buffer::new(other.bag_value);
                     match other.bag_id.components().as_slice() {
                         KEY_BAG => self.bundle.private_keys.push(Secret::copy_of(&value)),
                         SAFE_CONTENTS_BAG => self.take_bags(&value, depth + 1)?,

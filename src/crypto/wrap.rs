@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::aead::AesGcm;
+use crate::secret::Buffer;
 use openssl::cipher::{Cipher, CipherRef};
 use openssl::cipher_ctx::{CipherCtx, CipherCtxFlags};
 use openssl::error::ErrorStack;
-use zeroize::Zeroizing;
 
 /// Bytes of the nonce in front of what AES-GCM wraps.
 pub const NONCE_BYTES: usize = 12;
@@ -27,7 +27,7 @@ pub fn wrap(kek: &[u8], padded: bool, data: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// What [`wrap`] was given, if `wrapped` is what it makes of that with this key.
-pub fn unwrap(kek: &[u8], padded: bool, wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub fn unwrap(kek: &[u8], padded: bool, wrapped: &[u8]) -> Option<Buffer> {
     let cipher = cipher(kek, padded)?;
     let bytes_min = if padded { 16 } else { 24 };
     if wrapped.len() < bytes_min || !wrapped.len().is_multiple_of(8) {
@@ -39,16 +39,16 @@ pub fn unwrap(kek: &[u8], padded: bool, wrapped: &[u8]) -> Option<Zeroizing<Vec<
 /// `data` encrypted by AES-GCM: the nonce, the ciphertext, the authentication tag. A nonce must not be used twice with
 /// one key.
 pub fn wrap_gcm(kek: &[u8], nonce: &[u8; NONCE_BYTES], data: &[u8]) -> Option<Vec<u8>> {
-    let mut data = Zeroizing::new(data.to_vec());
+    let mut data = Buffer::new(data.to_vec());
     let tag = AesGcm::new(kek)?.seal(nonce, &[], &mut data)?;
     Some([nonce, data.as_slice(), &tag].concat())
 }
 
 /// What [`wrap_gcm`] was given, if it is genuine.
-pub fn unwrap_gcm(kek: &[u8], wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub fn unwrap_gcm(kek: &[u8], wrapped: &[u8]) -> Option<Buffer> {
     let (nonce, rest) = wrapped.split_first_chunk::<NONCE_BYTES>()?;
     let (data, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
-    let mut data = Zeroizing::new(data.to_vec());
+    let mut data = Buffer::new(data.to_vec());
     AesGcm::new(kek)?.open(nonce, &[], &mut data, tag).then_some(data)
 }
 
@@ -64,10 +64,7 @@ fn cipher(kek: &[u8], padded: bool) -> Option<&'static CipherRef> {
     })
 }
 
-fn run(
-    input: &[u8],
-    init: impl FnOnce(&mut CipherCtx) -> Result<(), ErrorStack>,
-) -> Option<Zeroizing<Vec<u8>>> {
+fn run(input: &[u8], init: impl FnOnce(&mut CipherCtx) -> Result<(), ErrorStack>) -> Option<Buffer> {
     if input.len() > WRAPPED_BYTES_MAX {
         return None;
     }
@@ -77,7 +74,7 @@ fn run(
     init(&mut context).ok()?;
     // Where unwrapping with padding fails, OpenSSL 3 overwrites as many bytes of the output as there are of the input,
     // though it asks for 8 less: a buffer of the length that it asks for is overrun.
-    let mut output = Zeroizing::new(vec![0; input.len() + 16]);
+    let mut output = Buffer::new(vec![0; input.len() + 16]);
     let written = context.cipher_update(input, Some(&mut output)).ok()?;
     output.truncate(written);
     Some(output)

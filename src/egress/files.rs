@@ -10,11 +10,11 @@ use crate::acme::schedule::Validity;
 use crate::acme::{KeySource, Settings, layout};
 use crate::crypto::x509::{self, Identity};
 use crate::limits;
+use crate::secret::Buffer;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use zeroize::Zeroizing;
 
 /// Makes the folder, for the owner only, and tries whether it can be written.
 pub fn prepare(folder: &Path) -> Result<(), String> {
@@ -45,10 +45,10 @@ pub fn write(folder: &Path, name: &str, content: &[u8]) -> Result<(), String> {
 }
 
 /// The content of a file; `None` where it is not there.
-pub fn read(folder: &Path, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+pub fn read(folder: &Path, name: &str) -> Result<Option<Buffer>, String> {
     let path = folder.join(name);
     // All the room at once: growing would leave copies of a key behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(limits::ACME_FILE_BYTES_MAX as usize));
+    let mut content = Buffer::new(Vec::with_capacity(limits::ACME_FILE_BYTES_MAX as usize));
     match File::open(&path) {
         Ok(file) => match file.take(limits::ACME_FILE_BYTES_MAX).read_to_end(&mut content) {
             Ok(_) => Ok(Some(content)),
@@ -89,7 +89,7 @@ fn old(settings: &Settings) -> Result<Option<(Identity, Stored)>, String> {
     let files = layout::old_files(&settings.email, &settings.names[0]);
     let (key, chain) = (read(&settings.folder, &files.private_key)?, read(&settings.folder, &files.chain)?);
     let (Some(key), Some(chain)) = (key, chain) else { return Ok(None) };
-    let both = Zeroizing::new([key.as_slice(), chain.as_slice()].concat());
+    let both = Buffer::new([key.as_slice(), chain.as_slice()].concat());
     let identity = identity(&both, settings).map_err(|reason| format!("{}: {reason}", files.chain))?;
     log::info!("the certificate of the server before is used: {}", files.chain);
     let is_as_wanted = has_wanted_key(&identity, settings) && covers(&identity, settings);

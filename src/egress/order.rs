@@ -6,6 +6,7 @@ use crate::acme::challenge::{AlpnChallenge, Challenge, HttpChallenge, Kind};
 use crate::acme::failure::{Failure, Kind as FailureKind};
 use crate::acme::{KeySource, KeyType, Settings, layout};
 use crate::crypto::self_signed;
+use crate::secret::Buffer;
 use crate::time::Timestamp;
 use acme_micro::order::{Auth, NewOrder};
 use acme_micro::{Account, Directory, DirectoryUrl};
@@ -40,7 +41,7 @@ impl Begun {
 /// What was issued.
 pub struct Certificate {
     /// PKCS #8.
-    pub private_key_pem: Zeroizing<Vec<u8>>,
+    pub private_key_pem: Buffer,
     /// The certificate and its chain, as the authority gave them.
     pub chain_pem: String,
 }
@@ -78,7 +79,7 @@ pub fn fetch(settings: &Settings, begun: Begun) -> Result<Certificate, Failure> 
         return Err(Failure::of_order(&format!("Order is in status: {:?}", order.api_order().status)));
     };
     let key = certificate_key(&settings.key)?;
-    let private_key_pem = Zeroizing::new(key.private_key_to_pem_pkcs8().map_err(broken)?);
+    let private_key_pem = Buffer::new(key.private_key_to_pem_pkcs8().map_err(broken)?);
     let issued = validated.finalize_pkey(key, POLL_INTERVAL).map_err(told)?;
     let certificate = issued.download_cert().map_err(told)?;
     Ok(Certificate { private_key_pem, chain_pem: certificate.certificate().to_owned() })
@@ -128,7 +129,7 @@ fn new_account_key() -> Result<Zeroizing<String>, ErrorStack> {
     loop {
         let key = EcKey::generate(&group)?;
         if fills_its_coordinates(&key)? {
-            let pem = Zeroizing::new(key.private_key_to_pem()?);
+            let pem = Buffer::new(key.private_key_to_pem()?);
             return Ok(text(&pem).expect("PEM is ASCII"));
         }
     }

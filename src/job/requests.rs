@@ -6,10 +6,10 @@
 
 use super::{Completion, Done, JobId, Resources};
 use crate::pipeline::{self, Call, Read, Reply};
+use crate::secret::Buffer;
 use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// What everybody is told whose secret opens nothing, whatever the reason.
 pub const OPENS_NOTHING: &str = "Access denied: the KmsDatabaseSecret header opens no database";
@@ -21,7 +21,7 @@ pub(super) fn read(mut call: Call, resources: &mut Resources) -> Done {
         Ok(store) => store,
         Err(failure) => return failure.done(),
     };
-    let mut body = Zeroizing::new(Vec::new());
+    let mut body = Buffer::new(Vec::new());
     let entropy = &mut *resources.entropy;
     let mut decisions = Vec::new();
     let read = store.read().and_then(|view| {

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::ttlv::Item;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Adds or takes away rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +102,7 @@ pub fn list(view: &dyn View, principal: &Principal, uid: &str) -> Result<Vec<(St
     Ok(whole(view.grants_on(uid, limits::OBJECTS_READ_MAX)?)?)
 }
 
-fn owned(view: &dyn View, principal: &Principal, uid: &str) -> Result<Object, Failure> {
+fn owned(view: &dyn View, principal: &Principal, uid: &str) -> Result<Arc<Object>, Failure> {
     match view.object(uid)? {
         Some(object) if object.owner == principal.0 => Ok(object),
         _ => {

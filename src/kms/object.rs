@@ -35,6 +35,25 @@ pub struct Object {
 }
 
 impl Object {
+    /// Another one like it. No `Clone`: material is not to be copied in passing.
+    pub fn copy(&self) -> Object {
+        Object {
+            uid: self.uid.clone(),
+            owner: self.owner.clone(),
+            material: Secret::copy_of(self.material.expose()),
+            attributes: self.attributes.clone(),
+            parts: self.parts.clone(),
+            tags: self.tags.clone(),
+            ..*self
+        }
+    }
+
+    /// About as much memory as it takes.
+    pub fn bytes(&self) -> usize {
+        let names = self.uid.len() + self.owner.len() + self.tags.iter().map(String::len).sum::<usize>();
+        names + self.material.expose().len() + self.attributes.len() + self.parts.len()
+    }
+
     /// The state at this time: dates that have passed act by themselves (KMIP 2.1 section 3.3, transitions 4 and 6).
     pub fn state_at(&self, now: Timestamp) -> State {
         let passed = |tag| self.date(tag).is_some_and(|date| date <= now);

@@ -8,7 +8,8 @@ use super::rights::{NO_OBJECT, Rights};
 use super::terms::Term;
 use super::view::{Search, SearchEnd, Show, StoreError, View};
 use crate::limits;
-use zeroize::Zeroizing;
+use crate::secret::Buffer;
+use std::sync::Arc;
 
 /// Who asks: a user name, from the one table of identities (certificates and tokens, or the default user).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +41,8 @@ pub const EVERYBODY: &str = "*";
 
 /// Proof that the principal may do what was asked with this object.
 pub struct Authorized {
-    object: Object,
-    opened: Option<Zeroizing<Vec<u8>>>,
+    object: Arc<Object>,
+    opened: Option<Buffer>,
 }
 
 impl Authorized {
@@ -62,13 +63,13 @@ impl Authorized {
 
     /// The same object with the key bytes that are wrapped in it. They stay beside it: the object itself, which may be put
     /// back, is as it was stored.
-    pub fn opened(self, material: Zeroizing<Vec<u8>>) -> Authorized {
+    pub fn opened(self, material: Buffer) -> Authorized {
         Authorized { opened: Some(material), ..self }
     }
 
     /// The object, to be changed and put back.
     pub fn into_object(self) -> Object {
-        self.object
+        Arc::try_unwrap(self.object).unwrap_or_else(|shared| shared.copy())
     }
 }
 
@@ -89,7 +90,7 @@ pub fn search(
 pub fn authorise(
     view: &dyn View,
     principal: &Principal,
-    object: Object,
+    object: Arc<Object>,
     right: Rights,
 ) -> Result<Option<Authorized>, StoreError> {
     if object.owner == principal.0 {
@@ -157,7 +158,7 @@ mod tests {
     struct Asked(RefCell<Vec<String>>);
 
     impl View for Asked {
-        fn object(&self, uid: &str) -> Result<Option<Object>, StoreError> {
+        fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
             self.0.borrow_mut().push(format!("object {}", uid.len()));
             let object = Object {
                 uid: uid.into(),
@@ -173,7 +174,7 @@ mod tests {
                 parts: Vec::new(),
                 tags: Vec::new(),
             };
-            Ok((uid == "there").then_some(object))
+            Ok((uid == "there").then(|| Arc::new(object)))
         }
         fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
             self.0.borrow_mut().push(format!("granted {} {user}", uid.len()));

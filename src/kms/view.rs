@@ -7,6 +7,7 @@ use super::terms::Term;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A consistent picture of the store.
 ///
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 /// be, the answer is `None`.
 pub trait View {
     /// The object with this unique identifier.
-    fn object(&self, uid: &str) -> Result<Option<Object>, StoreError>;
+    fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError>;
 
     /// Shows the objects that a search is after, oldest first, until it is told to stop.
     fn search(&self, search: &Search<'_>, show: &mut Show<'_>) -> Result<SearchEnd, StoreError>;
@@ -43,7 +44,7 @@ pub struct Search<'s> {
 }
 
 /// Is shown one object after the other.
-pub type Show<'s> = dyn FnMut(Object) -> Result<ControlFlow<()>, StoreError> + 's;
+pub type Show<'s> = dyn FnMut(Arc<Object>) -> Result<ControlFlow<()>, StoreError> + 's;
 
 /// How a search has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

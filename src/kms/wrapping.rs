@@ -22,13 +22,12 @@ use super::target::Target;
 use crate::crypto::wrap;
 use crate::entropy::{Entropy, random};
 use crate::limits;
-use crate::secret::{self, Secret};
+use crate::secret::{Buffer, Secret};
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{
     block_cipher_mode, cryptographic_algorithm, encoding_option, object_type, usage_mask, wrapping_method,
 };
 use crate::wire::ttlv::{Item, Tag, Value, binary};
-use zeroize::Zeroizing;
 
 /// How a key is wrapped, or is to be: a `KeyWrappingSpecification` or `KeyWrappingData`.
 pub struct Wrapping<'r> {
@@ -86,7 +85,7 @@ impl Mode {
         }
     }
 
-    fn unwrap(self, kek: &[u8], wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    fn unwrap(self, kek: &[u8], wrapped: &[u8]) -> Option<Buffer> {
         match self {
             Mode::KeyWrap => wrap::unwrap(kek, false, wrapped),
             Mode::KeyWrapPadding => wrap::unwrap(kek, true, wrapped),
@@ -217,7 +216,7 @@ impl<'r> Wrapping<'r> {
         Ok((wrapped, self.data(mode, kek, dialect)))
     }
 
-    fn encode(&self, key_format: u32, material: &[u8], attributes: &[Item<'_>]) -> Zeroizing<Vec<u8>> {
+    fn encode(&self, key_format: u32, material: &[u8], attributes: &[Item<'_>]) -> Buffer {
         let wanted = |item: &&Item<'_>| {
             self.attribute_names.is_empty() || self.attribute_names.iter().any(|name| is_called(item, name))
         };
@@ -225,7 +224,7 @@ impl<'r> Wrapping<'r> {
         let mut measured = Vec::new();
         binary::encode(&attributes, &mut measured);
         // The whole length at once: growing would leave copies of the material behind.
-        let mut encoded = Zeroizing::new(Vec::with_capacity(measured.len() + material.len() + 64));
+        let mut encoded = Buffer::new(Vec::with_capacity(measured.len() + material.len() + 64));
         binary::encode(&[managed::key_value(key_format, material, attributes)], &mut encoded);
         encoded
     }
@@ -278,7 +277,7 @@ pub fn unwrap(
     wrapped: &[u8],
     wrapping: Fields<'_>,
     context: &Context<'_>,
-) -> Result<Zeroizing<Vec<u8>>, Failure> {
+) -> Result<Buffer, Failure> {
     unwrap_at(uid, wrapped, wrapping, context, 0)
 }
 
@@ -297,8 +296,8 @@ fn open_at(key: Authorized, context: &Context<'_>, depth: usize) -> Result<Autho
     let items = decode_value(&value)?;
     let content = managed::Content::bare(object.object_type, object.key_format, &[]);
     let content = content.with_value(Fields::new("KeyValue", &items))?;
-    let mut material = Zeroizing::new(Vec::with_capacity(content.material.len()));
-    secret::append(&mut material, content.material);
+    let mut material = Buffer::new(Vec::with_capacity(content.material.len()));
+    material.append(content.material);
     Ok(key.opened(material))
 }
 
@@ -316,7 +315,7 @@ fn unwrap_at(
     data: Fields<'_>,
     context: &Context<'_>,
     depth: usize,
-) -> Result<Zeroizing<Vec<u8>>, Failure> {
+) -> Result<Buffer, Failure> {
     let wrapping = Wrapping::decode(data)?;
     if wrapped.len() > limits::WRAPPED_BYTES_MAX {
         return Err(too_long().into());
@@ -332,7 +331,7 @@ fn unwrap_at(
     Ok(match wrapping.encoding {
         Encoding::Ttlv => plain,
         Encoding::None => {
-            let mut value = Zeroizing::new(Vec::with_capacity(plain.len() + 32));
+            let mut value = Buffer::new(Vec::with_capacity(plain.len() + 32));
             let material = Item::bytes(Tag::KEY_MATERIAL, plain.as_slice());
             binary::encode(&[Item::structure(Tag::KEY_VALUE, vec![material])], &mut value);
             value

@@ -10,11 +10,11 @@ use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Request};
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::view::{Changes, View};
+use crate::secret::Buffer;
 use crate::store::Transaction;
 use crate::wire::kmip::enumeration::result_reason;
 use crate::wire::kmip::message::{BatchItem, Encoding, OnError, RequestMessage, ResponseMessage};
 use crate::wire::ttlv::{Fields, Tag};
-use zeroize::Zeroizing;
 
 /// What the items see, and whether they may change it.
 pub enum Ground<'g> {
@@ -48,7 +48,7 @@ impl Ground<'_> {
 /// What came of a message.
 pub struct Batch {
     /// The encoded answer.
-    pub body: Zeroizing<Vec<u8>>,
+    pub body: Buffer,
     /// How it is encoded.
     pub encoding: Encoding,
     /// Whether what was changed must not be committed.
@@ -94,7 +94,7 @@ pub fn run(
             break;
         }
     }
-    let mut body = Zeroizing::new(Vec::new());
+    let mut body = Buffer::new(Vec::new());
     response.write(&mut body);
     Ok(Batch { body, encoding, is_undone, decisions })
 }

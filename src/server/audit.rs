@@ -17,6 +17,7 @@ use crate::entropy::{Entropy, random};
 use crate::job::{Job, JobId, Work};
 use crate::limits;
 use crate::pipeline::Endpoint;
+use crate::secret::Buffer;
 use crate::time::{Instant, Now};
 use crate::wire::hex;
 use crate::wire::http::Refusal;
@@ -386,7 +387,7 @@ impl Shared {
     /// Keeps the answer at the end of `self.plain_out` until its line lasts.
     pub(super) fn hold(&mut self, connection: &mut Connection, answer_start: usize, keep_alive: bool) {
         let Some(audit) = &mut self.audit else { return };
-        let answer = zeroize::Zeroizing::new(self.plain_out[answer_start..].to_vec());
+        let answer = Buffer::new(self.plain_out[answer_start..].to_vec());
         self.plain_out[answer_start..].fill(0);
         self.plain_out.truncate(answer_start);
         audit.held.push(connection.id);
@@ -401,7 +402,7 @@ impl Shared {
         self.outputs.resume(connection.id);
         match is_recorded {
             true => {
-                crate::secret::append(&mut self.plain_out, &held.answer);
+                self.plain_out.append(&held.answer);
                 // Whatever its head says: that was before.
                 let is_leaving = self.drain_until.is_some() || connection.is_leaving;
                 self.after_answer(connection, held.keep_alive && !is_leaving, now);

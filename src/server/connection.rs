@@ -7,11 +7,11 @@ use super::routes::Exchange;
 use super::timers::Deadline;
 use super::tls::TlsSession;
 use crate::kms::policy::Principal;
+use crate::secret::Buffer;
 use crate::time::Instant;
 use crate::wire::http::body;
 use crate::wire::http::scanner::Scanner;
 use std::net::SocketAddr;
-use zeroize::Zeroizing;
 
 /// A connection between its accept and its end.
 pub struct Connection {
@@ -30,7 +30,7 @@ pub struct Connection {
     /// Where it stands.
     pub phase: Phase,
     /// What arrived in the clear and was not used yet: part of a head, or requests that wait for their turn.
-    pub pending: Zeroizing<Vec<u8>>,
+    pub pending: Buffer,
     /// How much of the pending head was looked at already.
     pub scanner: Scanner,
     /// When it has to have come further.
@@ -72,7 +72,7 @@ pub enum Phase {
 /// An answer that waits.
 pub struct Held {
     /// Its bytes.
-    pub answer: Zeroizing<Vec<u8>>,
+    pub answer: Buffer,
     /// Whether the connection lives on after it.
     pub keep_alive: bool,
 }
@@ -84,7 +84,7 @@ pub struct IncompleteBody {
     /// Its framing.
     pub decoder: body::Decoder,
     /// What has arrived.
-    pub bytes: Zeroizing<Vec<u8>>,
+    pub bytes: Buffer,
     /// When it began.
     pub since: Instant,
 }
@@ -115,7 +115,7 @@ impl Connection {
             tls,
             user: None,
             is_leaving: false,
-            pending: Zeroizing::default(),
+            pending: Buffer::default(),
             scanner: Scanner::default(),
             deadline: Deadline::default(),
             ended: false,

@@ -14,7 +14,7 @@ use crate::job::{Done, Job, JobId, Work};
 use crate::kms::policy::Standing;
 use crate::limits;
 use crate::pipeline::{self, Asker, Call, Endpoint, Place, Read, Reply};
-use crate::secret;
+use crate::secret::Buffer;
 use crate::store::StoreError;
 use crate::time::Now;
 use crate::wire::http::body::Decoder;
@@ -22,7 +22,6 @@ use crate::wire::http::head;
 use crate::wire::http::response::{self, CONTINUE, ResponseHead, TEXT_PLAIN};
 use crate::wire::http::{Framing, Refusal};
 use log::debug;
-use zeroize::Zeroizing;
 
 /// What a client is told that speaks HTTP where HTTPS is spoken.
 pub const SPEAKS_HTTPS: &str = "this port speaks HTTPS: use https:// in the URL";
@@ -143,7 +142,7 @@ impl Shared {
         expects_continue: bool,
         now: Now,
     ) {
-        let mut bytes = Zeroizing::new(Vec::new());
+        let mut bytes = Buffer::new(Vec::new());
         if let Framing::Length(length) = framing {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             if connection.listener == Listener::Bootstrap && length > bootstrap::BODY_BYTES_MAX {
@@ -152,7 +151,7 @@ impl Shared {
             if !self.charge(connection, length) {
                 return self.refuse(connection, NO_ROOM, now);
             }
-            secret::reserve(&mut bytes, length.min(limits::INLINE_BODY_BYTES_MAX));
+            bytes.make_room(length.min(limits::INLINE_BODY_BYTES_MAX));
         }
         if expects_continue {
             self.plain_out.extend_from_slice(CONTINUE);
@@ -167,7 +166,7 @@ impl Shared {
     /// Takes in more of a body, and starts with the request when it is complete.
     fn serve_body(&mut self, connection: &mut Connection, rest: &mut [u8], now: Now) -> usize {
         let Phase::Body(body) = &mut connection.phase else { return 0 };
-        secret::reserve(&mut body.bytes, rest.len());
+        body.bytes.make_room(rest.len());
         let used = match body.decoder.decode(rest, &mut body.bytes) {
             Ok(used) => used,
             Err(refusal) => {
@@ -311,7 +310,7 @@ impl Shared {
                 if exchange.tenant.is_some() {
                     self.watch_databases(now);
                 }
-                let (endpoint, body) = (endpoint.clone(), Zeroizing::new(body.to_vec()));
+                let (endpoint, body) = (endpoint.clone(), Buffer::new(body.to_vec()));
                 let mut asker = self.asker(connection, &exchange, now);
                 let tenant = exchange.tenant.take().and_then(Result::ok);
                 if let Some(tenant) = &tenant {
@@ -357,10 +356,10 @@ impl Shared {
         now: Now,
     ) -> Result<Read, StoreError> {
         let asker = self.asker(connection, exchange, now);
-        self.view()?;
-        let view = self.view.as_deref().expect("the line above made it");
+        self.view(now)?;
+        let (view, _) = self.view.as_ref().expect("the line above made it");
         let (entropy, decisions) = (&mut *self.entropy, &mut self.decisions);
-        pipeline::read(endpoint, &asker, body, view, entropy, decisions, &mut self.body)
+        pipeline::read(endpoint, &asker, body, &**view, entropy, decisions, &mut self.body)
     }
 
     /// Who asks: by the token of this request, else by the certificate of the connection, else by default.
@@ -468,7 +467,7 @@ impl Shared {
         error: &StoreError,
         now: Now,
     ) {
-        secret::clear(&mut self.body);
+        self.body.wipe();
         self.decisions.clear();
         let (status, text) = match error {
             StoreError::Unavailable(_) => (503, "The database does not answer: try again later"),
@@ -532,7 +531,7 @@ impl Shared {
             location: location.as_deref(),
             content_security_policy: (content_type == HTML).then_some(page::CONTENT_SECURITY_POLICY),
         };
-        secret::reserve(&mut self.plain_out, HEAD_BYTES + self.body.len());
+        self.plain_out.make_room(HEAD_BYTES + self.body.len());
         let length = response::start(&head, &self.date, &mut self.plain_out);
         self.plain_out.extend_from_slice(&self.body);
         if exchange.head_only {
@@ -540,7 +539,7 @@ impl Shared {
         } else {
             length.finish(&mut self.plain_out);
         }
-        secret::clear(&mut self.body);
+        self.body.wipe();
         self.metrics.answered(Some(&exchange.route), status);
         debug!("{}: {:?} {status}", connection.peer, exchange.route);
         keep_alive
@@ -596,7 +595,7 @@ impl Shared {
         }
         self.outputs.send_buffered(connection.id);
         connection.sent_bytes = self.plain_out.len();
-        secret::clear(&mut self.plain_out);
+        self.plain_out.wipe();
     }
 
     /// Refuses what is not HTTP as it should be: after that, nobody knows where the next request would begin.

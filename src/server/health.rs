@@ -13,7 +13,7 @@ use std::fmt::Write;
 impl Shared {
     /// Writes the answer into `self.body` and gives its status. What is not well is told under `reasons`.
     pub(super) fn write_health(&mut self, question: Question, now: Now) -> u16 {
-        let store_reads = question == Question::Live || self.store_reads();
+        let store_reads = question == Question::Live || self.store_reads(now);
         let mut reasons: Vec<Cow<'static, str>> = Vec::new();
         if question == Question::Ready {
             if !store_reads {
@@ -64,9 +64,9 @@ impl Shared {
         !self.store.reads_at_once() && self.store.tenants().is_none()
     }
 
-    fn store_reads(&mut self) -> bool {
+    fn store_reads(&mut self, now: Now) -> bool {
         match self.store.reads_at_once() {
-            true => self.view().is_ok(),
+            true => self.view(now).is_ok(),
             false => self.store.trouble().is_none(),
         }
     }

@@ -38,6 +38,7 @@ use crate::kms::policy::Principal;
 use crate::kms::streams::Streams;
 use crate::kms::view::View;
 use crate::limits::{self, Limits};
+use crate::secret::Buffer;
 use crate::store::{Store, StoreError};
 use crate::time::{Instant, Now};
 use crate::wire::http::response::DateCache;
@@ -56,7 +57,6 @@ use std::sync::Arc;
 use timers::Timers;
 use tls::TlsSession;
 use tokens::Tokens;
-use zeroize::Zeroizing;
 
 pub use attestation::Attestation;
 pub use bootstrap::BootstrapParts;
@@ -137,8 +137,8 @@ struct Shared {
     privileged_users: Vec<Principal>,
     decryption_key: Option<DecryptionKey>,
     store: Arc<dyn Store>,
-    /// A view of the last commit, kept while nothing is written.
-    view: Option<Box<dyn View>>,
+    /// A view of the last commit, kept while nothing is written; and until when, for it remembers material.
+    view: Option<(Box<dyn View>, Instant)>,
     entropy: Box<dyn Entropy>,
     /// Set where clients must show certificates.
     clients: Option<Clients>,
@@ -163,11 +163,11 @@ struct Shared {
     /// Set by a shutdown: until when requests in progress may finish.
     drain_until: Option<Instant>,
     /// What arrived decrypted.
-    plain_in: Zeroizing<Vec<u8>>,
+    plain_in: Buffer,
     /// The answers of one turn, before they are encrypted.
-    plain_out: Zeroizing<Vec<u8>>,
+    plain_out: Buffer,
     /// The body of one answer.
-    body: Zeroizing<Vec<u8>>,
+    body: Buffer,
 }
 
 impl Server {
@@ -217,9 +217,9 @@ impl Server {
                 open: 0,
                 bodies_bytes: 0,
                 drain_until: None,
-                plain_in: Zeroizing::default(),
-                plain_out: Zeroizing::default(),
-                body: Zeroizing::default(),
+                plain_in: Buffer::default(),
+                plain_out: Buffer::default(),
+                body: Buffer::default(),
             },
         })
     }
@@ -280,6 +280,7 @@ impl Server {
                 }
             });
         }
+        self.shared.view.take_if(|(_, until)| *until <= now.instant);
         if self.shared.drain_until.is_none() {
             self.shared.check_key_sets(now);
         }
@@ -319,7 +320,8 @@ impl Server {
             }
         };
         let audit = shared.audit.as_ref().and_then(Audit::poll_timeout);
-        [shared.timers.next(), own, shared.drain_until, audit].into_iter().flatten().min()
+        let view = shared.view.as_ref().map(|(_, until)| *until);
+        [shared.timers.next(), own, shared.drain_until, view, audit].into_iter().flatten().min()
     }
 
     fn accept(&mut self, id: ConnectionId, peer: SocketAddr, listener: Listener, now: Now) {
@@ -547,7 +549,7 @@ impl Shared {
                 }
             }
         }
-        crate::secret::clear(&mut plain);
+        plain.wipe();
         self.plain_in = plain;
         self.settle(connection, now);
     }
@@ -556,9 +558,9 @@ impl Shared {
     fn consume(&mut self, connection: &mut Connection, fresh: &mut [u8], now: Now) {
         if connection.pending.is_empty() {
             let used = self.serve(connection, fresh, now);
-            crate::secret::append(&mut connection.pending, &fresh[used..]);
+            connection.pending.append(&fresh[used..]);
         } else {
-            crate::secret::append(&mut connection.pending, fresh);
+            connection.pending.append(fresh);
             self.serve_pending(connection, now);
         }
     }
@@ -567,7 +569,7 @@ impl Shared {
         let mut pending = std::mem::take(&mut connection.pending);
         let used = self.serve(connection, &mut pending, now);
         if used < pending.len() {
-            crate::secret::append(&mut connection.pending, &pending[used..]);
+            connection.pending.append(&pending[used..]);
         }
     }
 
@@ -662,7 +664,7 @@ impl Shared {
 
     fn forget_request(&mut self, connection: &mut Connection) {
         self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
-        connection.pending = Zeroizing::default();
+        connection.pending = Buffer::default();
     }
 
     /// The operator asks for a new certificate.
@@ -703,11 +705,12 @@ impl Shared {
     }
 
     /// The view of the last commit.
-    fn view(&mut self) -> Result<&dyn View, StoreError> {
+    fn view(&mut self, now: Now) -> Result<&dyn View, StoreError> {
         if self.view.is_none() {
-            self.view = Some(self.store.read()?);
+            self.view = Some((self.store.read()?, now.instant + limits::VIEW_AGE_MAX));
         }
-        Ok(self.view.as_deref().expect("it was just set"))
+        let (view, _) = self.view.as_ref().expect("it was just set");
+        Ok(&**view)
     }
 
     /// Fail-stop, where the store is of no use any more: starting again is the way to recover.

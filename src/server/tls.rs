@@ -3,7 +3,8 @@
 
 use crate::acme::challenge::{ALPN_PROTOCOL, AlpnChallenge};
 use crate::crypto::x509::Identity;
-use crate::{limits, secret};
+use crate::limits;
+use crate::secret::Buffer;
 use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::danger::ClientCertVerifier;
@@ -16,7 +17,6 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 use rustls::{ConfigBuilder, Error, RootCertStore, ServerConfig, WantsVerifier};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// Who judges the certificates of clients.
 pub type ClientVerifier = Arc<dyn ClientCertVerifier>;
@@ -193,12 +193,7 @@ impl TlsSession {
 
     /// Takes in what arrived: what it says is appended to `plain`, what must be sent back (a handshake, an alert) to
     /// `out`. After an error there is nothing but to send `out` and close.
-    pub fn receive(
-        &mut self,
-        bytes: &mut [u8],
-        plain: &mut Zeroizing<Vec<u8>>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    pub fn receive(&mut self, bytes: &mut [u8], plain: &mut Buffer, out: &mut Vec<u8>) -> Result<(), Error> {
         self.begun = true;
         // After its close_notify a peer has nothing to say (RFC 8446 section 6.1).
         if self.ended || self.broken {
@@ -253,12 +248,7 @@ impl TlsSession {
     }
 
     /// Shows `bytes` to rustls until it wants more; says how many of them are done with.
-    fn process(
-        &mut self,
-        bytes: &mut [u8],
-        plain: &mut Zeroizing<Vec<u8>>,
-        out: &mut Vec<u8>,
-    ) -> Result<usize, Error> {
+    fn process(&mut self, bytes: &mut [u8], plain: &mut Buffer, out: &mut Vec<u8>) -> Result<usize, Error> {
         let mut used = 0;
         loop {
             let UnbufferedStatus { mut discard, state } =
@@ -272,7 +262,7 @@ impl TlsSession {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
                         discard += record.discard;
-                        secret::append(plain, record.payload);
+                        plain.append(record.payload);
                     }
                     Step::Again
                 }
@@ -448,7 +438,7 @@ mod tests {
             let hello = client_hello(protocols);
             for size in [1, 100, hello.len()] {
                 let mut session = TlsSession::new(Arc::clone(&main), Some(Arc::clone(&challenge))).unwrap();
-                let (mut plain, mut out) = (Zeroizing::default(), Vec::new());
+                let (mut plain, mut out) = (Buffer::default(), Vec::new());
                 for piece in hello.chunks(size) {
                     assert!(out.is_empty(), "nothing is said before the message is whole");
                     session.receive(&mut piece.to_vec(), &mut plain, &mut out).unwrap();
@@ -459,7 +449,7 @@ mod tests {
         }
         // What is no first message is refused as ever.
         let mut session = TlsSession::new(main, Some(challenge)).unwrap();
-        let (mut plain, mut out) = (Zeroizing::default(), Vec::new());
+        let (mut plain, mut out) = (Buffer::default(), Vec::new());
         assert!(session.receive(&mut [22, 3, 1, 0, 4, 2, 0, 0, 0], &mut plain, &mut out).is_err());
         assert_eq!(out[..3], [21, 3, 3], "an alert");
     }

@@ -2,13 +2,13 @@
 //! remember.
 #![forbid(unsafe_code)]
 
+use crate::secret::Buffer;
 use crate::server::event::ConnectionId;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
-use zeroize::Zeroizing;
 
 // A token holds a slot and its generation.
 const _: () = assert!(usize::BITS == 64);
@@ -338,7 +338,7 @@ fn write_all(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
 /// an idle connection keeps none.
 #[derive(Default)]
 struct Unsent {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Buffer,
     sent: usize,
 }
 
@@ -356,7 +356,7 @@ impl Unsent {
             // Vec would grow by leaving an unwiped copy behind.
             let rest = self.as_slice();
             let capacity = (rest.len() + more.len()).max(2 * rest.len());
-            let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+            let mut larger = Buffer::new(Vec::with_capacity(capacity));
             larger.extend_from_slice(rest);
             *self = Unsent { bytes: larger, sent: 0 };
         }

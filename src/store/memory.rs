@@ -6,7 +6,6 @@ use crate::kms::object::Object;
 use crate::kms::rights::{NO_OBJECT, Rights};
 use crate::kms::terms::{self, Term};
 use crate::kms::view::{Change, Changes, Search, SearchEnd, Show, View};
-use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -87,7 +86,7 @@ impl State {
             }
             Change::Amend { uid, attributes, parts } => {
                 let (_, stored) = self.objects.get_mut(&uid).ok_or(UID_UNKNOWN)?;
-                *stored = Arc::new(Object { attributes, parts, ..copy(stored) });
+                *stored = Arc::new(Object { attributes, parts, ..stored.copy() });
             }
             Change::Remove { uid } => {
                 self.objects.remove(&uid).ok_or(UID_UNKNOWN)?;
@@ -109,8 +108,8 @@ impl State {
 }
 
 impl View for State {
-    fn object(&self, uid: &str) -> Result<Option<Object>, StoreError> {
-        Ok(self.objects.get(uid).map(|(_, object)| copy(object)))
+    fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
+        Ok(self.objects.get(uid).map(|(_, object)| Arc::clone(object)))
     }
 
     fn search(&self, search: &Search<'_>, show: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
@@ -124,7 +123,7 @@ impl View for State {
                 && (object.owner == search.owner || search.users.iter().any(|user| is_granted(object, user)))
         });
         for uid in found {
-            if show(copy(&self.objects[&uid].1))?.is_break() {
+            if show(Arc::clone(&self.objects[&uid].1))?.is_break() {
                 return Ok(SearchEnd::Stopped);
             }
         }
@@ -159,18 +158,5 @@ impl Transaction for State {
         let applied = changes.into_iter().try_for_each(|change| self.apply_one(change));
         self.failed |= applied.is_err();
         applied
-    }
-}
-
-/// Secrets are not cloned by accident, so an object has no `Clone`.
-fn copy(object: &Object) -> Object {
-    Object {
-        uid: object.uid.clone(),
-        owner: object.owner.clone(),
-        material: Secret::copy_of(object.material.expose()),
-        attributes: object.attributes.clone(),
-        parts: object.parts.clone(),
-        tags: object.tags.clone(),
-        ..*object
     }
 }

@@ -19,6 +19,7 @@ pub mod late;
 pub mod memory;
 pub mod record;
 pub mod redb;
+mod remembered;
 pub mod remote;
 pub mod rows;
 pub mod sealed;

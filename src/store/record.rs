@@ -27,14 +27,13 @@
 use super::StoreError;
 use crate::kms::object::Object;
 use crate::kms::state::State;
-use crate::secret::Secret;
-use zeroize::Zeroizing;
+use crate::secret::{Buffer, Secret};
 
 /// The version that [`encode`] writes.
 const VERSION: u8 = 2;
 
 /// The record of `object`: overwritten when dropped, for it holds the material.
-pub fn encode(object: &Object) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+pub fn encode(object: &Object) -> Result<Buffer, StoreError> {
     let names = [&object.uid, &object.owner].into_iter().chain(&object.tags);
     let names_bytes: usize = names.map(|name| 2 + name.len()).sum();
     let last_fields = [object.material.expose(), &object.attributes, &object.parts];
@@ -42,7 +41,7 @@ pub fn encode(object: &Object) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let bytes = 1 + 6 * 4 + 2 + names_bytes + last_bytes;
 
     // The whole length at once: growing would leave copies of the material behind.
-    let mut out = Zeroizing::new(Vec::with_capacity(bytes));
+    let mut out = Buffer::new(Vec::with_capacity(bytes));
     out.push(VERSION);
     for field in [
         object.object_type,

@@ -16,7 +16,7 @@
 #![forbid(unsafe_code)]
 
 use super::StoreError;
-use zeroize::Zeroizing;
+use crate::secret::Buffer;
 
 /// A table. The numbers are stored by some engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,7 +121,7 @@ pub fn parts(table: Table, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// A value: of an object, it holds the material.
-pub type Value = Zeroizing<Vec<u8>>;
+pub type Value = Buffer;
 /// A row of a list: the second part of its key, and its value.
 pub type Row = (Vec<u8>, Value);
 

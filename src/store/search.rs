@@ -11,6 +11,7 @@ use super::{StoreError, record};
 use crate::kms::object::Object;
 use crate::kms::view::{Search, SearchEnd, Show};
 use crate::limits;
+use std::sync::Arc;
 
 /// Rows of a page of a list: at first, how many times as many where all were of use, and at most.
 const PAGE_MIN: usize = 16;
@@ -61,7 +62,7 @@ pub fn run(
         objects_left = left;
         if let Some(object) = reader.object(place)?
             && (!looks_at_each || reader.is_in_sight(&object, search)?)
-            && show(object)?.is_break()
+            && show(Arc::new(object))?.is_break()
         {
             return Ok(SearchEnd::Stopped);
         }

@@ -1,6 +1,7 @@
 //! How an object, its tags and its grants are found in the rows of an engine ([`rows`](super::rows)).
 #![forbid(unsafe_code)]
 
+use super::remembered::Remembered;
 use super::rows::{Engine, Key, Row, Rows, RowsMut, Table};
 use super::search::{self, Bounds};
 use super::{APPLY_FAILED, Store, StoreError, Transaction, UID_TAKEN, UID_UNKNOWN, record};
@@ -8,6 +9,7 @@ use crate::kms::object::Object;
 use crate::kms::rights::{NO_OBJECT, Rights};
 use crate::kms::terms::{self, Term};
 use crate::kms::view::{Change, Changes, Search, SearchEnd, Show, View};
+use std::sync::Arc;
 
 /// How often an object is looked for again that another server has just replaced.
 const LOOKS_MAX: usize = 8;
@@ -18,7 +20,7 @@ impl<E: Engine> Store for E {
     }
 
     fn read(&self) -> Result<Box<dyn View>, StoreError> {
-        Ok(Box::new(Tables { rows: Engine::read(self)?, has_failed: false }))
+        Ok(Box::new(Remembered::new(Tables { rows: Engine::read(self)?, has_failed: false })))
     }
 
     fn transact(
@@ -102,8 +104,8 @@ impl<R: Rows> Tables<R> {
 }
 
 impl<R: Rows> View for Tables<R> {
-    fn object(&self, uid: &str) -> Result<Option<Object>, StoreError> {
-        Ok(self.placed(uid)?.map(|(_, object)| object))
+    fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
+        Ok(self.placed(uid)?.map(|(_, object)| Arc::new(object)))
     }
 
     fn search(&self, search: &Search<'_>, show: &mut Show<'_>) -> Result<SearchEnd, StoreError> {

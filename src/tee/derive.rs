@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::Source;
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use openssl::pkey::PKey;
 use ring::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
@@ -46,7 +46,7 @@ pub fn p256_key(secret: &Secret, salt: &[u8], info: &[u8]) -> Secret {
         let expanded = extracted.expand(&info, HKDF_SHA256).expect("32 bytes are not too many for HKDF");
         expanded.fill(bytes).expect("the buffer is as long as what was asked for");
     });
-    let mut der = Zeroizing::new(Vec::with_capacity(HEAD.len() + SCALAR_BYTES + TAIL.len()));
+    let mut der = Buffer::new(Vec::with_capacity(HEAD.len() + SCALAR_BYTES + TAIL.len()));
     der.extend_from_slice(&HEAD);
     der.extend_from_slice(&*scalar);
     der.extend_from_slice(&TAIL);

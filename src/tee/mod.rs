@@ -20,7 +20,7 @@ pub mod sgx;
 pub mod tpm;
 pub mod tsm;
 
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use key_file::KeyFile;
 use sev_snp::SevSnp;
 use sgx::Sgx;
@@ -30,7 +30,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use tpm::{Address, Pcrs, Tpm};
 use tsm::Tsm;
-use zeroize::Zeroizing;
 
 /// What keys are derived from. Errors are one line for the operator.
 pub trait Source {
@@ -197,7 +196,7 @@ impl fmt::Display for Choice {
 
 /// The first bytes of a file, `limit` at most, without copies of them left behind.
 fn read_secret(file: File, limit: usize) -> io::Result<Secret> {
-    let mut content = Zeroizing::new(Vec::with_capacity(limit));
+    let mut content = Buffer::new(Vec::with_capacity(limit));
     file.take(limit as u64).read_to_end(&mut content)?;
     Ok(Secret::new(std::mem::take(&mut *content)))
 }

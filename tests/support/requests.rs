@@ -72,7 +72,7 @@ impl Kms {
     }
 
     pub fn object(&self, uid: &str) -> Option<Object> {
-        self.store.read().unwrap().object(uid).unwrap()
+        self.store.read().unwrap().object(uid).unwrap().map(|object| object.copy())
     }
 
     /// What a request with these items is answered.

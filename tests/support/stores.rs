@@ -153,7 +153,7 @@ fn dump(view: &dyn View) -> String {
 pub fn found(view: &dyn View, search: &Search<'_>, most: usize) -> (Vec<String>, SearchEnd) {
     let mut found = Vec::new();
     let ended = view.search(search, &mut |object| {
-        found.push(object.uid);
+        found.push(object.uid.clone());
         Ok(if found.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });
     (found, ended.unwrap())

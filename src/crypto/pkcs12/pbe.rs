@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Error, ber, dotted};
+use crate::secret::Buffer;
 use openssl::error::ErrorStack;
 use openssl::hash::{Hasher, MessageDigest};
 use openssl::pkcs5::pbkdf2_hmac;
@@ -19,7 +20,6 @@ use openssl::symm::{self, Cipher};
 use p12::{AlgorithmIdentifier, DigestInfo, OtherAlgorithmIdentifier};
 use yasna::models::ObjectIdentifier;
 use yasna::{ASN1Error, ASN1ErrorKind, BERReader};
-use zeroize::Zeroizing;
 
 const PBES2: &str = "1.2.840.113549.1.5.13";
 const PBMAC1: &str = "1.2.840.113549.1.5.14";
@@ -45,19 +45,19 @@ impl Budget {
 pub struct Password<'p> {
     utf8: &'p str,
     /// UTF-16 in big-endian order (BMPString); two zero bytes at its end unless there is no password at all.
-    bmp: Zeroizing<Vec<u8>>,
+    bmp: Buffer,
 }
 
 impl<'p> Password<'p> {
     fn new(utf8: &'p str) -> Password<'p> {
-        let mut bmp = Zeroizing::new(Vec::with_capacity(2 * utf8.len() + 2));
+        let mut bmp = Buffer::new(Vec::with_capacity(2 * utf8.len() + 2));
         bmp.extend(utf8.encode_utf16().chain([0]).flat_map(u16::to_be_bytes));
         Password { utf8, bmp }
     }
 
     /// No password, which is not the same as an empty one (RFC 7292 appendix B.1 knows only the latter).
     fn absent() -> Password<'p> {
-        Password { utf8: "", bmp: Zeroizing::default() }
+        Password { utf8: "", bmp: Buffer::default() }
     }
 }
 
@@ -119,7 +119,7 @@ impl Mac {
         digest: MessageDigest,
         password: &Password<'_>,
         budget: &mut Budget,
-    ) -> Result<(MessageDigest, Zeroizing<Vec<u8>>), Error> {
+    ) -> Result<(MessageDigest, Buffer), Error> {
         let iterations = self.iterations.max(1);
         budget.spend(iterations)?;
         let key = derive_mac_key(digest, &password.bmp, &self.salt, iterations);
@@ -133,7 +133,7 @@ pub fn decrypt(
     encrypted: &[u8],
     password: &Password<'_>,
     budget: &mut Budget,
-) -> Result<Zeroizing<Vec<u8>>, Error> {
+) -> Result<Buffer, Error> {
     let plain = match algorithm {
         AlgorithmIdentifier::PbewithSHAAnd40BitRC2CBC(parameters)
         | AlgorithmIdentifier::PbeWithSHAAnd3KeyTripleDESCBC(parameters) => {
@@ -148,7 +148,7 @@ pub fn decrypt(
         }
         AlgorithmIdentifier::Sha1 => return Err(Error::NotPkcs12),
     };
-    plain.map(Zeroizing::new).ok_or(Error::OtherPassword)
+    plain.map(Buffer::new).ok_or(Error::OtherPassword)
 }
 
 /// PBES2 (RFC 8018 section 6.2); `None` for what does not end in a padding.
@@ -185,7 +185,7 @@ fn pbmac1(
     algorithm: &OtherAlgorithmIdentifier,
     password: &Password<'_>,
     budget: &mut Budget,
-) -> Result<(MessageDigest, Zeroizing<Vec<u8>>), Error> {
+) -> Result<(MessageDigest, Buffer), Error> {
     let parameters = algorithm.params.as_deref().ok_or(Error::NotPkcs12)?;
     let (kdf, scheme) = ber::parse(parameters, |r| {
         r.read_sequence(|r| Ok((Pbkdf2::parse(r.next())?, Algorithm::parse(r.next())?)))
@@ -247,14 +247,14 @@ impl Pbkdf2 {
         key_bytes: usize,
         password: &Password<'_>,
         budget: &mut Budget,
-    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+    ) -> Result<Buffer, Error> {
         if self.iterations == 0 {
             return Err(Error::NotPkcs12);
         }
         let rounds = key_bytes.div_ceil(DIGEST_BYTES_MIN) as u64;
         budget.spend(self.iterations.saturating_mul(rounds))?;
         let iterations = usize::try_from(self.iterations).map_err(|_| Error::TooCostly)?;
-        let mut key = Zeroizing::new(vec![0; key_bytes]);
+        let mut key = Buffer::new(vec![0; key_bytes]);
         let prf = digest(&self.prf)?;
         pbkdf2_hmac(password.utf8.as_bytes(), &self.salt, iterations, prf, &mut key)
             .map_err(|_| Error::NotPkcs12)?;
@@ -288,10 +288,10 @@ fn derive_mac_key(
     password: &[u8],
     salt: &[u8],
     iterations: u64,
-) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
+) -> Result<Buffer, ErrorStack> {
     const ID_MAC: u8 = 3;
     let block_bytes = if digest.size() > 32 { 128 } else { 64 };
-    let mut input = Zeroizing::new(vec![ID_MAC; block_bytes]);
+    let mut input = Buffer::new(vec![ID_MAC; block_bytes]);
     input.reserve_exact(salt.len() + password.len() + 2 * block_bytes);
     for part in [salt, password] {
         let bytes = part.len().next_multiple_of(block_bytes);
@@ -304,5 +304,5 @@ fn derive_mac_key(
         hasher.update(&hash)?;
         hash = hasher.finish()?;
     }
-    Ok(Zeroizing::new(hash.to_vec()))
+    Ok(Buffer::new(hash.to_vec()))
 }

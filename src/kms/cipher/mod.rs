@@ -17,12 +17,12 @@ use super::wrapping;
 use crate::crypto::cipher::{Cipher, Keyed};
 use crate::crypto::wrap;
 use crate::entropy::Entropy;
+use crate::secret::Buffer;
 use crate::wire::ttlv::Tag;
 use parameters::Parameters;
 use std::borrow::Cow;
 use stream::{Opening, Sealing};
 use suite::Suite;
-use zeroize::Zeroizing;
 
 /// What Encrypt and Decrypt have in common. Empty byte strings are absent ones: clients send them so.
 pub struct Message<'r> {
@@ -50,7 +50,7 @@ impl Chosen<'_> {
 /// Data that was encrypted.
 pub struct Sealed<'r> {
     /// Without nonce and tag.
-    pub data: Zeroizing<Vec<u8>>,
+    pub data: Buffer,
     /// As the request gave it, or as it was made; empty where there is none.
     pub nonce: Cow<'r, [u8]>,
     /// The authentication tag; empty where there is none.
@@ -103,13 +103,13 @@ impl<'r> Message<'r> {
                         chosen.suite.name()
                     ))
                 })?;
-                (Zeroizing::new(wrapped), Vec::new())
+                (Buffer::new(wrapped), Vec::new())
             }
             Suite::Cipher { cipher, padding, .. } => {
                 let padded = match (padding, cipher.block_bytes()) {
                     (Some(padding), Some(block)) => {
                         let pad = padding.after(data.len(), block, entropy);
-                        Some(Zeroizing::new([data, &pad].concat()))
+                        Some(Buffer::new([data, &pad].concat()))
                     }
                     _ => None,
                 };
@@ -137,7 +137,7 @@ impl<'r> Message<'r> {
     }
 
     /// Decrypts `data`, to which this tag belongs; empty for none.
-    pub fn decrypt(&self, key: &Authorized, data: &[u8], tag: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    pub fn decrypt(&self, key: &Authorized, data: &[u8], tag: &[u8]) -> Result<Buffer, Refusal> {
         let chosen = self.choose_for_decrypt(key)?;
         check_tag(chosen.suite, tag)?;
         match chosen.suite {

@@ -7,8 +7,7 @@ use crate::crypto::cipher::{Cipher, Direction, Keyed, Running};
 use crate::crypto::padding::Padding;
 use crate::entropy::Entropy;
 use crate::limits;
-use crate::secret;
-use zeroize::Zeroizing;
+use crate::secret::Buffer;
 
 /// Data that is being encrypted.
 pub struct Sealing {
@@ -30,20 +29,16 @@ impl Sealing {
     }
 
     /// Encrypts what comes next, as far as it makes whole blocks.
-    pub fn update(&mut self, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    pub fn update(&mut self, data: &[u8]) -> Result<Buffer, Refusal> {
         self.bytes += data.len() as u64;
-        let mut sealed = Zeroizing::new(Vec::new());
+        let mut sealed = Buffer::new(Vec::new());
         let done = self.running.update(data, &mut sealed);
         done.filter(|()| self.bytes <= DATA_BYTES_MAX).ok_or_else(too_long)?;
         Ok(sealed)
     }
 
     /// Encrypts the last piece: what is left, and the authentication tag, empty where there is none.
-    pub fn finish(
-        mut self,
-        data: &[u8],
-        entropy: &mut dyn Entropy,
-    ) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), Refusal> {
+    pub fn finish(mut self, data: &[u8], entropy: &mut dyn Entropy) -> Result<(Buffer, Vec<u8>), Refusal> {
         let mut sealed = self.update(data)?;
         if let Some(block) = self.cipher.block_bytes() {
             let over = usize::try_from(self.bytes % block as u64).expect("blocks are short");
@@ -84,7 +79,7 @@ pub enum Opening {
         /// What is to be taken off at the end.
         padding: Option<Padding>,
         /// Decrypted, and not given out yet.
-        held: Zeroizing<Vec<u8>>,
+        held: Buffer,
     },
     /// It is kept as it came until the tag has shown it to be genuine: nothing is given out before.
     Authenticated {
@@ -115,7 +110,7 @@ impl Opening {
             });
         }
         let running = Running::start(keyed, Direction::Decrypt, None).ok_or(Refusal::NotGenuine)?;
-        Ok(Opening::Unauthenticated { running, cipher, padding, held: Zeroizing::new(Vec::new()) })
+        Ok(Opening::Unauthenticated { running, cipher, padding, held: Buffer::new(Vec::new()) })
     }
 
     /// Bytes that wait for the tag.
@@ -127,7 +122,7 @@ impl Opening {
     }
 
     /// Takes what comes next, and gives what can be given out.
-    pub fn update(&mut self, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    pub fn update(&mut self, data: &[u8]) -> Result<Buffer, Refusal> {
         match self {
             Opening::Authenticated { kept, .. } => {
                 if kept.len() + data.len() > limits::STREAM_BYTES_MAX {
@@ -137,22 +132,22 @@ impl Opening {
                     )));
                 }
                 kept.extend_from_slice(data);
-                Ok(Zeroizing::new(Vec::new()))
+                Ok(Buffer::new(Vec::new()))
             }
             Opening::Unauthenticated { running, cipher, padding, held } => {
                 running.update(data, held).ok_or(Refusal::NotGenuine)?;
                 let holds = padding.and(cipher.block_bytes()).unwrap_or(0);
-                let mut given = Zeroizing::new(Vec::new());
+                let mut given = Buffer::new(Vec::new());
                 let ready = held.len().saturating_sub(holds);
-                secret::append(&mut given, &held[..ready]);
-                *held = Zeroizing::new(held[ready..].to_vec());
+                given.append(&held[..ready]);
+                *held = Buffer::new(held[ready..].to_vec());
                 Ok(given)
             }
         }
     }
 
     /// Takes the last piece, and the tag if it did not come before: all that is left to be given out.
-    pub fn finish(mut self, key: &[u8], data: &[u8], last_tag: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    pub fn finish(mut self, key: &[u8], data: &[u8], last_tag: &[u8]) -> Result<Buffer, Refusal> {
         let mut given = self.update(data)?;
         match self {
             Opening::Authenticated { suite, nonce, additional_data, tag, kept } => {
@@ -170,7 +165,7 @@ impl Opening {
                     }
                     _ => held.len(),
                 };
-                secret::append(&mut given, &held[..bytes]);
+                given.append(&held[..bytes]);
                 Ok(given)
             }
         }

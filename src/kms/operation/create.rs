@@ -9,13 +9,13 @@ use super::super::refusal::{Failure, Refusal};
 use super::super::view::{Change, Changes};
 use super::super::{symmetric, wrapping};
 use super::{Context, Effect, Operation};
+use crate::secret::Buffer;
 use crate::entropy::{Entropy, uuid_v4};
 use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{key_format_type, object_type, secret_data_type};
 use crate::wire::ttlv::{Item, Tag};
-use zeroize::Zeroizing;
 
 /// The bits of a seed whose request does not say how long it is to be.
 const SEED_BITS_DEFAULT: u32 = 256;
@@ -68,7 +68,7 @@ impl<'r> Operation<'r> for Create<'r> {
             "" => uuid_v4(entropy),
             uid => managed::checked_uid(uid)?.to_owned(),
         };
-        let mut material = Zeroizing::new(vec![0; self.material_bytes()?]);
+        let mut material = Buffer::new(vec![0; self.material_bytes()?]);
         entropy.fill(&mut material);
         let content = match self.object_type {
             object_type::SECRET_DATA => Content {

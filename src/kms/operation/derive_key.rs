@@ -15,6 +15,7 @@ use super::super::target::Target;
 use super::super::view::{Change, Changes, StoreError};
 use super::super::wrapping;
 use super::{Context, Effect, Operation};
+use crate::secret::Buffer;
 use crate::crypto::hash::Hash;
 use crate::crypto::kdf;
 use crate::crypto::mac::Mac;
@@ -27,7 +28,6 @@ use crate::wire::kmip::enumeration::{
     usage_mask,
 };
 use crate::wire::ttlv::{Item, Tag, binary};
-use zeroize::Zeroizing;
 
 /// The request, and from `prepare` on the identifier of the new object.
 pub struct DeriveKey<'r> {
@@ -232,18 +232,18 @@ impl<'r> Derivation<'r> {
         Ok(())
     }
 
-    fn derive(&self, base: &[u8], bytes: usize) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    fn derive(&self, base: &[u8], bytes: usize) -> Result<Buffer, Refusal> {
         let derived = match self.method {
             Method::Pbkdf2 => kdf::pbkdf2(self.hash, base, self.salt, self.iterations, bytes),
             Method::Hkdf => kdf::hkdf(self.hash, base, self.salt, self.data, bytes),
             Method::CounterMode => kdf::counter_mode(self.hash, base, self.data, bytes),
             Method::Hash => {
-                let input = Zeroizing::new([base, self.data].concat());
-                Some(Zeroizing::new(self.hash.digest(&input)))
+                let input = Buffer::new([base, self.data].concat());
+                Some(Buffer::new(self.hash.digest(&input)))
             }
             Method::Hmac => Mac::hmac(self.hash, base).map(|mut mac| {
                 mac.update(self.data);
-                Zeroizing::new(mac.finish())
+                Buffer::new(mac.finish())
             }),
         };
         let mut derived =

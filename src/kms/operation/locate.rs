@@ -20,6 +20,7 @@ use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{object_group_member, storage_status_mask};
 use crate::wire::ttlv::{Item, Tag, Value, binary};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The request.
 pub struct Locate<'r> {
@@ -62,7 +63,7 @@ impl<'r> Operation<'r> for Locate<'r> {
     fn execute(&mut self, context: &Context<'_>) -> Result<(Found, Changes), Failure> {
         let Context { view, principal, .. } = *context;
         let mut count = Count::new(self);
-        let mut show = |object: Object| -> Result<ControlFlow<()>, StoreError> {
+        let mut show = |object: Arc<Object>| -> Result<ControlFlow<()>, StoreError> {
             let authorized = authorise(view, principal, object, Rights::GET_ATTRIBUTES)?;
             let matching = match &authorized {
                 Some(found) if self.matches(found.object(), context)? => Some(&found.object().uid),

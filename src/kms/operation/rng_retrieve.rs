@@ -5,12 +5,12 @@ use super::super::fields::Fields;
 use super::super::refusal::{Failure, Refusal};
 use super::super::view::Changes;
 use super::{Context, Effect, Operation};
+use crate::secret::Buffer;
 use crate::entropy::Entropy;
 use crate::limits;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::ttlv::{Item, Tag};
 use std::marker::PhantomData;
-use zeroize::Zeroizing;
 
 /// The request.
 pub struct RNGRetrieve<'r> {
@@ -45,7 +45,7 @@ impl<'r> Operation<'r> for RNGRetrieve<'r> {
         entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let mut bytes = Zeroizing::new(vec![0; self.bytes]);
+        let mut bytes = Buffer::new(vec![0; self.bytes]);
         entropy.fill(&mut bytes);
         reply(&[Item::bytes(Tag::DATA, bytes.as_slice())]);
         Ok(())

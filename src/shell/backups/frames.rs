@@ -11,9 +11,9 @@
 #![forbid(unsafe_code)]
 
 use crate::limits::BACKUP_PART_BYTES_MAX;
+use crate::secret::Buffer;
 use crate::store::rows::{Row, Table};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
-use zeroize::Zeroizing;
 
 const HEAD: &[u8; 16] = b"keyway backup 1\n";
 /// No table has this number.
@@ -91,7 +91,7 @@ impl<R: Read> Receiver<R> {
         }
         let mut key = vec![0; lengths[0]];
         self.from.read_exact(&mut key)?;
-        let mut value = Zeroizing::new(vec![0; lengths[1]]);
+        let mut value = Buffer::new(vec![0; lengths[1]]);
         self.from.read_exact(&mut value)?;
         Ok(Some((table, (key, value))))
     }

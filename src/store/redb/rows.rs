@@ -1,13 +1,13 @@
 //! The rows in the file: a table of redb for each of ours, from the bytes of keys to values.
 #![forbid(unsafe_code)]
 
+use crate::secret::Buffer;
 use crate::store::StoreError;
 use crate::store::rows::{Key, Row, Rows, RowsMut, SCHEMA_NAME, Table, Value, beginning};
 use ::redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
     WriteTransaction,
 };
-use zeroize::Zeroizing;
 
 type Bytes = &'static [u8];
 
@@ -109,7 +109,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
     ) -> Result<Box<dyn Iterator<Item = Result<Row, StoreError>> + '_>, StoreError> {
         Ok(Box::new(self.0[table as usize].iter()?.map(|entry| {
             let (key, value) = entry?;
-            Ok((key.value().to_vec(), Zeroizing::new(value.value().to_vec())))
+            Ok((key.value().to_vec(), Buffer::new(value.value().to_vec())))
         })))
     }
 }
@@ -136,13 +136,13 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows for Tables<T> {
             Table::Objects => self.0[key.table as usize].get(key.second)?,
             _ => self.0[key.table as usize].get(key.bytes().as_slice())?,
         };
-        Ok(found.map(|value| Zeroizing::new(value.value().to_vec())))
+        Ok(found.map(|value| Buffer::new(value.value().to_vec())))
     }
 
     fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
         self.each(table, first, from, limit, |second, value| {
-            rows.push((second.to_vec(), Zeroizing::new(value.to_vec())));
+            rows.push((second.to_vec(), Buffer::new(value.to_vec())));
         })?;
         Ok(rows)
     }

@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::{Changes, address, beginning_with};
+use crate::secret::Buffer;
 use crate::store::StoreError;
 use crate::store::rows::{Key, Row, Rows, RowsMut, Table, Value, beginning};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Range;
-use zeroize::Zeroizing;
 
 /// Rows that nobody else changes, seen through the changes that were made to them.
 pub struct Buffered<R> {
@@ -88,7 +88,7 @@ impl<R: Rows> Rows for Buffered<R> {
 
 impl<R: Rows> RowsMut for Buffered<R> {
     fn put(&mut self, key: Key<'_>, value: &[u8]) -> Result<(), StoreError> {
-        self.changes.insert(address(key), Some(Zeroizing::new(value.to_vec())));
+        self.changes.insert(address(key), Some(Buffer::new(value.to_vec())));
         Ok(())
     }
 
@@ -110,7 +110,7 @@ mod tests {
 
     impl Rows for Map {
         fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
-            Ok(self.0.get(&address(key)).cloned().map(Zeroizing::new))
+            Ok(self.0.get(&address(key)).cloned().map(Buffer::new))
         }
         fn list(
             &self,
@@ -121,7 +121,7 @@ mod tests {
         ) -> Result<Vec<Row>, StoreError> {
             let beginning = [&[table as u8], beginning(table, first).as_slice()].concat();
             let rows = self.0.iter().filter_map(|(address, value)| {
-                Some((address.strip_prefix(beginning.as_slice())?.to_vec(), Zeroizing::new(value.clone())))
+                Some((address.strip_prefix(beginning.as_slice())?.to_vec(), Buffer::new(value.clone())))
             });
             Ok(rows.filter(|(second, _)| second.as_slice() >= from).take(limit).collect())
         }

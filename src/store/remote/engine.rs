@@ -8,12 +8,12 @@ use super::{
     meta,
 };
 use crate::limits;
+use crate::secret::Buffer;
 use crate::store::StoreError;
 use crate::store::rows::{Engine, Key, Row, Rows, RowsMut, Table, Value, beginning};
 use crate::store::sealed::DATA_KEY;
 use std::cell::RefCell;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// The version of what is in the database. Since version 2, objects have terms, which are added when it is opened
 /// ([`upgrade`](crate::store)): programs that know none must not write to it, and find out at their next transaction.
@@ -81,7 +81,7 @@ fn prepare(connection: &mut impl Connection, clear: bool) -> Result<Option<usize
         changes.insert(address(DATA_KEY), None);
     }
     // Written in any case: what cannot be written is better known now.
-    changes.insert(meta(SCHEMA_NAME), Some(Zeroizing::new(SCHEMA.to_be_bytes().to_vec())));
+    changes.insert(meta(SCHEMA_NAME), Some(Buffer::new(SCHEMA.to_be_bytes().to_vec())));
     changes.insert(meta(COMMITS_NAME), Some(head.next_commits()?));
     connection.commit(&changes)?;
     Ok(erased)
@@ -143,7 +143,7 @@ impl Head {
         let commits =
             self.commits.as_ref().map(|commits| commits.as_slice().try_into().map(u64::from_be_bytes));
         match commits {
-            Some(Ok(commits)) => Ok(Zeroizing::new(commits.wrapping_add(1).to_be_bytes().to_vec())),
+            Some(Ok(commits)) => Ok(Buffer::new(commits.wrapping_add(1).to_be_bytes().to_vec())),
             _ => Err(corrupt("nothing counts its commits")),
         }
     }

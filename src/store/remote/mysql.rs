@@ -9,7 +9,7 @@ use super::address::{parse, take_option};
 use super::tls::{Check, ClientCertificate, Trust};
 use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, meta};
 use crate::limits;
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
 use crate::store::rows::{Table, Value};
 use ::mysql::prelude::Queryable;
@@ -18,7 +18,6 @@ use std::error::Error as _;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// Names are of 512 bytes at most, and two of them make a key; InnoDB takes 3072.
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS keyway \
@@ -116,13 +115,13 @@ impl Database for MySql {
 impl Connection for Conn {
     fn get(&mut self, address: &[u8]) -> Result<Option<Value>, Failure> {
         let value: Option<Vec<u8>> = self.exec_first("SELECT v FROM keyway WHERE k = ?", (address,))?;
-        Ok(value.map(Zeroizing::new))
+        Ok(value.map(Buffer::new))
     }
 
     fn list(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<Vec<(Vec<u8>, Value)>, Failure> {
         const LIST: &str = "SELECT k, v FROM keyway WHERE k >= ? AND k < ? ORDER BY k LIMIT ?";
         let parameters = (range.start.as_slice(), range.end.as_slice(), at_most(limit));
-        Ok(self.exec_map(LIST, parameters, |(address, value)| (address, Zeroizing::new(value)))?)
+        Ok(self.exec_map(LIST, parameters, |(address, value)| (address, Buffer::new(value)))?)
     }
 
     fn count(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<usize, Failure> {
@@ -156,7 +155,7 @@ impl Connection for Conn {
         let mut head = Head { schema: None, commits: None };
         for (address, value) in self.exec::<(Vec<u8>, Vec<u8>), _, _>(LOCK, &names)? {
             let place = if address == names.0 { &mut head.commits } else { &mut head.schema };
-            *place = Some(Zeroizing::new(value));
+            *place = Some(Buffer::new(value));
         }
         Ok(head)
     }

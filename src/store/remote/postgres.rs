@@ -14,7 +14,7 @@ use super::address::{parse, take_option};
 use super::tls::{Check, ClientCertificate, Trust};
 use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, meta};
 use crate::limits;
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
 use crate::store::rows::{Table, Value};
 use std::error::Error as _;
@@ -27,7 +27,6 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Error, NoTls, Row};
-use zeroize::Zeroizing;
 
 /// Bytes of rows in one statement.
 const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -166,7 +165,7 @@ fn wait<T>(
 impl Connection for Session {
     fn get(&mut self, address: &[u8]) -> Result<Option<Value>, Failure> {
         let row = self.row("SELECT v FROM keyway WHERE k = $1", &[(&address, Type::BYTEA)])?;
-        row.map(|row| Ok(Zeroizing::new(row.try_get(0)?))).transpose()
+        row.map(|row| Ok(Buffer::new(row.try_get(0)?))).transpose()
     }
 
     fn list(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<Vec<(Vec<u8>, Value)>, Failure> {
@@ -174,7 +173,7 @@ impl Connection for Session {
         let limit = at_most(limit);
         let rows =
             self.rows(LIST, &[(&range.start, Type::BYTEA), (&range.end, Type::BYTEA), (&limit, Type::INT8)])?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, Zeroizing::new(row.try_get(1)?)))).collect()
+        rows.iter().map(|row| Ok((row.try_get(0)?, Buffer::new(row.try_get(1)?)))).collect()
     }
 
     fn count(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<usize, Failure> {
@@ -215,7 +214,7 @@ impl Connection for Session {
                 true => &mut head.commits,
                 false => &mut head.schema,
             };
-            *place = Some(Zeroizing::new(row.try_get(1)?));
+            *place = Some(Buffer::new(row.try_get(1)?));
         }
         Ok(head)
     }

@@ -19,7 +19,7 @@ use super::address::{parse, take_option};
 use super::tls::{Check, ClientCertificate, Trust};
 use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, meta};
 use crate::limits;
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
 use crate::store::rows::{Table, Value};
 use ::redis::{Client, FromRedisValue, RedisError, TlsCertificates, cmd, pipe};
@@ -28,7 +28,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
 
 const META: &str = "{keyway}:meta";
 const ROWS: &str = "{keyway}:rows";
@@ -135,7 +134,7 @@ impl Session {
 impl Connection for Session {
     fn get(&mut self, address: &[u8]) -> Result<Option<Value>, Failure> {
         let value: Option<Vec<u8>> = self.ask(cmd("HGET").arg(hash_of(address)).arg(address))?;
-        Ok(value.map(Zeroizing::new))
+        Ok(value.map(Buffer::new))
     }
 
     fn list(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<Vec<(Vec<u8>, Value)>, Failure> {
@@ -147,7 +146,7 @@ impl Connection for Session {
         for some in addresses.chunks(VALUES_MAX) {
             let values: Vec<Option<Vec<u8>>> = self.ask(cmd("HMGET").arg(ROWS).arg(some))?;
             // What was removed since is not there any more.
-            let found = some.iter().zip(values).filter_map(|(k, v)| Some((k.clone(), Zeroizing::new(v?))));
+            let found = some.iter().zip(values).filter_map(|(k, v)| Some((k.clone(), Buffer::new(v?))));
             rows.extend(found);
         }
         Ok(rows)
@@ -189,7 +188,7 @@ impl Connection for Session {
             return Err(Failure::Again("the lock was lost".to_owned()));
         }
         self.is_locked = true;
-        Ok(Head { schema: schema.map(Zeroizing::new), commits: commits.map(Zeroizing::new) })
+        Ok(Head { schema: schema.map(Buffer::new), commits: commits.map(Buffer::new) })
     }
 
     fn clear(&mut self) -> Result<(), Failure> {

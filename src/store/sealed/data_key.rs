@@ -19,7 +19,7 @@
 
 use crate::crypto::aead::AesGcm;
 use crate::entropy::{Entropy, random};
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
 use crate::store::rows::{Engine, Key, Rows, Table};
 use openssl::kdf::argon2id;
@@ -172,7 +172,7 @@ fn unwrap(row: &[u8], master: &MasterSecret) -> Result<Secret, StoreError> {
         return Err(WRONG_SECRET);
     }
     let (key, tag) = sealed.split_at(KEY_BYTES);
-    let mut key = Zeroizing::new(key.to_vec());
+    let mut key = Buffer::new(key.to_vec());
     let tag = tag.try_into().expect("what follows the key is the tag");
     match derived(head, cost, master)?.open(&NONCE, head, &mut key, tag) {
         true => Ok(Secret::copy_of(&key)),

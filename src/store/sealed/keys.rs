@@ -20,7 +20,7 @@
 #![forbid(unsafe_code)]
 
 use crate::crypto::aead::AesGcm;
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
 use crate::store::rows::{Key, Table, Value, prefix};
 use ring::hkdf::{HKDF_SHA256, Prk};
@@ -106,8 +106,7 @@ impl Keys {
     pub fn seal(&self, place: Key<'_>, second: &[u8], value: &[u8]) -> Result<Value, StoreError> {
         let named = if has_named_second(place.table) { prefix(second) } else { Vec::new() };
         let additional_data = additional_data(place);
-        let mut sealed =
-            Zeroizing::new(Vec::with_capacity(HEAD_BYTES + named.len() + value.len() + TAG_BYTES));
+        let mut sealed = Buffer::new(Vec::with_capacity(HEAD_BYTES + named.len() + value.len() + TAG_BYTES));
         sealed.push(VERSION);
         sealed.extend_from_slice(&[0; NONCE_BYTES]);
         sealed.extend_from_slice(&named);
@@ -133,7 +132,7 @@ impl Keys {
         let (&version, rest) = sealed.split_first()?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
         let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
-        let mut value = Zeroizing::new(ciphertext.to_vec());
+        let mut value = Buffer::new(ciphertext.to_vec());
         let is_genuine =
             version == VERSION && self.0.value.open(nonce, &additional_data(place), &mut value, tag);
         if !is_genuine {
@@ -144,7 +143,7 @@ impl Keys {
         }
         let (length, rest) = value.split_first_chunk::<4>()?;
         let (second, value) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        Some((Some(second.to_vec()), Zeroizing::new(value.to_vec())))
+        Some((Some(second.to_vec()), Buffer::new(value.to_vec())))
     }
 }
 

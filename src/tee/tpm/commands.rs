@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Address, Pcrs};
-use crate::secret::Secret;
+use crate::secret::{Buffer, Secret};
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,7 +11,6 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// Of one answer on a socket. The kernel has deadlines of its own for devices.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -210,7 +209,7 @@ impl Connection {
     }
 
     /// Sends a command and gives what its answer holds after the head.
-    fn run(&mut self, tag: u16, (number, name): Command, body: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    fn run(&mut self, tag: u16, (number, name): Command, body: &[u8]) -> Result<Buffer, Error> {
         let mut command = Vec::with_capacity(HEAD_BYTES + body.len());
         put_u16(&mut command, tag);
         put_u32(&mut command, (HEAD_BYTES + body.len()) as u32);
@@ -228,8 +227,8 @@ impl Connection {
     }
 
     /// One answer, with its head. A device gives it in one read, and would drop what does not fit.
-    fn receive(&mut self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let mut answer = Zeroizing::new(vec![0; ANSWER_BYTES_MAX]);
+    fn receive(&mut self) -> Result<Buffer, Error> {
+        let mut answer = Buffer::new(vec![0; ANSWER_BYTES_MAX]);
         let (mut received, mut expected) = (0, HEAD_BYTES);
         while received < expected {
             match self.0.read(&mut answer[received..]) {

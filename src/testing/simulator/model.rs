@@ -21,6 +21,7 @@ use key::{Key, Picture};
 use shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The objects that every client changes.
 pub const SHARED: [&str; 3] = ["shared-0", "shared-1", "shared-2"];
@@ -124,9 +125,11 @@ impl Model {
     pub fn secrets(&self, view: &dyn View) -> Vec<Vec<u8>> {
         let owned = self.clients.iter().flat_map(|owned| owned.keys.keys().map(String::as_str));
         let objects = owned.chain(SHARED).filter_map(|uid| view.object(uid).expect("all is well"));
-        let of = |object: Object| {
+        let of = |object: Arc<Object>| {
             let material = object.material.expose().to_vec();
-            [object.uid.into_bytes(), material].into_iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN)
+            [object.uid.clone().into_bytes(), material]
+                .into_iter()
+                .filter(|secret| secret.len() >= SECRET_BYTES_MIN)
         };
         objects.flat_map(of).collect()
     }
@@ -144,7 +147,7 @@ impl Model {
         const READABLE: &str = "the store can be read";
         let object = |uid: &str| view.object(uid).expect(READABLE);
         for (uid, shared) in &mut self.shared {
-            shared.found(&format!("{uid} in the store"), object(uid).as_ref());
+            shared.found(&format!("{uid} in the store"), object(uid).as_deref());
         }
         for (client, owned) in self.clients.iter_mut().enumerate() {
             for (uid, key) in &mut owned.keys {
@@ -153,7 +156,7 @@ impl Model {
                     grants.into_iter().map(|(user, rights)| (user, rights.names().collect())).collect();
                 let stored = object(uid);
                 let told = format!("{uid} in the store, {:?}", stored.as_ref().map(|object| object.state));
-                key.observe(&told, |picture| is_stored(picture, stored.as_ref(), &grants));
+                key.observe(&told, |picture| is_stored(picture, stored.as_deref(), &grants));
                 if let Some(object) = &stored {
                     key.learn(&told, object.material.expose());
                 }
@@ -162,7 +165,7 @@ impl Model {
             let search = Search { terms: &terms, owner: OWNER, users: &[] };
             let mut tagged = Vec::new();
             let ended = view.search(&search, &mut |object| {
-                tagged.push(object.uid);
+                tagged.push(object.uid.clone());
                 Ok(ControlFlow::Continue(()))
             });
             assert_eq!(ended.expect(READABLE), SearchEnd::Complete);

@@ -5,9 +5,9 @@
 use super::dialect::{self, Dialect};
 use super::enumeration::{batch_error_continuation_option, operation, result_reason, result_status};
 use crate::limits;
+use crate::secret::Buffer;
 use crate::time::Timestamp;
 use crate::wire::ttlv::{Fields, Item, Tag, Value, binary};
-use zeroize::Zeroizing;
 
 /// How a message is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ pub struct ResponseMessage<'r> {
     around_bytes: usize,
     count: usize,
     /// The encoded items.
-    items: Zeroizing<Vec<u8>>,
+    items: Buffer,
 }
 
 impl<'r> ResponseMessage<'r> {
@@ -207,7 +207,7 @@ impl<'r> ResponseMessage<'r> {
             around_bytes: 0,
             count: limits::BATCH_ITEMS_MAX,
             // An array without items would not be written.
-            items: Zeroizing::new(b"{}".to_vec()),
+            items: Buffer::new(b"{}".to_vec()),
         };
         let mut written = Vec::new();
         message.write(&mut written);

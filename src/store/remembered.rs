@@ -1,0 +1,139 @@
+//! A view that remembers the objects it was asked for. A view never changes, so what was once found in it stays right for
+//! as long as it lives; a batch, or a busy key, is looked up, opened and decoded once.
+#![forbid(unsafe_code)]
+
+use super::StoreError;
+use crate::kms::object::Object;
+use crate::kms::rights::Rights;
+use crate::kms::view::{Search, SearchEnd, Show, View};
+use crate::limits::{REMEMBERED_OBJECT_BYTES_MAX, REMEMBERED_OBJECTS};
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// A view with a memory, which is overwritten with it.
+pub struct Remembered<V> {
+    view: V,
+    /// Each has a place, given by its identifier, which it takes from whoever was there.
+    objects: RefCell<Vec<Option<Arc<Object>>>>,
+}
+
+impl<V: View> Remembered<V> {
+    /// A view that has been asked for nothing yet.
+    pub fn new(view: V) -> Remembered<V> {
+        Remembered { view, objects: RefCell::default() }
+    }
+}
+
+/// Whoever chooses identifiers that share a place makes others be looked up again, and no more.
+fn place(uid: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    hasher.finish() as usize % REMEMBERED_OBJECTS
+}
+
+impl<V: View> View for Remembered<V> {
+    fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
+        let mut objects = self.objects.borrow_mut();
+        objects.resize(REMEMBERED_OBJECTS, None);
+        let place = &mut objects[place(uid)];
+        if let Some(object) = place.as_ref().filter(|object| object.uid == uid) {
+            return Ok(Some(Arc::clone(object)));
+        }
+        let found = self.view.object(uid)?;
+        if let Some(object) = found.as_ref().filter(|object| object.bytes() <= REMEMBERED_OBJECT_BYTES_MAX) {
+            *place = Some(Arc::clone(object));
+        }
+        Ok(found)
+    }
+
+    fn search(&self, search: &Search<'_>, show: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
+        self.view.search(search, show)
+    }
+
+    fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError> {
+        self.view.owned_by(owner, limit)
+    }
+
+    fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
+        self.view.granted(uid, user)
+    }
+
+    fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        self.view.grants_on(uid, limit)
+    }
+
+    fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        self.view.grants_to(user, limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::state::State;
+    use crate::secret::Secret;
+
+    /// Counts the questions for objects, of which it has any; those whose name is long are large.
+    #[derive(Default)]
+    struct Counting(RefCell<Vec<String>>);
+
+    impl View for Counting {
+        fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
+            self.0.borrow_mut().push(uid.to_owned());
+            Ok((uid != "missing").then(|| {
+                Arc::new(Object {
+                    uid: uid.to_owned(),
+                    owner: "o".into(),
+                    object_type: 2,
+                    state: State::Active,
+                    key_format: 7,
+                    algorithm: 3,
+                    length_bits: 256,
+                    usage_mask: 12,
+                    material: Secret::new(vec![1]),
+                    attributes: vec![0; if uid.len() > 5 { REMEMBERED_OBJECT_BYTES_MAX } else { 0 }],
+                    parts: Vec::new(),
+                    tags: Vec::new(),
+                })
+            }))
+        }
+        fn search(&self, _: &Search<'_>, _: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
+            unreachable!("nothing is searched for")
+        }
+        fn owned_by(&self, _: &str, _: usize) -> Result<Option<Vec<String>>, StoreError> {
+            unreachable!("no list is asked for")
+        }
+        fn granted(&self, _: &str, _: &str) -> Result<Rights, StoreError> {
+            unreachable!("no grant is asked for")
+        }
+        fn grants_on(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+            unreachable!("no list is asked for")
+        }
+        fn grants_to(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+            unreachable!("no list is asked for")
+        }
+    }
+
+    #[test]
+    fn what_was_found_is_asked_for_once_unless_it_is_large_or_its_place_was_taken() {
+        let view = Remembered::new(Counting::default());
+        let mut asked = Vec::new();
+        for (uid, is_asked) in
+            [("a", true), ("a", false), ("a-large-one", true), ("a-large-one", true), ("a", false)]
+        {
+            assert_eq!(view.object(uid).unwrap().unwrap().uid, uid);
+            asked.extend(is_asked.then(|| uid.to_owned()));
+            assert_eq!(*view.view.0.borrow(), asked, "{uid}");
+        }
+        for _ in 0..2 {
+            assert!(view.object("missing").unwrap().is_none());
+        }
+        let rival = (0..).map(|n| n.to_string()).find(|rival| place(rival) == place("a")).unwrap();
+        for uid in [rival.as_str(), "a"] {
+            assert_eq!(view.object(uid).unwrap().unwrap().uid, uid);
+        }
+        asked.extend(["missing", "missing", &rival, "a"].map(str::to_owned));
+        assert_eq!(*view.view.0.borrow(), asked);
+    }
+}
