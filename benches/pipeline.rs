@@ -118,6 +118,17 @@ impl Peer {
     }
 }
 
+/// A hundred encryptions in one message.
+fn batch(uid: &str, data: &str) -> String {
+    let item = format!(
+        r#"{{"tag":"BatchItem","value":[{{"tag":"Operation","type":"Enumeration","value":"Encrypt"}},{{"tag":"RequestPayload","value":[{{"tag":"UniqueIdentifier","type":"TextString","value":"{uid}"}},{{"tag":"Data","type":"ByteString","value":"{data}"}}]}}]}}"#
+    );
+    let items = vec![item; 100].join(",");
+    format!(
+        r#"{{"tag":"RequestMessage","value":[{{"tag":"RequestHeader","value":[{{"tag":"ProtocolVersion","value":[{{"tag":"ProtocolVersionMajor","type":"Integer","value":2}},{{"tag":"ProtocolVersionMinor","type":"Integer","value":1}}]}},{{"tag":"BatchCount","type":"Integer","value":100}}]}},{items}]}}"#
+    )
+}
+
 fn post(body: &str) -> Vec<u8> {
     let length = body.len();
     format!("POST /kmip/2_1 HTTP/1.1\r\nHost: localhost:9998\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
@@ -157,6 +168,7 @@ fn requests(criterion: &mut Criterion) {
                     r#"{{"tag":"Encrypt","type":"Structure","value":[{{"tag":"UniqueIdentifier","type":"TextString","value":"{uid}"}},{{"tag":"Data","type":"ByteString","value":"{data}"}}]}}"#
                 ),
             ),
+            ("100 Encrypts", batch(&uid, &data)),
             // Last: it adds objects.
             ("Create", CREATE.to_owned()),
         ];
@@ -178,6 +190,7 @@ fn fill(store: &dyn Store) {
         now: Clock::start().now().utc,
         streams: Streams::default(),
         nonces: Nonces::default(),
+        is_audited: false,
     };
     let call = || Call {
         endpoint: Endpoint::Kmip,

@@ -69,6 +69,8 @@ pub struct Asker {
     pub streams: Streams,
     /// What keys have left to draw.
     pub nonces: Nonces,
+    /// Whether anybody wants to know what is decided.
+    pub is_audited: bool,
 }
 
 /// A request that owns all that it needs, to be answered in a lane.
@@ -98,7 +100,7 @@ pub struct Reply {
     pub answer: Answer,
     /// Its body.
     pub body: Buffer,
-    /// What was decided, for the audit log: of a batch, about each item that was looked at.
+    /// What was decided, for the audit log, if there is one: of a batch, about each item that was looked at.
     pub decisions: Vec<Decision>,
 }
 
@@ -153,7 +155,7 @@ pub fn read(
 ) -> Result<Read, StoreError> {
     let decoded = command::decode(endpoint, body);
     let begin = out.len();
-    let mut decision = decision::begin(endpoint, &decoded);
+    let mut decision = asker.is_audited.then(|| decision::begin(endpoint, &decoded));
     let stages = read_stages(&decoded, asker, view, entropy, (&mut decision, decisions), out);
     if matches!(stages, Err(Stop::MustWrite))
         && let Ok(decoded) = &decoded
@@ -163,7 +165,7 @@ pub fn read(
         return Ok(Read::MustWrite(decoded.encode_canonical(out)));
     }
     if decisions.is_empty() {
-        decisions.push(decision::end(decision, &stages));
+        decisions.extend(decision.map(|decision| decision::end(decision, &stages)));
     }
     answer_or_stop(stages, out).map(Read::Answered)
 }
@@ -173,7 +175,7 @@ fn read_stages(
     asker: &Asker,
     view: &dyn View,
     entropy: &mut dyn Entropy,
-    (decision, decisions): (&mut Decision, &mut Vec<Decision>),
+    (decision, decisions): (&mut Option<Decision>, &mut Vec<Decision>),
     out: &mut Vec<u8>,
 ) -> Result<Answer, Stop> {
     let command = command::prepare(decoded, entropy, asker)?;
@@ -207,7 +209,7 @@ pub fn write(
     let mut begun = Vec::with_capacity(calls.len());
     for Call { endpoint, asker, body, .. } in calls {
         let read = command::decode(endpoint, body);
-        begun.push(decision::begin(endpoint, &read));
+        begun.push(asker.is_audited.then(|| decision::begin(endpoint, &read)));
         decoded.push(read);
         askers.push(&*asker);
     }
@@ -237,7 +239,7 @@ fn may_be_undone(decoded: &Result<Decoded<'_>, (u16, String)>) -> bool {
 fn write_together(
     decoded: &[Result<Decoded<'_>, (u16, String)>],
     askers: &[&Asker],
-    begun: &mut [Decision],
+    begun: &mut [Option<Decision>],
     store: &dyn Store,
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<Reply>, StoreError> {
@@ -281,7 +283,7 @@ fn write_together(
         let finished =
             outcome.and_then(|outcome| outcome.finish(entropy, decision, &mut decisions, &mut body));
         if decisions.is_empty() {
-            decisions.push(decision::end(std::mem::take(decision), &finished));
+            decisions.extend(decision.take().map(|decision| decision::end(decision, &finished)));
         }
         answers.push(Reply { answer: answer_or_stop(finished, &mut body)?, body, decisions });
     }
@@ -297,7 +299,7 @@ fn write_one<'b>(
     nonces: &Ledger<'_>,
     transaction: &mut dyn Transaction,
     entropy: &mut dyn Entropy,
-    decision: &mut Decision,
+    decision: &mut Option<Decision>,
 ) -> Result<Outcome<'b>, Stop> {
     if let Command::Batch(message, encoding) = command {
         let mut ground = batch::Ground::Writing(transaction);
@@ -305,8 +307,10 @@ fn write_one<'b>(
     }
     let (outcome, changes) = command.execute(&*transaction, asker, nonces)?;
     // What an earlier run has changed was not.
-    decision.forget_objects();
-    decision::add_changed(decision, &changes);
+    if let Some(decision) = decision {
+        decision.forget_objects();
+        decision::add_changed(decision, &changes);
+    }
     transaction.apply(changes).map_err(Stop::Store)?;
     nonces.applied();
     Ok(outcome)

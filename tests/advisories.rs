@@ -135,6 +135,7 @@ fn together(kms: &mut Kms, requests: &[(&str, Endpoint, String)]) -> Vec<(u16, S
                 now: Timestamp::from_unix(kms.now),
                 streams: kms.streams.clone(),
                 nonces: kms.nonces.clone(),
+                is_audited: true,
             },
             body: body.as_bytes().to_vec().into(),
             tenant: None,
@@ -324,6 +325,7 @@ fn no_object_stands_for_the_right_to_make_objects() {
         now: Timestamp::from_unix(kms.now),
         streams: kms.streams.clone(),
         nonces: kms.nonces.clone(),
+        is_audited: true,
     };
     // An object without a name is given one, whichever way it comes.
     kms.done("mallory", &import_key("base", KEY, &[integer("CryptographicUsageMask", 0x200)]));

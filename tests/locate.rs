@@ -38,6 +38,7 @@ impl Kms {
             now,
             streams: Streams::default(),
             nonces: Nonces::default(),
+            is_audited: true,
         };
         let (status, answer) = kms::ask(&*self.0, &mut Draws, asker, endpoint, body.as_bytes());
         (status, String::from_utf8(answer).unwrap())

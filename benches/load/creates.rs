@@ -82,6 +82,7 @@ fn one_commit_a_request(duration: Duration) -> f64 {
             now: clock.now().utc,
             streams: Streams::default(),
             nonces: Nonces::default(),
+            is_audited: false,
         };
         let call =
             Call { endpoint: Endpoint::Kmip, asker, body: CREATE.as_bytes().to_vec().into(), tenant: None };

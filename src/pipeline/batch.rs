@@ -72,12 +72,12 @@ pub fn run(
     let mut decisions = Vec::with_capacity(message.items.len());
     for (at, item) in message.items.iter().enumerate() {
         let named = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(place_holder.as_deref());
-        let mut decision = Decision::on(item.name(), named);
+        let mut decision = asker.is_audited.then(|| Decision::on(item.name(), named));
         let (is_alone, bytes_max) = (message.items.len() == 1, message.response_bytes_max);
         let mut answered =
             Answered { item, is_alone, response: &mut response, bytes_max, decision: &mut decision };
         let run = run_item(&mut answered, &mut place_holder, encoding, asker, nonces, ground, entropy)?;
-        decisions.push(decision);
+        decisions.extend(decision);
         let Err(failure) = run else { continue };
         if let Some(decision) = decisions.last_mut() {
             decision.reason = Some(decision::name_of(decision::reason_of(&failure)));
@@ -87,7 +87,7 @@ pub fn run(
             response = ResponseMessage::to(Some(message), encoding, asker.now);
             message.items[..at].iter().for_each(|item| response.undone(item));
             let undone = decision::name_of(result_reason::OPERATION_CANCELED_BY_REQUESTER);
-            decisions[..at].iter_mut().for_each(|decision| decision.reason = Some(undone));
+            decisions.iter_mut().take(at).for_each(|decision| decision.reason = Some(undone));
         }
         response.failed(item, failure.reason(encoding.dialect()), &failure.message(encoding.dialect()));
         if message.on_error != OnError::Continue {
@@ -105,7 +105,7 @@ struct Answered<'a, 'r> {
     is_alone: bool,
     response: &'a mut ResponseMessage<'r>,
     bytes_max: Option<usize>,
-    decision: &'a mut Decision,
+    decision: &'a mut Option<Decision>,
 }
 
 fn run_item(
@@ -141,11 +141,15 @@ fn run_item(
         }
         let mut fits = true;
         decided.finish(entropy, &mut |_, fields| {
-            decision::add_answered(decision, fields);
+            if let Some(decision) = decision {
+                decision::add_answered(decision, fields);
+            }
             fits = response.succeeded(item, fields, *bytes_max);
             named = Some(named_object(item.name(), Fields(fields)));
         })?;
-        decision::add_changed(decision, &changes);
+        if let Some(decision) = decision {
+            decision::add_changed(decision, &changes);
+        }
         if fits { Ok(changes) } else { Err(Refusal::ResponseTooLarge.into()) }
     };
     match stages() {

@@ -345,14 +345,16 @@ impl Outcome<'_> {
     pub fn finish(
         self,
         entropy: &mut dyn Entropy,
-        decision: &mut Decision,
+        decision: &mut Option<Decision>,
         decisions: &mut Vec<Decision>,
         out: &mut Vec<u8>,
     ) -> Result<Answer, Stop> {
         match self {
             Outcome::Kmip(decided, dialect) => decided
                 .finish(entropy, &mut |root, fields| {
-                    decision::add_answered(decision, fields);
+                    if let Some(decision) = decision {
+                        decision::add_answered(decision, fields);
+                    }
                     dialect::encode(dialect, root, fields, out);
                 })
                 .map_err(|failure| Stop::failed(failure, dialect))?,

@@ -375,7 +375,8 @@ impl Shared {
             _ => Standing::Ordinary,
         };
         let (streams, nonces) = (self.streams.clone(), self.nonces.clone());
-        Asker { principal, standing, now: now.utc, streams, nonces }
+        let is_audited = self.audit.is_some();
+        Asker { principal, standing, now: now.utc, streams, nonces, is_audited }
     }
 
     /// The request that a connection waits with, if it does; it is read from again.

@@ -262,6 +262,16 @@ impl<'a> Lexer<'a> {
         self.skip_within(SKIPPED_DEPTH_MAX)
     }
 
+    /// Consumes `text` if the next bytes are these: a run of whole tokens, the last of which opens nothing.
+    pub fn skip_exactly(&mut self, text: &[u8]) -> bool {
+        let is_next = self.rest.starts_with(text);
+        if is_next {
+            self.take(text.len());
+            self.opened = false;
+        }
+        is_next
+    }
+
     /// Makes sure that nothing but white space follows.
     pub fn end(&mut self) -> Result<(), Error> {
         match self.next_byte() {

@@ -78,6 +78,7 @@ impl Kms {
             now: Timestamp::from_unix(self.now),
             streams: self.streams.clone(),
             nonces: self.nonces.clone(),
+            is_audited: true,
         };
         ask(&self.store, &mut self.entropy, asker, endpoint, body)
     }

@@ -93,15 +93,38 @@ pub fn encode(dialect: Dialect, root: &str, fields: &[Item<'_>], out: &mut Vec<u
     json::close_structure(out);
 }
 
-/// Appends one item of a batch.
-pub fn encode_item(dialect: Dialect, item: &Item<'_>, out: &mut Vec<u8>) {
+/// Appends the answer to one item of a batch: its fields, and the payload, where it has one.
+pub fn encode_answer(dialect: Dialect, fields: &[Item<'_>], payload: Option<&[Item<'_>]>, out: &mut Vec<u8>) {
+    let parent = Some(Tag::RESPONSE_PAYLOAD);
+    match dialect {
+        Dialect::V4 => write_structure_v4("Items", true, out, |out| {
+            write_v4(Some(Tag::BATCH_ITEM), fields, out);
+            if let Some(payload) = payload {
+                write_structure_v4("ResponsePayload", false, out, |out| write_v4(parent, payload, out));
+            }
+        }),
+        Dialect::V5 => {
+            json::open_structure("BatchItem", dialect, out);
+            write_v5(Some(Tag::BATCH_ITEM), fields, out);
+            if let Some(payload) = payload {
+                json::open_structure("ResponsePayload", dialect, out);
+                write_v5(parent, payload, out);
+                json::close_structure(out);
+            }
+            json::close_structure(out);
+        }
+    }
+}
+
+/// Appends one item.
+fn encode_item(dialect: Dialect, item: &Item<'_>, out: &mut Vec<u8>) {
     match dialect {
         Dialect::V4 => write_item_v4(None, &[], item, out),
         Dialect::V5 => write_v5(None, std::slice::from_ref(item), out),
     }
 }
 
-/// Appends the answer to a message: its header, and items that [`encode_item`] has written.
+/// Appends the answer to a message: its header, and items that [`encode_answer`] has written.
 pub fn encode_message(dialect: Dialect, header: &Item<'_>, items: &[u8], out: &mut Vec<u8>) {
     json::open_document(if dialect == Dialect::V4 { "Message" } else { "ResponseMessage" }, dialect, out);
     encode_item(dialect, header, out);

@@ -227,9 +227,7 @@ impl<'r> ResponseMessage<'r> {
         bytes_max: Option<usize>,
     ) -> bool {
         let before = (self.items.len(), self.count);
-        let mut fields = item.answered(result_status::SUCCESS);
-        fields.push(Item::structure(Tag::RESPONSE_PAYLOAD, payload.to_vec()));
-        self.push(fields);
+        self.push(&item.answered(result_status::SUCCESS), Some(payload));
         let fits = bytes_max.is_none_or(|most| self.items.len() + self.around_bytes <= most);
         if !fits {
             self.items.truncate(before.0);
@@ -243,29 +241,34 @@ impl<'r> ResponseMessage<'r> {
         let mut fields = item.answered(result_status::OPERATION_FAILED);
         fields.push(Item::enumeration(Tag::RESULT_REASON, reason));
         fields.push(Item::text(Tag::RESULT_MESSAGE, text));
-        self.push(fields);
+        self.push(&fields, None);
     }
 
     /// Adds the answer to an item that was done and is undone.
     pub fn undone(&mut self, item: &BatchItem<'_>) {
-        self.push(item.answered(result_status::OPERATION_UNDONE));
+        self.push(&item.answered(result_status::OPERATION_UNDONE), None);
     }
 
     /// Adds the one answer to what cannot be read as a message.
     pub fn refused(&mut self, why: &Malformed) {
-        self.push(vec![
+        let fields = [
             Item::enumeration(Tag::RESULT_STATUS, result_status::OPERATION_FAILED),
             Item::enumeration(Tag::RESULT_REASON, why.reason),
             Item::text(Tag::RESULT_MESSAGE, why.text.as_str()),
-        ]);
+        ];
+        self.push(&fields, None);
     }
 
-    fn push(&mut self, fields: Vec<Item<'_>>) {
-        let item = Item::structure(Tag::BATCH_ITEM, fields);
+    fn push(&mut self, fields: &[Item<'_>], payload: Option<&[Item<'_>]>) {
         self.count += 1;
         match self.encoding {
-            Encoding::Json(dialect) => dialect::encode_item(dialect, &item, &mut self.items),
-            Encoding::Binary => binary::encode(std::slice::from_ref(&item), &mut self.items),
+            Encoding::Json(dialect) => dialect::encode_answer(dialect, fields, payload, &mut self.items),
+            Encoding::Binary => binary::encode_structure(Tag::BATCH_ITEM, &mut self.items, |out| {
+                binary::encode(fields, out);
+                if let Some(payload) = payload {
+                    binary::encode_structure(Tag::RESPONSE_PAYLOAD, out, |out| binary::encode(payload, out));
+                }
+            }),
         }
     }
 
@@ -284,7 +287,10 @@ impl<'r> ResponseMessage<'r> {
         match self.encoding {
             Encoding::Json(dialect) => dialect::encode_message(dialect, &header, &self.items, out),
             Encoding::Binary => {
-                binary::encode_around(Tag::RESPONSE_MESSAGE, &header, &self.items, out);
+                binary::encode_structure(Tag::RESPONSE_MESSAGE, out, |out| {
+                    binary::encode(std::slice::from_ref(&header), out);
+                    out.extend_from_slice(&self.items);
+                });
             }
         }
     }

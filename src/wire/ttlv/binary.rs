@@ -51,12 +51,11 @@ pub fn encode(items: &[Item<'_>], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a structure of one item and of others that were encoded before.
-pub fn encode_around(tag: Tag, first: &Item<'_>, encoded: &[u8], out: &mut Vec<u8>) {
+/// Appends a structure whose children are what `encode_children` appends.
+pub fn encode_structure(tag: Tag, out: &mut Vec<u8>, encode_children: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     encode_item(&Item::structure(tag, Vec::new()), out);
-    encode_item(first, out);
-    out.extend_from_slice(encoded);
+    encode_children(out);
     let length = u32::try_from(out.len() - start - 8).expect("documents are bounded far below 4 GiB");
     out[start + 4..start + 8].copy_from_slice(&length.to_be_bytes());
 }

@@ -156,13 +156,22 @@ impl<'a> Reader<'a> {
 
     /// Everything of an item before its value.
     fn head(&mut self) -> Result<(&'a str, Kind), Error> {
-        let (mut tag, mut kind) = (None, None);
-        self.lexer.open_object()?;
-        loop {
+        let (mut tag, mut kind, mut is_at_value) = (None, None, false);
+        // As every client writes it; whatever is written otherwise is read token by token.
+        if self.lexer.skip_exactly(br#"{"tag":"#) {
+            tag = Some(self.lexer.string()?);
+            if self.lexer.skip_exactly(br#","type":"#) {
+                kind = Some(self.kind()?);
+            }
+            is_at_value = self.lexer.skip_exactly(br#","value":"#);
+        } else {
+            self.lexer.open_object()?;
+        }
+        while !is_at_value {
             match self.lexer.member()? {
                 Some("tag") if tag.is_none() => tag = Some(self.lexer.string()?),
                 Some("type") if kind.is_none() => kind = Some(self.kind()?),
-                Some("value") => break,
+                Some("value") => is_at_value = true,
                 Some(name @ ("tag" | "type")) => {
                     return Err(self.lexer.data(format!("duplicate field `{name}`")));
                 }
