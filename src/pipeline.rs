@@ -167,6 +167,9 @@ pub fn read(
     if decisions.is_empty() {
         decisions.extend(decision.map(|decision| decision::end(decision, &stages)));
     }
+    if stages.is_err() {
+        out.truncate(begin);
+    }
     answer_or_stop(stages, out).map(Read::Answered)
 }
 
@@ -184,7 +187,8 @@ fn read_stages(
     let outcome = match command {
         Command::Batch(message, encoding) => {
             let mut ground = batch::Ground::Reading(view);
-            Outcome::Batch(batch::run(&message, encoding, asker, &nonces, &mut ground, entropy)?)
+            let batch = batch::run(&message, encoding, asker, &nonces, &mut ground, entropy, out)?;
+            Outcome::Batch(batch, Buffer::default())
         }
         command => {
             let (outcome, changes) = command.execute(view, asker, &nonces)?;
@@ -261,7 +265,7 @@ fn write_together(
             let command = prepared.next().unwrap_or_else(|| command::prepare(decoded, entropy, asker));
             let outcome = command
                 .and_then(|command| write_one(command, asker, &nonces, transaction, entropy, decision));
-            is_undone = matches!(&outcome, Ok(Outcome::Batch(batch)) if batch.is_undone);
+            is_undone = matches!(&outcome, Ok(Outcome::Batch(batch, _)) if batch.is_undone);
             match outcome {
                 Err(Stop::Store(error)) => return Err(error),
                 outcome => outcomes.push(outcome),
@@ -303,7 +307,9 @@ fn write_one<'b>(
 ) -> Result<Outcome<'b>, Stop> {
     if let Command::Batch(message, encoding) = command {
         let mut ground = batch::Ground::Writing(transaction);
-        return batch::run(&message, encoding, asker, nonces, &mut ground, entropy).map(Outcome::Batch);
+        let mut body = Buffer::default();
+        let batch = batch::run(&message, encoding, asker, nonces, &mut ground, entropy, &mut body)?;
+        return Ok(Outcome::Batch(batch, body));
     }
     let (outcome, changes) = command.execute(&*transaction, asker, nonces)?;
     // What an earlier run has changed was not.

@@ -10,7 +10,6 @@ use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Request};
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::view::{Changes, View};
-use crate::secret::Buffer;
 use crate::store::Transaction;
 use crate::wire::kmip::enumeration::result_reason;
 use crate::wire::kmip::message::{BatchItem, Encoding, OnError, RequestMessage, ResponseMessage};
@@ -47,8 +46,6 @@ impl Ground<'_> {
 
 /// What came of a message.
 pub struct Batch {
-    /// The encoded answer.
-    pub body: Buffer,
     /// How it is encoded.
     pub encoding: Encoding,
     /// Whether what was changed must not be committed.
@@ -59,6 +56,7 @@ pub struct Batch {
 
 /// Does the items of a message, each in what those before it have left. Unlike a request of its own, an item is finished
 /// before its changes are applied: whether it has failed, and whether its answer is too long, decides about the others.
+/// The answer is appended to `out`; of an error, there may be a part of one.
 pub fn run(
     message: &RequestMessage<'_>,
     encoding: Encoding,
@@ -66,8 +64,9 @@ pub fn run(
     nonces: &Ledger<'_>,
     ground: &mut Ground<'_>,
     entropy: &mut dyn Entropy,
+    out: &mut Vec<u8>,
 ) -> Result<Batch, Stop> {
-    let mut response = ResponseMessage::to(Some(message), encoding, asker.now);
+    let mut response = ResponseMessage::begin(Some(message), encoding, asker.now, out);
     let (mut place_holder, mut is_undone) = (None, false);
     let mut decisions = Vec::with_capacity(message.items.len());
     for (at, item) in message.items.iter().enumerate() {
@@ -84,7 +83,7 @@ pub fn run(
         }
         if message.on_error == OnError::Undo {
             is_undone = true;
-            response = ResponseMessage::to(Some(message), encoding, asker.now);
+            response.restart();
             message.items[..at].iter().for_each(|item| response.undone(item));
             let undone = decision::name_of(result_reason::OPERATION_CANCELED_BY_REQUESTER);
             decisions.iter_mut().take(at).for_each(|decision| decision.reason = Some(undone));
@@ -94,22 +93,21 @@ pub fn run(
             break;
         }
     }
-    let mut body = Buffer::new(Vec::new());
-    response.write(&mut body);
-    Ok(Batch { body, encoding, is_undone, decisions })
+    response.end();
+    Ok(Batch { encoding, is_undone, decisions })
 }
 
 /// Where the answer to an item goes.
-struct Answered<'a, 'r> {
+struct Answered<'a, 'r, 'o> {
     item: &'a BatchItem<'r>,
     is_alone: bool,
-    response: &'a mut ResponseMessage<'r>,
+    response: &'a mut ResponseMessage<'r, 'o>,
     bytes_max: Option<usize>,
     decision: &'a mut Option<Decision>,
 }
 
 fn run_item(
-    answered: &mut Answered<'_, '_>,
+    answered: &mut Answered<'_, '_, '_>,
     place_holder: &mut Option<String>,
     encoding: Encoding,
     asker: &Asker,

@@ -13,6 +13,7 @@ use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::rights::Rights;
 use crate::kms::view::{Changes, View};
 use crate::limits;
+use crate::secret::Buffer;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::wire::access as wire_access;
@@ -263,12 +264,12 @@ impl<'b> Command<'b> {
             }
             Command::Batch(..) => unreachable!("a batch is run, not executed"),
             Command::NoMessage(why, encoding) => {
-                let mut response = ResponseMessage::to(None, encoding, asker.now);
+                let mut body = Buffer::default();
+                let mut response = ResponseMessage::begin(None, encoding, asker.now, &mut body);
                 response.refused(&why);
-                let mut body = Vec::new();
-                response.write(&mut body);
-                let batch = Batch { body: body.into(), encoding, is_undone: false, decisions: Vec::new() };
-                return Ok((Outcome::Batch(batch), Changes::new()));
+                response.end();
+                let batch = Batch { encoding, is_undone: false, decisions: Vec::new() };
+                return Ok((Outcome::Batch(batch, body), Changes::new()));
             }
             Command::ChangeAccess { direction, uid, user, rights } => {
                 let changes = match uid {
@@ -336,7 +337,8 @@ fn not_too_long(list: &listing::Listing<'_>) -> Result<(), Refusal> {
 #[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one request")]
 pub enum Outcome<'b> {
     Kmip(Decided<'b>, Dialect),
-    Batch(Batch),
+    /// With its answer, as far as that was not given out at once.
+    Batch(Batch, Buffer),
     Json(Vec<u8>),
 }
 
@@ -358,8 +360,8 @@ impl Outcome<'_> {
                     dialect::encode(dialect, root, fields, out);
                 })
                 .map_err(|failure| Stop::failed(failure, dialect))?,
-            Outcome::Batch(batch) => {
-                out.extend_from_slice(&batch.body);
+            Outcome::Batch(batch, body) => {
+                out.extend_from_slice(&body);
                 decisions.extend(batch.decisions);
                 return Ok(Answer::encoded(batch.encoding));
             }

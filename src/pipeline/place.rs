@@ -67,20 +67,16 @@ fn most<'n>(names: impl Iterator<Item = &'n str>) -> Option<Effect> {
 
 /// The operations of a message in JSON: each the first string after the tag `Operation` that is no member's name or type.
 fn json_operations(body: &[u8]) -> impl Iterator<Item = &str> {
-    const TAG: &[u8] = b"\"Operation\"";
-    let mut rest = body;
+    // Every second piece is a string: a quote within one is a hint that goes wrong.
+    let mut pieces = body.split(|byte| *byte == b'"');
     std::iter::from_fn(move || {
-        let at = rest.windows(TAG.len()).position(|window| window == TAG)?;
-        rest = &rest[at + TAG.len()..];
-        Some(rest)
+        pieces.find(|piece| *piece == b"Operation")?;
+        let mut strings = pieces.by_ref().skip(1).step_by(2).take(4);
+        let name = strings.find(|string| !matches!(*string, b"type" | b"Enumeration" | b"value"));
+        Some(name.unwrap_or_default())
     })
     .take(limits::BATCH_ITEMS_MAX)
-    .filter_map(|after| {
-        let strings = after.split(|byte| *byte == b'"').skip(1).step_by(2).take(4);
-        let value =
-            strings.into_iter().find(|string| !matches!(*string, b"type" | b"Enumeration" | b"value"))?;
-        std::str::from_utf8(value).ok()
-    })
+    .filter_map(|name| std::str::from_utf8(name).ok())
 }
 
 /// The operations of a message in binary.

@@ -116,27 +116,27 @@ pub fn encode_answer(dialect: Dialect, fields: &[Item<'_>], payload: Option<&[It
     }
 }
 
-/// Appends one item.
-fn encode_item(dialect: Dialect, item: &Item<'_>, out: &mut Vec<u8>) {
+/// Appends what comes before the answers to the items of a message, if there are any: [`encode_answer`] writes these, and
+/// [`message_end`] follows.
+pub fn open_message(dialect: Dialect, header: &Item<'_>, has_items: bool, out: &mut Vec<u8>) {
     match dialect {
-        Dialect::V4 => write_item_v4(None, &[], item, out),
-        Dialect::V5 => write_v5(None, std::slice::from_ref(item), out),
+        Dialect::V4 => {
+            json::open_document("Message", dialect, out);
+            write_item_v4(None, &[], header, out);
+            if has_items {
+                json::open_structure("Items", dialect, out);
+            }
+        }
+        Dialect::V5 => {
+            json::open_document("ResponseMessage", dialect, out);
+            write_v5(None, std::slice::from_ref(header), out);
+        }
     }
 }
 
-/// Appends the answer to a message: its header, and items that [`encode_answer`] has written.
-pub fn encode_message(dialect: Dialect, header: &Item<'_>, items: &[u8], out: &mut Vec<u8>) {
-    json::open_document(if dialect == Dialect::V4 { "Message" } else { "ResponseMessage" }, dialect, out);
-    encode_item(dialect, header, out);
-    match dialect {
-        Dialect::V4 => write_structure_v4("Items", true, out, |out| out.extend_from_slice(items)),
-        Dialect::V5 if items.is_empty() => {}
-        Dialect::V5 => {
-            out.push(b',');
-            out.extend_from_slice(items);
-        }
-    }
-    json::close_structure(out);
+/// What comes after the items of a message.
+pub fn message_end(dialect: Dialect, has_items: bool) -> &'static [u8] {
+    if dialect == Dialect::V4 && has_items { b"]}]}" } else { b"]}" }
 }
 
 // Reading.

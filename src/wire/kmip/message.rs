@@ -179,42 +179,50 @@ impl<'r> BatchItem<'r> {
     }
 }
 
-/// The answers to the items of a message, in order, and what is around them.
-pub struct ResponseMessage<'r> {
+/// The answers to the items of a message, in order, and what is around them: appended to a buffer as they come.
+pub struct ResponseMessage<'r, 'o> {
     encoding: Encoding,
     version: (i32, i32),
     correlation: Option<&'r str>,
     now: Timestamp,
-    /// Of what is around the items, at most.
-    around_bytes: usize,
+    /// The answers that the header announces, and those that are there.
+    announced: usize,
     count: usize,
-    /// The encoded items.
-    items: Buffer,
+    out: &'o mut Vec<u8>,
+    /// Where the message begins, and its items.
+    start: usize,
+    items_start: usize,
 }
 
-impl<'r> ResponseMessage<'r> {
+impl<'r, 'o> ResponseMessage<'r, 'o> {
     /// No answers yet, to this message or to what could not be read as one.
-    pub fn to(
+    pub fn begin(
         request: Option<&RequestMessage<'r>>,
         encoding: Encoding,
         now: Timestamp,
-    ) -> ResponseMessage<'r> {
+        out: &'o mut Vec<u8>,
+    ) -> ResponseMessage<'r, 'o> {
+        let start = out.len();
         let mut message = ResponseMessage {
             encoding,
             version: request.map_or(PROTOCOL_VERSIONS[0], |request| request.version),
             correlation: request.and_then(|request| request.correlation),
             now,
-            around_bytes: 0,
-            count: limits::BATCH_ITEMS_MAX,
-            // An array without items would not be written.
-            items: Buffer::new(b"{}".to_vec()),
+            announced: request.map_or(1, |request| request.items.len()),
+            count: 0,
+            out,
+            start,
+            items_start: start,
         };
-        let mut written = Vec::new();
-        message.write(&mut written);
-        message.around_bytes = written.len() - message.items.len();
-        message.items.clear();
-        message.count = 0;
+        message.restart();
         message
+    }
+
+    /// Takes all answers back.
+    pub fn restart(&mut self) {
+        self.out.truncate(self.start);
+        self.open();
+        self.count = 0;
     }
 
     /// Adds the answer to an item that was done; `false`, and nothing is added, where the message would become longer
@@ -226,11 +234,12 @@ impl<'r> ResponseMessage<'r> {
         payload: &[Item<'_>],
         bytes_max: Option<usize>,
     ) -> bool {
-        let before = (self.items.len(), self.count);
+        let before = (self.out.len(), self.count);
         self.push(&item.answered(result_status::SUCCESS), Some(payload));
-        let fits = bytes_max.is_none_or(|most| self.items.len() + self.around_bytes <= most);
+        let bytes = self.out.len() - self.start + self.closing().len();
+        let fits = bytes_max.is_none_or(|most| bytes <= most);
         if !fits {
-            self.items.truncate(before.0);
+            self.out.truncate(before.0);
             self.count = before.1;
         }
         fits
@@ -259,21 +268,40 @@ impl<'r> ResponseMessage<'r> {
         self.push(&fields, None);
     }
 
-    fn push(&mut self, fields: &[Item<'_>], payload: Option<&[Item<'_>]>) {
-        self.count += 1;
-        match self.encoding {
-            Encoding::Json(dialect) => dialect::encode_answer(dialect, fields, payload, &mut self.items),
-            Encoding::Binary => binary::encode_structure(Tag::BATCH_ITEM, &mut self.items, |out| {
-                binary::encode(fields, out);
-                if let Some(payload) = payload {
-                    binary::encode_structure(Tag::RESPONSE_PAYLOAD, out, |out| binary::encode(payload, out));
-                }
-            }),
+    /// No more answers come.
+    pub fn end(mut self) {
+        if self.count != self.announced {
+            let items = Buffer::new(self.out[self.items_start..].to_vec());
+            self.announced = self.count;
+            self.out.truncate(self.start);
+            self.open();
+            self.out.extend_from_slice(&items);
+        }
+        self.out.extend_from_slice(self.closing());
+        if self.encoding == Encoding::Binary {
+            binary::close_structure(self.start, self.out);
         }
     }
 
-    /// Appends the whole message to `out`.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    fn push(&mut self, fields: &[Item<'_>], payload: Option<&[Item<'_>]>) {
+        self.count += 1;
+        match self.encoding {
+            Encoding::Json(dialect) => dialect::encode_answer(dialect, fields, payload, self.out),
+            Encoding::Binary => {
+                let item = binary::open_structure(Tag::BATCH_ITEM, self.out);
+                binary::encode(fields, self.out);
+                if let Some(payload) = payload {
+                    let start = binary::open_structure(Tag::RESPONSE_PAYLOAD, self.out);
+                    binary::encode(payload, self.out);
+                    binary::close_structure(start, self.out);
+                }
+                binary::close_structure(item, self.out);
+            }
+        }
+    }
+
+    /// Writes what comes before the items.
+    fn open(&mut self) {
         let (major, minor) = self.version;
         let version = vec![
             Item::integer(Tag::PROTOCOL_VERSION_MAJOR, major),
@@ -282,16 +310,23 @@ impl<'r> ResponseMessage<'r> {
         let mut header =
             vec![Item::structure(Tag::PROTOCOL_VERSION, version), Item::date_time(Tag::TIME_STAMP, self.now)];
         header.extend(self.correlation.map(|text| Item::text(Tag::CLIENT_CORRELATION_VALUE, text)));
-        header.push(Item::integer(Tag::BATCH_COUNT, self.count as i32));
+        header.push(Item::integer(Tag::BATCH_COUNT, self.announced as i32));
         let header = Item::structure(Tag::RESPONSE_HEADER, header);
         match self.encoding {
-            Encoding::Json(dialect) => dialect::encode_message(dialect, &header, &self.items, out),
+            Encoding::Json(dialect) => dialect::open_message(dialect, &header, self.announced > 0, self.out),
             Encoding::Binary => {
-                binary::encode_structure(Tag::RESPONSE_MESSAGE, out, |out| {
-                    binary::encode(std::slice::from_ref(&header), out);
-                    out.extend_from_slice(&self.items);
-                });
+                binary::open_structure(Tag::RESPONSE_MESSAGE, self.out);
+                binary::encode(std::slice::from_ref(&header), self.out);
             }
+        }
+        self.items_start = self.out.len();
+    }
+
+    /// What comes after the items.
+    fn closing(&self) -> &'static [u8] {
+        match self.encoding {
+            Encoding::Json(dialect) => dialect::message_end(dialect, self.announced > 0),
+            Encoding::Binary => b"",
         }
     }
 }

@@ -51,11 +51,15 @@ pub fn encode(items: &[Item<'_>], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a structure whose children are what `encode_children` appends.
-pub fn encode_structure(tag: Tag, out: &mut Vec<u8>, encode_children: impl FnOnce(&mut Vec<u8>)) {
+/// Appends the beginning of a structure, whose children follow; [`close_structure`] is told where it is.
+pub fn open_structure(tag: Tag, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     encode_item(&Item::structure(tag, Vec::new()), out);
-    encode_children(out);
+    start
+}
+
+/// Ends the structure that begins at `start`, after its last child.
+pub fn close_structure(start: usize, out: &mut [u8]) {
     let length = u32::try_from(out.len() - start - 8).expect("documents are bounded far below 4 GiB");
     out[start + 4..start + 8].copy_from_slice(&length.to_be_bytes());
 }
