@@ -134,19 +134,31 @@ impl Answer {
     }
 }
 
+/// A request that is taken for one that only reads.
+#[derive(Clone, Copy)]
+pub struct Inquiry<'q> {
+    /// What it is about.
+    pub endpoint: &'q Endpoint,
+    /// Who asks, and when.
+    pub asker: &'q Asker,
+    /// Where it is answered: here, or in the bulk lane.
+    pub at: Place,
+}
+
 /// What comes of a request that was taken for one that only reads.
 #[derive(Debug)]
 pub enum Read {
     /// Its answer; the body was appended.
     Answered(Answer),
-    /// It would change something: the request, for [`write`], with the body that was appended.
+    /// It takes too long here: the request, for the bulk lane, with the body that was appended.
+    MustScan(Endpoint),
+    /// It would change something: the request, for [`write`], likewise.
     MustWrite(Endpoint),
 }
 
 /// Answers a request that changes nothing; what it answers with is appended to `out`, what was decided to `decisions`.
 pub fn read(
-    endpoint: &Endpoint,
-    asker: &Asker,
+    Inquiry { at, endpoint, asker }: Inquiry<'_>,
     body: &mut [u8],
     view: &dyn View,
     entropy: &mut dyn Entropy,
@@ -154,6 +166,15 @@ pub fn read(
     out: &mut Vec<u8>,
 ) -> Result<Read, StoreError> {
     let decoded = command::decode(endpoint, body);
+    if at == Place::Here
+        && let Ok(message @ Decoded::Message { fields, .. }) = &decoded
+    {
+        match place::of_message(fields) {
+            Place::BulkLane => return Ok(Read::MustScan(message.encode_canonical(out))),
+            Place::StoreLane => return Ok(Read::MustWrite(message.encode_canonical(out))),
+            Place::Here | Place::TooLarge => {}
+        }
+    }
     let begin = out.len();
     let mut decision = asker.is_audited.then(|| decision::begin(endpoint, &decoded));
     let stages = read_stages(&decoded, asker, view, entropy, (&mut decision, decisions), out);

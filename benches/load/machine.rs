@@ -48,6 +48,19 @@ fn apt_get(arguments: Vec<&str>) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// What the figures were measured on, in one line.
+pub fn description() -> String {
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let kernel = run("uname", ["-r"]);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "{cores} cores of {}, Linux {}.",
+        name.map_or("an unknown processor", |(_, name)| name),
+        kernel.trim()
+    )
+}
+
 /// The core of the servers and that of the clients, where there are two.
 pub struct Cores {
     servers: Option<usize>,

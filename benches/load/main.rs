@@ -1,7 +1,7 @@
 //! The released server under load, beside nginx with a fixed answer of the same size.
 //!
-//! `cargo bench --bench load -- [--seconds N] [--rounds N] [--only NAME]` measures everything in one run, on loopback, and
-//! ends with one table. The servers run on one core, the clients on another one. Ours and nginx take turns, so that a busy
+//! `cargo bench --bench load -- [--seconds N] [--rounds N] [--only NAME] [--document FILE]` measures everything in one run, on loopback, and
+//! ends with one table, which it puts into a document where one is named (docs/performance.md). The servers run on one core, the clients on another one. Ours and nginx take turns, so that a busy
 //! machine disturbs both; what counts is the median of the rounds' ratios. A target that is not met is a line in the
 //! table, never an exit code.
 #![forbid(unsafe_code)]
@@ -86,20 +86,25 @@ fn main() {
         }
     }
     print!("{report}");
+    if let Some(path) = options.document {
+        report.write_into(&path, &machine::description());
+    }
 }
 
 struct Options {
     seconds: u64,
     rounds: usize,
     only: Option<String>,
+    document: Option<String>,
     by_cargo_bench: bool,
 }
 
 impl Options {
     fn parse() -> Options {
         let names = MEASUREMENTS.map(|(name, _)| name).join(", ");
-        let usage =
-            format!("cargo bench --bench load -- [--seconds N] [--rounds N] [--only NAME]\nNAME: {names}");
+        let usage = format!(
+            "cargo bench --bench load -- [--seconds N] [--rounds N] [--only NAME] [--document FILE]\nNAME: {names}"
+        );
         Options::parse_arguments(&names).unwrap_or_else(|error| {
             eprintln!("{error}\n{usage}");
             std::process::exit(2);
@@ -108,7 +113,8 @@ impl Options {
 
     fn parse_arguments(names: &str) -> Result<Options, lexopt::Error> {
         use lexopt::prelude::*;
-        let mut options = Options { seconds: 3, rounds: 9, only: None, by_cargo_bench: false };
+        let mut options =
+            Options { seconds: 3, rounds: 9, only: None, document: None, by_cargo_bench: false };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -121,6 +127,7 @@ impl Options {
                     }
                     options.only = Some(name);
                 }
+                Long("document") => options.document = Some(arguments.value()?.string()?),
                 Long("bench") => options.by_cargo_bench = true,
                 other => return Err(other.unexpected()),
             }

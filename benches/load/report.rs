@@ -1,6 +1,7 @@
 //! Figures, and the table that they end in.
 
-use std::fmt;
+use std::fmt::{self, Write};
+use std::fs;
 
 /// The lines of all measurements.
 #[derive(Default)]
@@ -46,9 +47,29 @@ impl Report {
     }
 }
 
+/// What is around the table in a document.
+const BEGIN: &str = "<!-- What follows was written by `cargo bench --bench load -- --document`. -->\n";
+const END: &str = "<!-- Here ends what it has written. -->\n";
+
+impl Report {
+    /// Puts the table into a document, in the place of the one that was there.
+    pub fn write_into(&self, path: &str, machine: &str) {
+        let document = fs::read_to_string(path).unwrap();
+        let (before, rest) = document.split_once(BEGIN).expect("the document has a place for the table");
+        let (_, after) = rest.split_once(END).expect("the place has an end");
+        let mut table = format!("{machine}\n\n| {} |\n|---|---|---|---|---|---|\n", HEAD.join(" | "));
+        for line in &self.lines {
+            writeln!(table, "| {} |", line.join(" | ")).unwrap();
+        }
+        fs::write(path, format!("{before}{BEGIN}\n{table}\n{END}{after}")).unwrap();
+    }
+}
+
+const HEAD: [&str; 6] = ["measurement", "ours", "reference", "figure", "target", ""];
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["measurement", "ours", "reference", "figure", "target", ""].map(str::to_owned);
+        let head = HEAD.map(str::to_owned);
         let rows = || std::iter::once(&head).chain(&self.lines);
         let width = |column: usize| rows().map(|row| row[column].chars().count()).max().unwrap_or(0);
         for row in rows() {

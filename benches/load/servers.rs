@@ -26,6 +26,13 @@ impl Keyway {
         keyway
     }
 
+    /// Starts one with TLS for so many connections, pinned to its core.
+    pub fn start_for(bench: &Bench, connections: usize) -> Keyway {
+        let keyway = Keyway::start_serving(bench, true, &["--max-connections", &connections.to_string()]);
+        bench.cores.pin_server(keyway.server.pid());
+        keyway
+    }
+
     /// Starts one in the clear with these arguments, pinned to its core.
     pub fn start_with(bench: &Bench, arguments: &[&str]) -> Keyway {
         Keyway::start_on(bench, Scratch::new(), arguments)
@@ -40,13 +47,18 @@ impl Keyway {
 
     /// Starts one that shares the core of the clients: nothing is done to it between its start and its first answer.
     pub fn start_unpinned(bench: &Bench, tls: bool) -> Keyway {
+        Keyway::start_serving(bench, tls, &[])
+    }
+
+    fn start_serving(bench: &Bench, tls: bool, others: &[&str]) -> Keyway {
         let folder = Scratch::new();
         let bundle = bench.authority.file("server.p12");
         if !fs::exists(&bundle).unwrap() {
             bench.authority.export_to(&bundle, CERTIFICATE, PASSWORD, &[]);
         }
         let tls_arguments = ["--https-p12-file", &bundle, "--https-p12-password", PASSWORD];
-        let command = keyway(if tls { &tls_arguments } else { &[] });
+        let arguments = [if tls { &tls_arguments[..] } else { &[] }, others].concat();
+        let command = keyway(&arguments);
         Keyway { server: Server::spawn(folder.path(), command), _folder: folder }
     }
 }

@@ -1,7 +1,7 @@
 //! wrk as the load generator: one thread, connections that are kept alive, one request.
 
 use crate::machine::cpu_time;
-use crate::report::median;
+use crate::report::{median, number};
 use crate::support::{Scratch, run};
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -11,8 +11,8 @@ use std::time::Duration;
 const SUMMARY: &str = r#"
 done = function(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format("outcome %d %d %d %d %d\n", summary.requests, summary.duration,
-    latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+  io.write(string.format("outcome %d %d %d %d %d %d\n", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9), e.connect + e.read + e.write + e.status + e.timeout))
 end
 "#;
 
@@ -29,6 +29,7 @@ pub struct Outcome {
     pub rate: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
+    pub p999_ms: f64,
     /// Of the server, for one request.
     pub cpu_us: f64,
 }
@@ -70,15 +71,22 @@ impl Outcome {
     fn parse(written: &str, used: Duration) -> Outcome {
         let line = written.lines().find_map(|line| line.strip_prefix("outcome ")).unwrap();
         let fields: Vec<f64> = line.split(' ').map(|field| field.parse().unwrap()).collect();
-        let [requests, duration_us, p50_us, p99_us, errors] = fields[..] else { panic!("{line}") };
+        let [requests, duration_us, p50_us, p99_us, p999_us, errors] = fields[..] else { panic!("{line}") };
         assert!(errors == 0.0 && requests > 0.0, "wrk saw errors: {written}");
         Outcome {
             requests,
             rate: requests / duration_us * 1e6,
             p50_ms: p50_us / 1e3,
             p99_ms: p99_us / 1e3,
+            p999_ms: p999_us / 1e3,
             cpu_us: used.as_secs_f64() * 1e6 / requests,
         }
+    }
+
+    /// Rate and latencies.
+    pub fn told(&self) -> String {
+        let [p50, p99, p999] = [self.p50_ms, self.p99_ms, self.p999_ms].map(number);
+        format!("{}/s, p50 {p50}, p99 {p99}, p99.9 {p999} ms", number(self.rate))
     }
 
     /// The median of each figure.
@@ -89,6 +97,7 @@ impl Outcome {
             rate: of(|o| o.rate),
             p50_ms: of(|o| o.p50_ms),
             p99_ms: of(|o| o.p99_ms),
+            p999_ms: of(|o| o.p999_ms),
             cpu_us: of(|o| o.cpu_us),
         }
     }

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Completion, Done, JobId, Resources};
-use crate::pipeline::{self, Call, Read, Reply};
+use crate::pipeline::{self, Call, Inquiry, Place, Read, Reply};
 use crate::secret::Buffer;
 use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError};
@@ -26,11 +26,14 @@ pub(super) fn read(mut call: Call, resources: &mut Resources) -> Done {
     let mut decisions = Vec::new();
     let read = store.read().and_then(|view| {
         let Call { endpoint, asker, body: asked, .. } = &mut call;
-        pipeline::read(endpoint, asker, asked, &*view, entropy, &mut decisions, &mut body)
+        let inquiry = Inquiry { endpoint, asker, at: Place::BulkLane };
+        pipeline::read(inquiry, asked, &*view, entropy, &mut decisions, &mut body)
     });
     match read {
         Ok(Read::Answered(answer)) => Done::Answered(Reply { answer, body, decisions }),
-        Ok(Read::MustWrite(endpoint)) => Done::MustWrite(Call { endpoint, asker: call.asker, body, tenant }),
+        Ok(Read::MustScan(endpoint) | Read::MustWrite(endpoint)) => {
+            Done::MustWrite(Call { endpoint, asker: call.asker, body, tenant })
+        }
         Err(error) => failed(tenant.as_deref(), resources, &error).done(),
     }
 }

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::wire::ttlv::{Item, Tag, Value, binary};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,11 +24,42 @@ const LEASE: u32 = 1 << 16;
 /// section 10.1.1.1).
 const LEASED: Tag = Tag(0x54_0001);
 
+/// What is left to keys, by tenant and identifier, and how many these are.
+#[derive(Default)]
+struct Leases {
+    left: BTreeMap<u128, BTreeMap<String, u32>>,
+    count: usize,
+}
+
+impl Leases {
+    fn add(&mut self, tenant: u128, uid: String, count: u32) {
+        match self.left.entry(tenant).or_default().entry(uid) {
+            Entry::Occupied(mut left) => *left.get_mut() += count,
+            Entry::Vacant(place) => {
+                place.insert(count);
+                self.count += 1;
+            }
+        }
+        if self.count > limits::NONCE_LEASES_MAX {
+            self.drop_one();
+        }
+    }
+
+    /// A key is as good as another: what is lost is counted.
+    fn drop_one(&mut self) {
+        let Some(mut keys) = self.left.first_entry() else { return };
+        self.count -= usize::from(keys.get_mut().pop_first().is_some());
+        if keys.get().is_empty() {
+            keys.remove();
+        }
+    }
+}
+
 /// What is left of the leases of this process, for every key that has one; a handle for the database of one tenant, or for
 /// the one that there is. Requests are answered in several threads: each takes what it draws.
 #[derive(Clone, Default)]
 pub struct Nonces {
-    left: Arc<Mutex<BTreeMap<(u128, String), u32>>>,
+    left: Arc<Mutex<Leases>>,
     tenant: u128,
 }
 
@@ -48,7 +80,7 @@ impl Nonces {
         Ledger { nonces: self, drawn: RefCell::default(), leased: RefCell::default() }
     }
 
-    fn left(&self) -> MutexGuard<'_, BTreeMap<(u128, String), u32>> {
+    fn left(&self) -> MutexGuard<'_, Leases> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,8 +102,9 @@ impl Ledger<'_> {
         if leased.get_mut(&key.uid).is_some_and(draw) {
             return Ok(None);
         }
-        let place = (self.nonces.tenant, key.uid.clone());
-        if self.nonces.left().get_mut(&place).is_some_and(draw) {
+        let mut leases = self.nonces.left();
+        let keys = leases.left.get_mut(&self.nonces.tenant);
+        if keys.and_then(|keys| keys.get_mut(&key.uid)).is_some_and(draw) {
             return Ok(None);
         }
         let before = match binary::find(&key.parts, LEASED) {
@@ -102,11 +135,7 @@ impl Ledger<'_> {
     pub fn committed(self) {
         let mut left = self.nonces.left();
         for (uid, count) in self.leased.into_inner() {
-            *left.entry((self.nonces.tenant, uid)).or_default() += count;
-            if left.len() > limits::NONCE_LEASES_MAX {
-                // A key is as good as another: what is lost is counted.
-                left.pop_first();
-            }
+            left.add(self.nonces.tenant, uid, count);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Where a request is answered, told from its first bytes and a look for a few words: a hint. What turns out to change
-//! something goes on to the store lane all the same.
+//! Where a request is answered. Of a single operation that is told from its first bytes, before it is decoded; of a message,
+//! once it is. What turns out to change something goes on to the store lane all the same.
 #![forbid(unsafe_code)]
 
 use super::Endpoint;
@@ -7,7 +7,7 @@ use crate::kms::operation::{Effect, Request};
 use crate::limits;
 use crate::wire::kmip::dialect;
 use crate::wire::kmip::enumeration::operation;
-use crate::wire::ttlv::{Tag, Value, binary};
+use crate::wire::ttlv::{Fields, Item, Tag, Value};
 
 /// Where a request is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,56 +38,39 @@ fn lane(endpoint: &Endpoint, body: &[u8]) -> Place {
         Endpoint::ListAccess(_) | Endpoint::MayMake | Endpoint::IsPrivileged => return Place::Here,
         Endpoint::ListOwned | Endpoint::ListObtained => return Place::BulkLane,
         Endpoint::Canonical { .. } => return Place::StoreLane,
-        Endpoint::Kmip | Endpoint::KmipMessage => match dialect::root(body) {
-            Some("RequestMessage" | "Message") => most(json_operations(body)),
-            root => root.and_then(Request::effect_of),
-        },
-        Endpoint::KmipBinary => most(binary_operations(body)),
+        // What a message asks for is seen when it has been decoded ([`of_message`]).
+        Endpoint::KmipMessage | Endpoint::KmipBinary => None,
+        Endpoint::Kmip => dialect::root(body).and_then(Request::effect_of),
     };
     match effect {
         Some(Effect::Writes) => Place::StoreLane,
         Some(Effect::Scans) => Place::BulkLane,
-        Some(Effect::Reads) if body.len() > limits::INLINE_BODY_BYTES_MAX || may_name_tags(body) => {
-            Place::BulkLane
-        }
+        Some(Effect::Reads) if may_name_tags(body) => Place::BulkLane,
+        Some(Effect::Reads) | None if body.len() > limits::INLINE_BODY_BYTES_MAX => Place::BulkLane,
         Some(Effect::Reads) | None => Place::Here,
     }
 }
 
-/// What a batch of these operations does: what the one does that does most.
-fn most<'n>(names: impl Iterator<Item = &'n str>) -> Option<Effect> {
-    let weight = |effect: &Effect| match effect {
-        Effect::Reads => 0,
-        Effect::Scans => 1,
-        Effect::Writes => 2,
-    };
-    // Nothing reads a batch that none is found in, but it has to be read to be told so.
-    names.filter_map(Request::effect_of).max_by_key(weight).or(Some(Effect::Reads))
-}
-
-/// The operations of a message in JSON: each the first string after the tag `Operation` that is no member's name or type.
-fn json_operations(body: &[u8]) -> impl Iterator<Item = &str> {
-    // Every second piece is a string: a quote within one is a hint that goes wrong.
-    let mut pieces = body.split(|byte| *byte == b'"');
-    std::iter::from_fn(move || {
-        pieces.find(|piece| *piece == b"Operation")?;
-        let mut strings = pieces.by_ref().skip(1).step_by(2).take(4);
-        let name = strings.find(|string| !matches!(*string, b"type" | b"Enumeration" | b"value"));
-        Some(name.unwrap_or_default())
-    })
-    .take(limits::BATCH_ITEMS_MAX)
-    .filter_map(|name| std::str::from_utf8(name).ok())
-}
-
-/// The operations of a message in binary.
-fn binary_operations(body: &[u8]) -> impl Iterator<Item = &'static str> {
-    let message = binary::items(body).next();
-    let batch = message.into_iter().flat_map(|(_, fields)| binary::items(fields));
-    let items = batch.filter(|(tag, _)| *tag == Tag::BATCH_ITEM).take(limits::BATCH_ITEMS_MAX);
-    items.filter_map(|(_, fields)| match binary::find(fields, Tag::OPERATION)? {
-        Value::Enumeration(code) => operation::ALL.name(code),
-        _ => None,
-    })
+/// Where a message is answered, which was decoded at once.
+pub fn of_message(fields: &[Item<'_>]) -> Place {
+    let mut place = Place::Here;
+    for item in Fields(fields)
+        .all(Tag::BATCH_ITEM)
+        .filter_map(Value::children)
+        .map(Fields)
+        .take(limits::BATCH_ITEMS_MAX)
+    {
+        let operation = item.enumeration(Tag::OPERATION).and_then(|code| operation::ALL.name(code));
+        let uid =
+            item.structure(Tag::REQUEST_PAYLOAD).and_then(|payload| payload.text(Tag::UNIQUE_IDENTIFIER));
+        match operation.and_then(Request::effect_of) {
+            Some(Effect::Writes) => return Place::StoreLane,
+            Some(Effect::Scans) => place = Place::BulkLane,
+            Some(Effect::Reads) if uid.is_some_and(|uid| uid.starts_with('[')) => place = Place::BulkLane,
+            Some(Effect::Reads) | None => {}
+        }
+    }
+    place
 }
 
 /// Looks at all pairs: without an early end, many are compared at a time.
@@ -101,38 +84,25 @@ fn may_name_tags(body: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ttlv::Item;
 
     #[test]
     fn a_message_goes_where_its_heaviest_operation_goes() {
-        let message = |names: &[&str]| {
-            let items = names.iter().map(|name| {
-                format!(r#"{{"tag":"BatchItem","value":[{{"tag" : "Operation" , "type":"Enumeration","value":"{name}"}}]}}"#)
-            });
-            format!(r#"{{"tag":"RequestMessage","value":[{}]}}"#, items.collect::<Vec<_>>().join(","))
+        let item = |(name, uid): &(&str, &'static str)| {
+            let operation = Item::enumeration(Tag::OPERATION, operation::ALL.code(name).unwrap());
+            let payload = vec![Item::text(Tag::UNIQUE_IDENTIFIER, *uid)];
+            Item::structure(Tag::BATCH_ITEM, vec![operation, Item::structure(Tag::REQUEST_PAYLOAD, payload)])
         };
-        let json = Endpoint::KmipMessage;
-        for (names, expected) in [
-            (&["Get"][..], Place::Here),
-            (&["Get", "Encrypt"], Place::Here),
-            (&["Get", "Locate", "Get"], Place::BulkLane),
-            (&["Locate", "Create"], Place::StoreLane),
-            (&["Nothing"], Place::Here),
+        for (items, expected) in [
+            (&[("Get", "k")][..], Place::Here),
+            (&[("Get", "k"), ("Encrypt", "k")], Place::Here),
+            (&[("Get", "k"), ("Get", "[\"tag\"]"), ("Get", "k")], Place::BulkLane),
+            (&[("Get", "k"), ("Locate", "k"), ("Get", "k")], Place::BulkLane),
+            (&[("Locate", "k"), ("Create", "k")], Place::StoreLane),
+            (&[("Cancel", "k")], Place::Here),
             (&[], Place::Here),
         ] {
-            assert_eq!(place(&json, message(names).as_bytes(), true), expected, "{names:?}");
-            assert_eq!(place(&Endpoint::Kmip, message(names).as_bytes(), true), expected, "{names:?}");
-            let items = names
-                .iter()
-                .filter_map(|name| operation::ALL.code(name))
-                .map(|code| Item::structure(Tag::BATCH_ITEM, vec![Item::enumeration(Tag::OPERATION, code)]));
-            let mut bytes = Vec::new();
-            binary::encode(&[Item::structure(Tag::REQUEST_MESSAGE, items.collect())], &mut bytes);
-            assert_eq!(place(&Endpoint::KmipBinary, &bytes, true), expected, "{names:?}");
+            assert_eq!(of_message(&items.iter().map(item).collect::<Vec<_>>()), expected, "{items:?}");
         }
-        for broken in [&b"B\0x"[..], b"", b"{\"tag\":\"RequestMessage\",\"Operation\"\"Operation\""] {
-            assert_eq!(place(&Endpoint::KmipBinary, broken, true), Place::Here);
-            assert_eq!(place(&json, broken, true), Place::Here);
-        }
+        assert_eq!(of_message(&[Item::text(Tag::BATCH_ITEM, "none")]), Place::Here);
     }
 }

@@ -13,7 +13,7 @@ use crate::bootstrap::page;
 use crate::job::{Done, Job, JobId, Work};
 use crate::kms::policy::Standing;
 use crate::limits;
-use crate::pipeline::{self, Asker, Call, Endpoint, Place, Read, Reply};
+use crate::pipeline::{self, Asker, Call, Endpoint, Inquiry, Place, Read, Reply};
 use crate::secret::Buffer;
 use crate::store::StoreError;
 use crate::time::Now;
@@ -290,15 +290,13 @@ impl Shared {
         let Route::Kms(endpoint) = &exchange.route else { unreachable!("other routes need no store") };
         match pipeline::place(endpoint, body, self.store.reads_at_once()) {
             Place::Here => match self.answer_here(connection, &exchange, endpoint, body, now) {
+                Ok(Read::MustScan(endpoint)) => {
+                    let call = self.call_after_all(connection, &exchange, endpoint, now);
+                    self.wait_for(connection, exchange, Work::Read(Box::new(call)));
+                }
                 Ok(Read::MustWrite(endpoint)) => {
-                    let body = std::mem::take(&mut self.body);
-                    let asker = self.asker(connection, &exchange, now);
-                    self.write_after_all(
-                        connection,
-                        exchange,
-                        Call { endpoint, asker, body, tenant: None },
-                        now,
-                    );
+                    let call = self.call_after_all(connection, &exchange, endpoint, now);
+                    self.write_after_all(connection, exchange, call, now);
                 }
                 Ok(Read::Answered(answer)) => {
                     self.respond(connection, &exchange, answer.status, answer.content_type, now)
@@ -322,6 +320,18 @@ impl Shared {
                 self.wait_for(connection, exchange, work);
             }
         }
+    }
+
+    /// A request for a lane that was first looked at here, with the body that this has left.
+    fn call_after_all(
+        &mut self,
+        connection: &Connection,
+        exchange: &Exchange,
+        endpoint: Endpoint,
+        now: Now,
+    ) -> Call {
+        let asker = self.asker(connection, exchange, now);
+        Call { endpoint, asker, body: std::mem::take(&mut self.body), tenant: None }
     }
 
     /// Hands a request to the store lane that was first taken for one that only reads.
@@ -359,7 +369,8 @@ impl Shared {
         self.view(now)?;
         let (view, _) = self.view.as_ref().expect("the line above made it");
         let (entropy, decisions) = (&mut *self.entropy, &mut self.decisions);
-        pipeline::read(endpoint, &asker, body, &**view, entropy, decisions, &mut self.body)
+        let inquiry = Inquiry { endpoint, asker: &asker, at: Place::Here };
+        pipeline::read(inquiry, body, &**view, entropy, decisions, &mut self.body)
     }
 
     /// Who asks: by the token of this request, else by the certificate of the connection, else by default.

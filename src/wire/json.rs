@@ -157,6 +157,11 @@ impl<'a> Lexer<'a> {
     /// A string, unescaped.
     pub fn string(&mut self) -> Result<&'a str, Error> {
         let bytes = self.string_bytes()?;
+        self.text(bytes)
+    }
+
+    /// The text that the bytes of a string are.
+    pub fn text(&self, bytes: &'a [u8]) -> Result<&'a str, Error> {
         std::str::from_utf8(bytes).map_err(|_| self.fault(Category::Syntax, "invalid unicode code point", 0))
     }
 

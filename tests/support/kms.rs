@@ -5,7 +5,7 @@ use keyway::kms::nonces::Nonces;
 use keyway::kms::policy::{Principal, Standing};
 use keyway::kms::streams::Streams;
 use keyway::kms::view::View;
-use keyway::pipeline::{self, Asker, Call, Endpoint, Place, Read};
+use keyway::pipeline::{self, Asker, Call, Endpoint, Inquiry, Place, Read};
 use keyway::store::memory::MemoryStore;
 use keyway::store::{Store, StoreError, Transaction};
 use keyway::time::Timestamp;
@@ -100,10 +100,19 @@ pub fn ask(
     if pipeline::place(&call.endpoint, &call.body, true) != Place::StoreLane {
         let (view, mut out) = (store.read().unwrap(), Vec::new());
         let Call { endpoint, asker, body, .. } = &mut call;
-        let read = pipeline::read(endpoint, asker, body, &*view, entropy, &mut Vec::new(), &mut out);
+        let read = pipeline::read(
+            Inquiry { endpoint, asker, at: Place::BulkLane },
+            body,
+            &*view,
+            entropy,
+            &mut Vec::new(),
+            &mut out,
+        );
         match read.unwrap() {
             Read::Answered(answer) => return (answer.status, out),
-            Read::MustWrite(endpoint) => call = Call { endpoint, body: out.into(), ..call },
+            Read::MustScan(endpoint) | Read::MustWrite(endpoint) => {
+                call = Call { endpoint, body: out.into(), ..call };
+            }
         }
     }
     let reply = pipeline::write(&mut [call], store, entropy).remove(0).unwrap();

@@ -35,7 +35,7 @@ impl<'r> Reference<'r> {
     fn decode(fields: Fields<'r>, value: &'r Value<'r>) -> Result<Reference<'r>, Refusal> {
         match value {
             Value::Enumeration(code) => Ok(Reference::to(Tag(*code))),
-            Value::Text(name) => Tag::from_name(name)
+            Value::Text(name) => Tag::from_name(name.as_bytes())
                 .map(Reference::to)
                 .ok_or_else(|| fields.refuse(Tag::ATTRIBUTE_REFERENCE, "is no name of an attribute")),
             Value::Structure(items) => {

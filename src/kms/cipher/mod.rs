@@ -31,6 +31,13 @@ pub struct Message<'r> {
     additional_data: &'r [u8],
 }
 
+/// How a key is to be used.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    suite: Suite,
+    parameters: Parameters,
+}
+
 /// All that is needed beside key and data.
 struct Chosen<'r> {
     suite: Suite,
@@ -78,23 +85,22 @@ impl<'r> Message<'r> {
         Ok(())
     }
 
-    /// Whether a nonce is drawn to encrypt with this key, one of those that must never be drawn twice.
-    pub fn draws_nonce(&self, key: &Authorized) -> Result<bool, Refusal> {
-        if !self.nonce.is_empty() {
-            return Ok(false);
-        }
-        let (suite, _) = self.suite(key)?;
-        Ok(matches!(suite, Suite::Cipher { cipher: Cipher::AesGcm | Cipher::ChaCha20Poly1305, .. }))
+    /// Whether a nonce is drawn to encrypt so, one of those that must never be drawn twice with one key.
+    pub fn draws_nonce(&self, plan: &Plan) -> bool {
+        let draws =
+            matches!(plan.suite, Suite::Cipher { cipher: Cipher::AesGcm | Cipher::ChaCha20Poly1305, .. });
+        draws && self.nonce.is_empty()
     }
 
     /// Encrypts `data`.
     pub fn encrypt(
         &self,
         key: &Authorized,
+        plan: Plan,
         data: &[u8],
         entropy: &mut dyn Entropy,
     ) -> Result<Sealed<'r>, Refusal> {
-        let chosen = self.choose_for_encrypt(key, entropy)?;
+        let chosen = self.choose_for_encrypt(plan, entropy)?;
         let (data, mut tag) = match chosen.suite {
             Suite::KeyWrap { padded } => {
                 let wrapped = wrap::wrap(key.material(), padded, data).ok_or_else(|| {
@@ -129,9 +135,10 @@ impl<'r> Message<'r> {
     pub fn start_encrypting(
         &self,
         key: &Authorized,
+        plan: Plan,
         entropy: &mut dyn Entropy,
     ) -> Result<(Sealing, Cow<'r, [u8]>), Refusal> {
-        let chosen = self.choose_for_encrypt(key, entropy)?;
+        let chosen = self.choose_for_encrypt(plan, entropy)?;
         let sealing = Sealing::start(chosen.suite, chosen.keyed(chosen.suite.cipher(), key))?;
         Ok((sealing, chosen.nonce))
     }
@@ -165,8 +172,8 @@ impl<'r> Message<'r> {
         Opening::start(chosen.suite, chosen.keyed(chosen.suite.cipher(), key), tag)
     }
 
-    fn choose_for_encrypt(&self, key: &Authorized, entropy: &mut dyn Entropy) -> Result<Chosen<'r>, Refusal> {
-        let (suite, parameters) = self.suite(key)?;
+    fn choose_for_encrypt(&self, plan: Plan, entropy: &mut dyn Entropy) -> Result<Chosen<'r>, Refusal> {
+        let Plan { suite, parameters } = plan;
         if let Suite::Cipher { cipher: cipher @ (Cipher::TripleDesCbc | Cipher::TripleDesEcb), .. } = suite {
             // NIST SP 800-131A: Triple DES is for what was encrypted before.
             return Err(Refusal::NotSupported(format!("{} is for Decrypt only", cipher.name())));
@@ -188,7 +195,7 @@ impl<'r> Message<'r> {
     }
 
     fn choose_for_decrypt(&self, key: &Authorized) -> Result<Chosen<'r>, Refusal> {
-        let (suite, parameters) = self.suite(key)?;
+        let Plan { suite, parameters } = self.plan(key)?;
         if self.nonce.is_empty() && suite.nonce_bytes(&parameters) > 0 {
             return Err(Refusal::invalid("Decrypt: missing field `IVCounterNonce`"));
         }
@@ -205,12 +212,13 @@ impl<'r> Message<'r> {
         Ok(Chosen { suite, additional_data: self.additional_data(suite, &parameters)?, nonce, counter })
     }
 
-    fn suite(&self, key: &Authorized) -> Result<(Suite, Parameters), Refusal> {
+    /// What the message and the key say.
+    pub fn plan(&self, key: &Authorized) -> Result<Plan, Refusal> {
         let parameters = match self.parameters {
             Some(parameters) => parameters,
             None => Parameters::of_key(key.object())?,
         };
-        Ok((Suite::choose(key, &parameters)?, parameters))
+        Ok(Plan { suite: Suite::choose(key, &parameters)?, parameters })
     }
 
     /// What is authenticated beside the data. 4.9.1 appended the `InitialCounterValue`, if there was one.
@@ -302,21 +310,21 @@ pub fn find_stored_key(
     let Some(key) = target.resolve_one(context, operation, right, fits, Ambiguity::Refused)? else {
         return Err(Refusal::KeyNotFound { operation, uid: target.text.to_owned() }.into());
     };
-    let uid = target.text.to_owned();
-    if !usable(state(&key)) {
-        return Err(
-            Refusal::StateForbids { operation, uid, state: state(&key), allowed: usable_names }.into()
-        );
+    let uid = || target.text.to_owned();
+    let state = state(&key);
+    if !usable(state) {
+        let (uid, allowed) = (uid(), usable_names);
+        return Err(Refusal::StateForbids { operation, uid, state, allowed }.into());
     }
     if key.object().usage_mask & mask == 0 {
-        return Err(Refusal::MaskForbids { operation, uid }.into());
+        return Err(Refusal::MaskForbids { operation, uid: uid() }.into());
     }
     let date_forbids = match purpose {
         Purpose::Protects => !key.object().may_protect(context.now),
         Purpose::Processes => !key.object().may_process(context.now),
     };
     if date_forbids {
-        return Err(Refusal::DateForbids { operation, uid }.into());
+        return Err(Refusal::DateForbids { operation, uid: uid() }.into());
     }
     Ok(key)
 }

@@ -15,12 +15,12 @@ use super::super::target::Target;
 use super::super::view::{Change, Changes, StoreError};
 use super::super::wrapping;
 use super::{Context, Effect, Operation};
-use crate::secret::Buffer;
 use crate::crypto::hash::Hash;
 use crate::crypto::kdf;
 use crate::crypto::mac::Mac;
 use crate::entropy::{Entropy, uuid_v4};
 use crate::limits;
+use crate::secret::Buffer;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{

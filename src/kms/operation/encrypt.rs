@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::cipher::stream::Sealing;
-use super::super::cipher::{self, Message, Purpose};
+use super::super::cipher::{self, Message, Plan, Purpose};
 use super::super::fields::Fields;
 use super::super::policy::Authorized;
 use super::super::refusal::{Failure, Refusal};
@@ -31,8 +31,8 @@ impl<'r> Operation<'r> for Encrypt<'r> {
     const NAME: &'static str = "Encrypt";
     const EFFECT: Effect = Effect::Reads;
     const MAKES_OBJECTS: bool = false;
-    /// The key, and what the steps before it left, where it is one of several.
-    type Found = (Authorized, Option<Session>);
+    /// The key, how it is used, and what the steps before it left, where it is one of several.
+    type Found = (Authorized, Plan, Option<Session>);
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
         let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields)?);
@@ -51,22 +51,23 @@ impl<'r> Operation<'r> for Encrypt<'r> {
         };
         let key = cipher::find_key(&self.target, context, usage)?;
         let session = Session::of(self.step, context, usage.operation, Some(&key))?;
-        let draws_nonce = self.message.draws_nonce(&key)?;
+        let plan = self.message.plan(&key)?;
+        let draws_nonce = self.message.draws_nonce(&plan);
         let used = Use { operation: "Encrypt", bytes: self.data.len(), draws_nonce };
         let changes = uses::count_step(key.object(), context, self.step, used)?;
-        Ok(((key, session), changes))
+        Ok(((key, plan, session), changes))
     }
 
     fn finish(
         self,
-        (key, session): Self::Found,
+        (key, plan, session): Self::Found,
         entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
         if let Some(session) = session {
-            return self.finish_step(&key, &session, entropy, reply);
+            return self.finish_step((&key, plan), &session, entropy, reply);
         }
-        let sealed = self.message.encrypt(&key, self.data, entropy)?;
+        let sealed = self.message.encrypt(&key, plan, self.data, entropy)?;
         let mut items = Vec::with_capacity(5);
         items.push(Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str()));
         items.push(Item::bytes(Tag::DATA, sealed.data.as_slice()));
@@ -88,7 +89,7 @@ impl Encrypt<'_> {
     /// One of several steps.
     fn finish_step(
         self,
-        key: &Authorized,
+        (key, plan): (&Authorized, Plan),
         session: &Session,
         entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
@@ -96,7 +97,7 @@ impl Encrypt<'_> {
         let uid = Item::text(Tag::UNIQUE_IDENTIFIER, key.object().uid.as_str());
         match self.step {
             Step::Only | Step::First => {
-                let (mut sealing, nonce) = self.message.start_encrypting(key, entropy)?;
+                let (mut sealing, nonce) = self.message.start_encrypting(key, plan, entropy)?;
                 let data = sealing.update(self.data)?;
                 let correlation = session.begin(Work::Sealing(sealing), entropy)?;
                 let mut items = vec![uid, Item::bytes(Tag::DATA, data.as_slice())];

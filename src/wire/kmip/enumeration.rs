@@ -13,8 +13,9 @@ pub struct Enumeration {
 
 impl Enumeration {
     /// The code of the value that JSON calls `name`.
-    pub fn code(&self, name: &str) -> Option<u32> {
-        self.values.iter().find(|value| value.0 == name).map(|value| value.1)
+    pub fn code(&self, name: impl AsRef<[u8]>) -> Option<u32> {
+        let name = name.as_ref();
+        self.values.iter().find(|value| value.0.as_bytes() == name).map(|value| value.1)
     }
 
     /// The names and codes of all values.

@@ -20,15 +20,16 @@ impl Tag {
 
     /// The tag that JSON calls `name`, in any of the spellings of the two dialects, or as `0x` and six hexadecimal
     /// digits; `None` for what no table has.
-    pub fn from_name(name: &str) -> Option<Tag> {
-        if let Some(digits) = name.strip_prefix("0x") {
-            let tag = Tag(u32::from_str_radix(digits, 16).ok()?);
+    pub fn from_name(name: impl AsRef<[u8]>) -> Option<Tag> {
+        let name = name.as_ref();
+        if let Some(digits) = name.strip_prefix(b"0x") {
+            let tag = Tag(u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
             return (digits.len() == 6 && tag.name().is_some()).then_some(tag);
         }
-        let mut slot = hash(name.as_bytes());
+        let mut slot = hash(name);
         loop {
-            let (known, tag) = ENTRIES[usize::from(SLOTS[slot]).checked_sub(1)?];
-            if known == name {
+            let (known, tag) = FOUND[usize::from(SLOTS[slot]).checked_sub(1)?];
+            if known.as_bytes() == name {
                 return Some(tag);
             }
             slot = (slot + 1) % SLOT_COUNT;
@@ -537,6 +538,9 @@ const ENTRIES: [(&str, Tag); NAMED.len() + ALIASES.len()] = {
     }
     entries
 };
+
+/// The same, where they are looked at.
+static FOUND: [(&str, Tag); ENTRIES.len()] = ENTRIES;
 
 /// An open hash table of indices into [`ENTRIES`], counted from one; zero is empty.
 static SLOTS: [u16; SLOT_COUNT] = {

@@ -72,14 +72,14 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Item<'_>>, DecodeError> {
 /// The value of the first of the items at the top of `bytes` that has this tag; the others are skipped unread.
 pub fn find(bytes: &[u8], tag: Tag) -> Option<Value<'_>> {
     let mut rest = bytes;
-    while !rest.is_empty() {
-        let (frame, after) = Frame::split(rest).ok()?;
-        if frame.tag == tag {
+    loop {
+        let head = u64::from_be_bytes(*rest.first_chunk()?);
+        if head >> 40 == u64::from(tag.0) {
+            let (frame, _) = Frame::split(rest).ok()?;
             return frame.value(TTLV_DEPTH_MAX, &mut 1).ok();
         }
-        rest = after;
+        rest = rest.get(8 + (head as u32 as usize).next_multiple_of(8)..)?;
     }
-    None
 }
 
 /// Tags and undecoded values of the items in `bytes`, up to the first that is none.

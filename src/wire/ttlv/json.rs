@@ -142,6 +142,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn document(&mut self) -> Result<(&'a str, Vec<Item<'a>>), Error> {
         let (name, kind) = self.head()?;
+        let name = self.lexer.text(name)?;
         if kind != Kind::Structure {
             return Err(self.lexer.data("the document is not a structure"));
         }
@@ -154,12 +155,12 @@ impl<'a> Reader<'a> {
         Ok((name, fields))
     }
 
-    /// Everything of an item before its value.
-    fn head(&mut self) -> Result<(&'a str, Kind), Error> {
+    /// Everything of an item before its value. Names are compared with those that are known, and need not be texts.
+    fn head(&mut self) -> Result<(&'a [u8], Kind), Error> {
         let (mut tag, mut kind, mut is_at_value) = (None, None, false);
         // As every client writes it; whatever is written otherwise is read token by token.
         if self.lexer.skip_exactly(br#"{"tag":"#) {
-            tag = Some(self.lexer.string()?);
+            tag = Some(&*self.lexer.string_bytes()?);
             if self.lexer.skip_exactly(br#","type":"#) {
                 kind = Some(self.kind()?);
             }
@@ -169,7 +170,7 @@ impl<'a> Reader<'a> {
         }
         while !is_at_value {
             match self.lexer.member()? {
-                Some("tag") if tag.is_none() => tag = Some(self.lexer.string()?),
+                Some("tag") if tag.is_none() => tag = Some(&*self.lexer.string_bytes()?),
                 Some("type") if kind.is_none() => kind = Some(self.kind()?),
                 Some("value") => is_at_value = true,
                 Some(name @ ("tag" | "type")) => {
@@ -199,18 +200,18 @@ impl<'a> Reader<'a> {
     }
 
     fn kind(&mut self) -> Result<Kind, Error> {
-        Ok(match self.lexer.string()? {
-            "Structure" => Kind::Structure,
-            "Integer" => Kind::Integer,
-            "LongInteger" => Kind::LongInteger,
-            "BigInteger" => Kind::BigInteger,
-            "Enumeration" => Kind::Enumeration,
-            "Boolean" => Kind::Boolean,
-            "TextString" => Kind::TextString,
-            "ByteString" => Kind::ByteString,
-            "DateTime" => Kind::DateTime,
-            "Interval" => Kind::Interval,
-            "DateTimeExtended" => Kind::DateTimeExtended,
+        Ok(match &*self.lexer.string_bytes()? {
+            b"Structure" => Kind::Structure,
+            b"Integer" => Kind::Integer,
+            b"LongInteger" => Kind::LongInteger,
+            b"BigInteger" => Kind::BigInteger,
+            b"Enumeration" => Kind::Enumeration,
+            b"Boolean" => Kind::Boolean,
+            b"TextString" => Kind::TextString,
+            b"ByteString" => Kind::ByteString,
+            b"DateTime" => Kind::DateTime,
+            b"Interval" => Kind::Interval,
+            b"DateTimeExtended" => Kind::DateTimeExtended,
             _ => return Err(self.lexer.data("unknown type of item")),
         })
     }
@@ -235,7 +236,10 @@ impl<'a> Reader<'a> {
                     let value = self.value(tag, kind, depth)?;
                     items.push(Item { tag, value });
                 }
-                None => self.lexer.skip()?,
+                None => {
+                    self.lexer.text(name)?;
+                    self.lexer.skip()?;
+                }
             }
             self.tail()?;
         }
@@ -311,13 +315,16 @@ impl<'a> Reader<'a> {
     fn enumeration(&mut self, tag: Tag) -> Result<u32, Error> {
         let code = match self.lexer.peek()? {
             b'"' => {
-                let name = self.lexer.string()?;
+                let name = &*self.lexer.string_bytes()?;
                 match enumeration::of(tag) {
                     _ if tag == Tag::ATTRIBUTE_REFERENCE => Tag::from_name(name).map(|tag| tag.0),
                     Some(table) => table.code(name),
                     None => None,
                 }
-                .or_else(|| parse_hex_number(name).and_then(|(value, _)| u32::try_from(value).ok()))
+                .or_else(|| {
+                    let (value, _) = parse_hex_number(self.lexer.text(name).ok()?)?;
+                    u32::try_from(value).ok()
+                })
             }
             _ => u32::try_from(self.lexer.integer()?).ok(),
         };
@@ -346,12 +353,12 @@ impl<'a> Reader<'a> {
 }
 
 /// Whether only 4.9.1 writes `tag` as `name`.
-fn is_v4_spelling(tag: Tag, name: &str) -> bool {
+fn is_v4_spelling(tag: Tag, name: &[u8]) -> bool {
     match tag {
         Tag::OBJECT => true,
-        Tag::ATTRIBUTE => name == "VendorAttributes",
-        Tag::IV_COUNTER_NONCE => name == "IvCounterNonce",
-        Tag::QLENGTH => name == "QLength",
+        Tag::ATTRIBUTE => name == b"VendorAttributes",
+        Tag::IV_COUNTER_NONCE => name == b"IvCounterNonce",
+        Tag::QLENGTH => name == b"QLength",
         _ => false,
     }
 }
