@@ -1,10 +1,46 @@
 //! Randomness as a capability: the shell gives the operating system's, the simulator a seeded one.
 #![forbid(unsafe_code)]
 
+use zeroize::{Zeroize, Zeroizing};
+
 /// A source of unpredictable bytes, fit for keys and nonces.
 pub trait Entropy: Send {
     /// Fills `bytes`. A source that cannot is no source: the shell's ends the process rather than return.
     fn fill(&mut self, bytes: &mut [u8]);
+}
+
+/// Fresh bytes for one batch, fetched many at a time: a system call for each nonce costs more than what is done with it.
+/// It must not outlive the batch: what is kept in memory is there twice when a virtual machine is resumed twice.
+pub struct Stock<'e> {
+    source: &'e mut dyn Entropy,
+    bytes: Zeroizing<[u8; STOCK_BYTES]>,
+    /// The last ones, which nobody was given yet.
+    left: usize,
+}
+
+const STOCK_BYTES: usize = 512;
+
+impl<'e> Stock<'e> {
+    /// An empty stock, filled from `source`.
+    pub fn of(source: &'e mut dyn Entropy) -> Stock<'e> {
+        Stock { source, bytes: Zeroizing::new([0; STOCK_BYTES]), left: 0 }
+    }
+}
+
+impl Entropy for Stock<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        if bytes.len() > STOCK_BYTES / 4 {
+            return self.source.fill(bytes);
+        }
+        if bytes.len() > self.left {
+            self.source.fill(&mut *self.bytes);
+            self.left = STOCK_BYTES;
+        }
+        let given = &mut self.bytes[STOCK_BYTES - self.left..][..bytes.len()];
+        bytes.copy_from_slice(given);
+        given.zeroize();
+        self.left -= bytes.len();
+    }
 }
 
 /// An array of `N` fresh bytes.
@@ -34,6 +70,30 @@ pub fn uuid_v4(entropy: &mut dyn Entropy) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Counts, so that no two bytes of a few fetches are alike.
+    struct Counter(u16);
+    impl Entropy for Counter {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            for pair in bytes.chunks_mut(2) {
+                self.0 += 1;
+                pair.copy_from_slice(&self.0.to_be_bytes()[..pair.len()]);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_given_twice_out_of_a_stock() {
+        let mut source = Counter(0);
+        let mut stock = Stock::of(&mut source);
+        let mut given = std::collections::BTreeSet::new();
+        for _ in 0..1_000 {
+            assert!(given.insert(random::<12>(&mut stock)));
+        }
+        let large = random::<200>(&mut stock);
+        assert!(large[..2] > *given.last().unwrap().as_slice(), "what is large is fetched for itself");
+        assert_eq!(source.0, (1_000_u16.div_ceil(512 / 12)) * 256 + 100);
+    }
 
     struct Fixed(u8);
     impl Entropy for Fixed {

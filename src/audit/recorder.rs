@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::chain::{Chain, Reason};
+use crate::limits::AUDIT_GROUP_BYTES;
 use crate::secret::Secret;
 
 /// Where lines last.
@@ -35,12 +36,14 @@ pub struct Recorder {
     begins: Option<Reason>,
     /// Of the torn line before it.
     cut_bytes: u64,
+    /// Room for lines, used again and again.
+    room: Vec<u8>,
 }
 
 impl Recorder {
     /// Goes on with `chain`, of which `cut_bytes` were torn. The next line is a checkpoint.
     pub fn new(medium: Box<dyn Medium>, key: Secret, chain: Chain, cut_bytes: u64) -> Recorder {
-        Recorder { medium, key, chain, begins: Some(Reason::Start), cut_bytes }
+        Recorder { medium, key, chain, begins: Some(Reason::Start), cut_bytes, room: Vec::new() }
     }
 
     /// Writes a group; when this returns well, it lasts. After an error nothing of it is there, and it may be tried again.
@@ -71,7 +74,9 @@ impl Recorder {
 
     fn write(&mut self, group: &Group) -> Result<(), String> {
         let mut chain = self.chain;
-        let mut out = Vec::with_capacity(2 * group.lines.len() + 1024);
+        let mut out = std::mem::take(&mut self.room);
+        out.clear();
+        out.shrink_to(4 * AUDIT_GROUP_BYTES);
         if let Some(reason) = self.begins {
             chain.checkpoint(&group.time, reason, self.cut_bytes, &self.key, &mut out);
         }
@@ -87,6 +92,7 @@ impl Recorder {
             self.begins = None;
             self.cut_bytes = 0;
         }
+        self.room = out;
         Ok(())
     }
 }

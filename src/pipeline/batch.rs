@@ -5,7 +5,7 @@ use super::Asker;
 use super::command::Stop;
 use super::decision;
 use crate::audit::entry::Decision;
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, Stock};
 use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Request};
 use crate::kms::refusal::{Failure, Refusal};
@@ -67,7 +67,7 @@ pub fn run(
     out: &mut Vec<u8>,
 ) -> Result<Batch, Stop> {
     let mut response = ResponseMessage::begin(Some(message), encoding, asker.now, out);
-    let (mut place_holder, mut is_undone) = (None, false);
+    let (mut place_holder, mut is_undone, mut stock) = (None, false, Stock::of(entropy));
     let mut decisions = Vec::with_capacity(message.items.len());
     for (at, item) in message.items.iter().enumerate() {
         let named = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(place_holder.as_deref());
@@ -75,7 +75,7 @@ pub fn run(
         let (is_alone, bytes_max) = (message.items.len() == 1, message.response_bytes_max);
         let mut answered =
             Answered { item, is_alone, response: &mut response, bytes_max, decision: &mut decision };
-        let run = run_item(&mut answered, &mut place_holder, encoding, asker, nonces, ground, entropy)?;
+        let run = run_item(&mut answered, &mut place_holder, encoding, asker, nonces, ground, &mut stock)?;
         decisions.extend(decision);
         let Err(failure) = run else { continue };
         if let Some(decision) = decisions.last_mut() {

@@ -44,6 +44,8 @@ pub struct Audit {
     /// The members of lines that wait, each with a newline, and how many these are.
     waiting: Vec<u8>,
     waiting_lines: usize,
+    /// Where the next ones go, when these are on their way.
+    spare: Vec<u8>,
     /// Since when.
     waiting_since: Option<Instant>,
     /// Whose answers wait for them.
@@ -80,6 +82,7 @@ impl Audit {
             time: (now, time_text(now)),
             waiting: Vec::new(),
             waiting_lines: 0,
+            spare: Vec::new(),
             // The first checkpoint waits for nobody.
             waiting_since: Some(now.instant - limits::AUDIT_LINGER),
             held: Vec::new(),
@@ -181,7 +184,7 @@ impl Audit {
         self.waiting_since = None;
         self.on_its_way = Some(OnItsWay { held: std::mem::take(&mut self.held), lines });
         Group {
-            lines: std::mem::take(&mut self.waiting),
+            lines: std::mem::replace(&mut self.waiting, std::mem::take(&mut self.spare)),
             time: self.time(now).to_owned(),
             checkpoint,
             reopen: std::mem::take(&mut self.reopens),
@@ -211,11 +214,9 @@ impl Audit {
                     self.uncovered_lines += lines;
                     self.uncovered_since.get_or_insert(now.instant);
                 }
-                if self.waiting.is_empty() {
-                    // Its room is of use again.
-                    self.waiting = group.lines;
-                    self.waiting.clear();
-                }
+                self.spare = group.lines;
+                self.spare.clear();
+                self.spare.shrink_to(2 * limits::AUDIT_GROUP_BYTES);
                 self.recovered(now);
             }
             Err(reason) => {
