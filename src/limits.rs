@@ -140,6 +140,8 @@ pub const AUDIT_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const AUDIT_LINGER: Duration = Duration::from_millis(100);
 /// Bytes of lines that are written without waiting for more.
 pub const AUDIT_GROUP_BYTES: usize = 256 * 1024;
+/// How long lines for which no answer waits may be lost by a crash of the machine.
+pub const AUDIT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Lines of the audit log after which a checkpoint is due,
 pub const AUDIT_CHECKPOINT_LINES: usize = 1_000;
 /// and how long after the first of them it is.

@@ -20,7 +20,6 @@
 use crate::limits;
 use crate::wire::json::write_string;
 use std::io::Write;
-use std::net::SocketAddr;
 
 /// What was decided about one request, or about one item of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +93,7 @@ pub struct Occasion<'e> {
     /// Names the request.
     pub request: &'e str,
     /// Where it came from.
-    pub peer: SocketAddr,
+    pub peer: &'e str,
     /// Who asks, where that is known.
     pub user: Option<&'e str>,
     /// How.
@@ -108,11 +107,11 @@ pub struct Occasion<'e> {
 impl Occasion<'_> {
     /// Appends the members of one line and a newline to `out`.
     pub fn write(&self, decision: &Decision, out: &mut Vec<u8>) {
-        let _ = write!(
-            out,
-            "\"time\":\"{}\",\"request\":\"{}\",\"peer\":\"{}\"",
-            self.time, self.request, self.peer
-        );
+        for part in
+            ["\"time\":\"", self.time, "\",\"request\":\"", self.request, "\",\"peer\":\"", self.peer, "\""]
+        {
+            out.extend_from_slice(part.as_bytes());
+        }
         if let Some(user) = self.user {
             member("user", user, out);
         }
@@ -203,7 +202,7 @@ mod tests {
         let occasion = Occasion {
             time: "2026-11-23T17:56:40.007Z",
             request: "0A-1",
-            peer: "127.0.0.1:4711".parse().unwrap(),
+            peer: "127.0.0.1:4711",
             user: Some("alice\n\""),
             method: Method::Certificate,
             route: "/kmip/2_1",

@@ -7,9 +7,9 @@ use crate::secret::Secret;
 
 /// Where lines last.
 pub trait Medium: Send {
-    /// Appends whole lines, all of them or none; what was appended lasts. An error is one line for the operator, and a
-    /// later call may succeed.
-    fn append(&mut self, lines: &[u8]) -> Result<(), String>;
+    /// Appends whole lines, all of them or none; with `sync`, they and all before them outlive a crash of the machine. An
+    /// error is one line for the operator, and a later call may succeed.
+    fn append(&mut self, lines: &[u8], sync: bool) -> Result<(), String>;
 
     /// Goes on in a new file, where the one of this name is another one now; whether it is.
     fn reopen(&mut self) -> Result<bool, String>;
@@ -23,6 +23,8 @@ pub struct Group {
     pub time: String,
     /// Whether one is due after the lines.
     pub checkpoint: Option<Reason>,
+    /// Whether the lines must outlive a crash of the machine when they are said to be written.
+    pub sync: bool,
     /// Whether the file is opened anew after the lines.
     pub reopen: bool,
 }
@@ -63,7 +65,13 @@ impl Recorder {
         self.begins = Some(Reason::Reopened);
         // What the old file did not take belongs into the new one.
         let rest = match written {
-            Ok(()) => &Group { lines: Vec::new(), time: group.time.clone(), checkpoint: None, reopen: false },
+            Ok(()) => &Group {
+                lines: Vec::new(),
+                time: group.time.clone(),
+                checkpoint: None,
+                sync: true,
+                reopen: false,
+            },
             Err(_) => group,
         };
         let last = self.chain.sequence;
@@ -86,8 +94,8 @@ impl Recorder {
         if let Some(reason) = group.checkpoint {
             chain.checkpoint(&group.time, reason, 0, &self.key, &mut out);
         }
-        if !out.is_empty() {
-            self.medium.append(&out)?;
+        if !out.is_empty() || group.sync {
+            self.medium.append(&out, group.sync)?;
             self.chain = chain;
             self.begins = None;
             self.cut_bytes = 0;
@@ -114,7 +122,7 @@ mod tests {
     struct Memory(Arc<Mutex<Files>>);
 
     impl Medium for Memory {
-        fn append(&mut self, lines: &[u8]) -> Result<(), String> {
+        fn append(&mut self, lines: &[u8], _sync: bool) -> Result<(), String> {
             let mut files = self.0.lock().unwrap();
             if files.is_full {
                 return Err("full".into());
@@ -135,7 +143,7 @@ mod tests {
     }
 
     fn group(lines: &str, reopen: bool) -> Group {
-        Group { lines: lines.into(), time: "t".into(), checkpoint: None, reopen }
+        Group { lines: lines.into(), time: "t".into(), checkpoint: None, sync: reopen, reopen }
     }
 
     #[test]

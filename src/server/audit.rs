@@ -55,6 +55,9 @@ pub struct Audit {
     /// Lines after the last checkpoint, and since when there are some.
     uncovered_lines: usize,
     uncovered_since: Option<Instant>,
+    /// When a group was synced last, and whether there was one since that was not.
+    synced_at: Instant,
+    is_unsynced: bool,
     /// The file is to be opened anew.
     reopens: bool,
     /// Why it cannot be written, if it cannot.
@@ -89,6 +92,8 @@ impl Audit {
             on_its_way: None,
             uncovered_lines: 0,
             uncovered_since: None,
+            synced_at: now.instant,
+            is_unsynced: false,
             reopens: false,
             failure: None,
             retry_at: None,
@@ -116,7 +121,8 @@ impl Audit {
         }
         let lingers_until = self.waiting_since.map(|since| since + limits::AUDIT_LINGER);
         let checkpoint_at = self.uncovered_since.map(|since| since + limits::AUDIT_CHECKPOINT_INTERVAL);
-        [lingers_until, checkpoint_at].into_iter().flatten().min()
+        let sync_at = self.is_unsynced.then(|| self.synced_at + limits::AUDIT_SYNC_INTERVAL);
+        [lingers_until, checkpoint_at, sync_at].into_iter().flatten().min()
     }
 
     /// The time as it is written.
@@ -181,12 +187,21 @@ impl Audit {
             uncovered if is_late || uncovered >= limits::AUDIT_CHECKPOINT_LINES => Some(Reason::Interval),
             _ => None,
         };
+        let sync = is_end
+            || self.reopens
+            || !self.held.is_empty()
+            || self.synced_at + limits::AUDIT_SYNC_INTERVAL <= now.instant;
+        if sync {
+            self.synced_at = now.instant;
+        }
+        self.is_unsynced = !sync;
         self.waiting_since = None;
         self.on_its_way = Some(OnItsWay { held: std::mem::take(&mut self.held), lines });
         Group {
             lines: std::mem::replace(&mut self.waiting, std::mem::take(&mut self.spare)),
             time: self.time(now).to_owned(),
             checkpoint,
+            sync,
             reopen: std::mem::take(&mut self.reopens),
         }
     }
@@ -266,7 +281,7 @@ fn time_text(now: Now) -> String {
 
 /// What the connection knows of a request.
 struct Told<'t> {
-    peer: std::net::SocketAddr,
+    peer: &'t str,
     user: Option<&'t str>,
     method: Method,
     route: &'static str,
@@ -355,7 +370,7 @@ impl Shared {
                 None => (Some(self.principal.0.as_str()), Method::Default),
             },
         };
-        let told = Told { peer: connection.peer, user, method, route: name, status: Some(status) };
+        let told = Told { peer: connection.peer_text(), user, method, route: name, status: Some(status) };
         audit.add(told, &decisions, now);
         let is_held = audit.is_required;
         decisions.clear();
@@ -366,7 +381,7 @@ impl Shared {
     /// Records that somebody was turned away before he could ask for anything.
     pub(super) fn record_refused_authentication(&mut self, connection: &Connection, now: Now) {
         if let Some(audit) = &mut self.audit {
-            let (peer, method) = (connection.peer, Method::Certificate);
+            let (peer, method) = (connection.peer_text(), Method::Certificate);
             let told = Told { peer, user: None, method, route: "TLS", status: None };
             audit.add(told, &[Decision::on(AUTHENTICATE, None)], now);
         }

@@ -11,6 +11,7 @@ use crate::secret::Buffer;
 use crate::time::Instant;
 use crate::wire::http::body;
 use crate::wire::http::scanner::Scanner;
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 
 /// A connection between its accept and its end.
@@ -19,6 +20,7 @@ pub struct Connection {
     pub id: ConnectionId,
     /// The other end, for the log.
     pub peer: SocketAddr,
+    peer_text: OnceCell<Box<str>>,
     /// Where it was accepted: what it may ask for.
     pub listener: Listener,
     /// Who it is that asks, where its certificate says so.
@@ -100,6 +102,11 @@ impl Connection {
         matches!(self.phase, Phase::Idle | Phase::Handshake) && self.pending.is_empty() && !self.blocked
     }
 
+    /// The other end as it is written.
+    pub fn peer_text(&self) -> &str {
+        self.peer_text.get_or_init(|| self.peer.to_string().into())
+    }
+
     /// A connection that was just accepted.
     pub fn new(
         id: ConnectionId,
@@ -110,6 +117,7 @@ impl Connection {
         Connection {
             id,
             peer,
+            peer_text: OnceCell::new(),
             listener,
             phase: if tls.is_some() { Phase::Handshake } else { Phase::Idle },
             tls,

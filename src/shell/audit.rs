@@ -159,12 +159,14 @@ struct LogFile {
 }
 
 impl LogFile {
-    fn try_append(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn try_append(&mut self, lines: &[u8], sync: bool) -> io::Result<()> {
         if std::mem::replace(&mut self.is_torn, true) {
             self.file.set_len(self.length)?;
         }
         self.file.write_all(lines)?;
-        self.file.sync_data()?;
+        if sync {
+            self.file.sync_data()?;
+        }
         self.length += lines.len() as u64;
         self.is_torn = false;
         Ok(())
@@ -172,7 +174,7 @@ impl LogFile {
 }
 
 impl Medium for LogFile {
-    fn append(&mut self, lines: &[u8]) -> Result<(), String> {
+    fn append(&mut self, lines: &[u8], sync: bool) -> Result<(), String> {
         let metadata = self.file.metadata().map_err(|error| error.to_string())?;
         if metadata.nlink() == 0 {
             return Err("the file was removed: SIGHUP begins a new one".into());
@@ -185,7 +187,7 @@ impl Medium for LogFile {
             );
             self.length = metadata.len();
         }
-        self.try_append(lines).map_err(|error| error.to_string())
+        self.try_append(lines, sync).map_err(|error| error.to_string())
     }
 
     fn reopen(&mut self) -> Result<bool, String> {
@@ -209,7 +211,7 @@ impl Medium for LogFile {
 struct Stdout;
 
 impl Medium for Stdout {
-    fn append(&mut self, lines: &[u8]) -> Result<(), String> {
+    fn append(&mut self, lines: &[u8], _sync: bool) -> Result<(), String> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(lines).and_then(|()| stdout.flush()).map_err(|error| error.to_string())
     }

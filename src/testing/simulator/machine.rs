@@ -37,7 +37,7 @@ pub struct Machine {
 struct Memory(Arc<Mutex<Vec<u8>>>);
 
 impl Medium for Memory {
-    fn append(&mut self, lines: &[u8]) -> Result<(), String> {
+    fn append(&mut self, lines: &[u8], _sync: bool) -> Result<(), String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(lines);
         Ok(())
     }
