@@ -26,9 +26,8 @@ fn assert_served(client: &mut Client) {
 /// What comes until the end of a connection, or until it is reset.
 fn rest_of(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    match stream.read_to_end(&mut bytes) {
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-        Ok(_) => {}
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
     String::from_utf8(bytes).unwrap()
 }
