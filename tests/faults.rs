@@ -100,6 +100,30 @@ fn a_disk_that_is_full_at_any_write_ends_the_program_and_loses_nothing() {
     });
 }
 
+#[test]
+fn no_fault_of_the_disk_is_passed_over() {
+    let faults = Faults::new();
+    let mut moment = 0;
+    // Each in a folder of its own, which is made first.
+    loop {
+        let scratch = Scratch::new();
+        faults.fail_one_change(moment, Fault::InputOutputError);
+        match Server::try_spawn(scratch.path(), faults.within(keyway(&[]))) {
+            Err((status, log)) => assert_failed("Input/output error", status, &log),
+            Ok(server) => {
+                assert!(
+                    faults.is_change_to_fail(),
+                    "{moment} changes are made, then one fails: {}",
+                    server.log()
+                );
+                break;
+            }
+        }
+        moment += 1;
+    }
+    assert!(moment > 10, "{moment}");
+}
+
 /// The program has ended because of its store, and its last words say why.
 fn assert_failed(why: &str, status: ExitStatus, log: &str) {
     assert_eq!(status.code(), Some(EXIT_STORE_FAILED), "{log}");

@@ -19,6 +19,7 @@ struct control {
     _Atomic int64_t reads_left;   // the same for reads
     _Atomic int64_t fault;        // the errno of the others; -1: the process is killed in place of the first
     _Atomic int64_t clock_step;   // seconds that the time of day is ahead
+    _Atomic int64_t once;         // whether all goes well again after the first fault
 };
 static struct control *control;
 
@@ -41,6 +42,8 @@ static int fails(_Atomic int64_t *left) {
     int64_t fault = atomic_load(&control->fault);
     if (fault < 0)
         kill(getpid(), SIGKILL);
+    if (atomic_load(&control->once))
+        atomic_store(left, -1);
     errno = (int)fault;
     return 1;
 }

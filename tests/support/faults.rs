@@ -28,7 +28,8 @@ impl Faults {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/faults.c");
         let (source, library) = (source.to_str().unwrap(), scratch.file("faults.so"));
         run("cc", ["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", &library, source, "-ldl"]);
-        let control = File::create(scratch.file("control")).unwrap();
+        let mut options = File::options();
+        let control = options.create(true).read(true).write(true).open(scratch.file("control")).unwrap();
         let faults = Faults { scratch, control };
         faults.heal();
         faults.step_clock(0);
@@ -44,13 +45,26 @@ impl Faults {
 
     /// After so many more writes and syncs, all further ones fail.
     pub fn fail_changes(&self, after: i64, fault: Fault) {
-        self.set_fault(fault);
+        self.set_fault(fault, false);
         self.set(0, after);
+    }
+
+    /// After so many more writes and syncs, one fails.
+    pub fn fail_one_change(&self, after: i64, fault: Fault) {
+        self.set_fault(fault, true);
+        self.set(0, after);
+    }
+
+    /// Whether a write or sync is still to fail.
+    pub fn is_change_to_fail(&self) -> bool {
+        let mut value = [0; 8];
+        self.control.read_exact_at(&mut value, 0).unwrap();
+        i64::from_ne_bytes(value) >= 0
     }
 
     /// After so many more reads, all further ones fail.
     pub fn fail_reads(&self, after: i64, fault: Fault) {
-        self.set_fault(fault);
+        self.set_fault(fault, false);
         self.set(1, after);
     }
 
@@ -64,7 +78,8 @@ impl Faults {
         self.set(3, seconds);
     }
 
-    fn set_fault(&self, fault: Fault) {
+    fn set_fault(&self, fault: Fault, once: bool) {
+        self.set(4, once.into());
         self.set(
             2,
             match fault {
