@@ -47,14 +47,14 @@ fn get(client: &mut Client, uid: &str) -> String {
 
 /// Lets the disk fail after every number of writes and syncs in turn, first those of the start, until `moments` of them
 /// came after it.
-fn fail_at_every_moment(fault: Fault, assert_ended: impl Fn(ExitStatus, &str)) {
+fn fail_at_every_moment(fail: impl Fn(&Faults, i64), assert_ended: impl Fn(ExitStatus, &str)) {
     const MOMENTS: usize = 40;
     let (scratch, faults) = (Scratch::new(), Faults::new());
     let mut acknowledged = Vec::new();
     let (mut failed_starts, mut served) = (0, 0);
     for moment in 0.. {
         let serve = || Server::try_spawn(scratch.path(), faults.within(keyway(&[])));
-        faults.fail_changes(moment, fault);
+        fail(&faults, moment);
         match serve() {
             Err((status, log)) => {
                 failed_starts += 1;
@@ -83,21 +83,34 @@ fn fail_at_every_moment(fault: Fault, assert_ended: impl Fn(ExitStatus, &str)) {
 
 #[test]
 fn killed_at_any_write_nothing_acknowledged_is_lost() {
-    fail_at_every_moment(Fault::Kill, |status, log| assert_eq!(status.signal(), Some(SIGKILL), "{log}"));
+    fail_at_every_moment(
+        |faults, moment| faults.fail_changes(moment, Fault::Kill),
+        |status, log| assert_eq!(status.signal(), Some(SIGKILL), "{log}"),
+    );
 }
 
 #[test]
 fn a_disk_that_fails_at_any_write_ends_the_program_and_loses_nothing() {
-    fail_at_every_moment(Fault::InputOutputError, |status, log| {
-        assert_failed("Input/output error", status, log);
-    });
+    fail_at_every_moment(
+        |faults, moment| faults.fail_changes(moment, Fault::InputOutputError),
+        |status, log| assert_failed("Input/output error", status, log),
+    );
+}
+
+#[test]
+fn a_disk_that_fails_once_is_not_trusted_again() {
+    fail_at_every_moment(
+        |faults, moment| faults.fail_one_change(moment, Fault::InputOutputError),
+        |status, log| assert_failed("Input/output error", status, log),
+    );
 }
 
 #[test]
 fn a_disk_that_is_full_at_any_write_ends_the_program_and_loses_nothing() {
-    fail_at_every_moment(Fault::NoSpace, |status, log| {
-        assert_failed("the disk of the database is full", status, log);
-    });
+    fail_at_every_moment(
+        |faults, moment| faults.fail_changes(moment, Fault::NoSpace),
+        |status, log| assert_failed("the disk of the database is full", status, log),
+    );
 }
 
 #[test]
