@@ -22,6 +22,7 @@ const ROWS_AT_ONCE: usize = 300;
 
 /// A request, or several, and what must become of them.
 struct Row {
+    line: usize,
     /// Where it stands, and its first line.
     title: String,
     /// The bytes. Before each part but the first, the server must have asked for it by 100 (Continue).
@@ -92,7 +93,8 @@ fn rows() -> Vec<Row> {
                 Expected { status: status.unwrap_or(word).parse().unwrap(), is_head: status.is_some() }
             });
             let (answers, parts, texts) = (answers.collect(), vec![Vec::new()], Vec::new());
-            rows.push(Row { title, parts, answers, may_continue, ending, texts, of_strangers });
+            let line = number + 1;
+            rows.push(Row { line, title, parts, answers, may_continue, ending, texts, of_strangers });
         }
     }
     rows
@@ -129,7 +131,8 @@ fn unescape(text: &str) -> Vec<u8> {
 }
 
 impl Row {
-    /// The ways to cut the bytes: whole, in two at every place (behind them comes the canary), and all at once.
+    /// The ways to cut the bytes: in two at every place, before the first and behind the last as well, and into single bytes.
+    /// The canary follows the last piece.
     fn cuts(&self) -> Vec<Vec<usize>> {
         let [request] = &self.parts[..] else { return vec![vec![]] };
         let length = request.len();
@@ -145,19 +148,19 @@ impl Row {
     }
 }
 
-/// The request behind every row, and its answer: nothing else mentions `number`.
+/// The request behind a row, and its answer: nothing else ever mentions `uid`.
 struct Canary {
-    number: usize,
+    uid: String,
     is_stranger: bool,
 }
 
 impl Canary {
-    fn uid(&self) -> String {
-        format!("canary-{}", self.number)
+    fn behind(row: &Row, turn: usize) -> Canary {
+        Canary { uid: format!("canary-{}-{turn}", row.line), is_stranger: row.of_strangers }
     }
 
     fn request(&self) -> Vec<u8> {
-        let uid = self.uid();
+        let uid = &self.uid;
         if self.is_stranger {
             return format!("GET /version HTTP/1.1\r\nHost: h\r\nOrigin: http://{uid}\r\n\r\n").into_bytes();
         }
@@ -170,7 +173,7 @@ impl Canary {
     }
 
     fn is_answered_by(&self, answer: &Answer) -> bool {
-        let uid = self.uid();
+        let uid = &self.uid;
         let (status, body) = match self.is_stranger {
             true => (401, String::new()),
             false => (422, format!("Object_Not_Found: object not found for identifier {uid}")),
@@ -226,7 +229,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// The bytes up to a cut, or behind the last one with all that follows.
-    fn send(&mut self, turn: usize, piece: usize, port: u16, canary: &Canary) -> Result<(), String> {
+    fn send(&mut self, turn: usize, piece: usize, port: u16) -> Result<(), String> {
         let connection = self.connection.get_or_insert_with(|| BufReader::new(tcp(port)));
         let cuts = &self.cuts[turn];
         let (last_part, earlier) = self.row.parts.split_last().unwrap();
@@ -243,7 +246,7 @@ impl Trial<'_> {
         }
         let mut bytes = last_part[start..].to_vec();
         if self.row.ending != Ending::Cut {
-            bytes.extend(canary.request());
+            bytes.extend(Canary::behind(self.row, turn).request());
         }
         write(connection, &bytes)?;
         if self.row.ending == Ending::Cut {
@@ -253,7 +256,8 @@ impl Trial<'_> {
     }
 
     /// Whether all answers are as they must be.
-    fn judge(&mut self, canary: &Canary) -> Result<(), String> {
+    fn judge(&mut self, turn: usize) -> Result<(), String> {
+        let canary = Canary::behind(self.row, turn);
         let mut connection = self.connection.take().unwrap();
         let mut told = String::new();
         for (number, Expected { status, is_head }) in self.row.answers.iter().enumerate() {
@@ -308,7 +312,6 @@ fn try_rows(rows: &[Row], port: u16) -> Vec<String> {
         if trials.is_empty() {
             break;
         }
-        let canary = Canary { number: turn, is_stranger: rows[0].of_strangers };
         let mut tell = |trial: &Trial<'_>, fault: &str| {
             let cuts = &trial.cuts[turn];
             let pieces = if cuts.len() == 1 { format!("cut at {}", cuts[0]) } else { "byte by byte".into() };
@@ -324,11 +327,11 @@ fn try_rows(rows: &[Row], port: u16) -> Vec<String> {
                 if piece > trial.cuts[turn].len() {
                     return true;
                 }
-                let sent = trial.send(turn, piece, port, &canary);
+                let sent = trial.send(turn, piece, port);
                 sent.inspect_err(|fault| tell(trial, fault)).is_ok()
             });
         }
-        trials.retain_mut(|trial| trial.judge(&canary).inspect_err(|fault| tell(trial, fault)).is_ok());
+        trials.retain_mut(|trial| trial.judge(turn).inspect_err(|fault| tell(trial, fault)).is_ok());
     }
     faults
 }
