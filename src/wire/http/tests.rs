@@ -152,3 +152,11 @@ fn what_is_cut_short_is_incomplete() {
     }
     assert!(parse(&bytes).unwrap().is_some());
 }
+
+#[test]
+fn a_line_that_is_no_request_line_is_refused_at_its_end() {
+    for line in ["GET /version", "GET", "HELO kms.example", "GET / HTTP/1.1 x", " "] {
+        assert_eq!(parse(line.as_bytes()), Ok(None), "{line:?}");
+        assert_refused(format!("{line}\r\n").as_bytes(), 400);
+    }
+}
