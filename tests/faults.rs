@@ -8,16 +8,14 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use support::faults::{Fault, Faults};
+use support::faults::{Fault, Faults, GONE};
 use support::{CREATE, Client, Scratch, Server, keyway, on, tcp, value_of, wait_for};
 
 const EXIT_STORE_FAILED: i32 = 3;
-const SIGKILL: i32 = 9;
 
 /// Makes keys over some connections until the server is gone; the identifiers of those that it has answered for.
 fn create_until_the_end(port: u16) -> Vec<String> {
@@ -84,8 +82,8 @@ fn fail_at_every_moment(fail: impl Fn(&Faults, i64), assert_ended: impl Fn(ExitS
 #[test]
 fn killed_at_any_write_nothing_acknowledged_is_lost() {
     fail_at_every_moment(
-        |faults, moment| faults.fail_changes(moment, Fault::Kill),
-        |status, log| assert_eq!(status.signal(), Some(SIGKILL), "{log}"),
+        |faults, moment| faults.fail_changes(moment, Fault::Gone),
+        |status, log| assert_eq!(status.code(), Some(GONE), "{log}"),
     );
 }
 

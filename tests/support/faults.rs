@@ -6,11 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
+/// The status of a process that was made to go, as a shell tells it of one that was killed.
+pub const GONE: i32 = 137;
+
 /// What happens to a write, a sync or a read.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// The process is killed in its place.
-    Kill,
+    /// The process is gone in its place, as if it had been killed, with [`GONE`] as its status.
+    Gone,
     InputOutputError,
     NoSpace,
 }
@@ -83,7 +86,7 @@ impl Faults {
         self.set(
             2,
             match fault {
-                Fault::Kill => -1,
+                Fault::Gone => -1,
                 Fault::InputOutputError => 5,
                 Fault::NoSpace => 28,
             },
