@@ -241,7 +241,7 @@ impl Default for Limits {
         Limits {
             connections_max: 4096,
             head_bytes_max: 16 * 1024,
-            target_bytes_max: 4 * 1024,
+            target_bytes_max: 8 * 1024,
             body_bytes_max: 64 * 1024 * 1024,
             bodies_bytes_max: 128 * 1024 * 1024,
             open_databases_max: 16,

@@ -201,7 +201,7 @@ fn a_fault_is_told_and_the_server_goes_on_waiting_with_what_it_has() {
     };
     assert_eq!(server.curl(&[], "/version").0, 404);
     assert_eq!(server.curl(&[], "/nope").0, 404);
-    assert_eq!(server.curl(&["-X", "DELETE"], "/start").0, 404);
+    assert_eq!(server.curl(&["-X", "DELETE"], "/start").0, 405);
     // Another site's page, in a browser that has accepted the certificate.
     for origin in ["https://evil.example", "http://localhost", "null"] {
         let (status, body) = server.curl(&["-X", "POST", "-H", &format!("Origin: {origin}")], "/start");

@@ -268,7 +268,7 @@ options! {
         "Open connections; further ones are told to come back later.");
     MAX_HEAD_BYTES = option(Limits, "max-head-bytes", "N", &["KMS_MAX_HEAD_BYTES"], "16384",
         "A request line and its header fields.");
-    MAX_TARGET_BYTES = option(Limits, "max-target-bytes", "N", &["KMS_MAX_TARGET_BYTES"], "4096",
+    MAX_TARGET_BYTES = option(Limits, "max-target-bytes", "N", &["KMS_MAX_TARGET_BYTES"], "8192",
         "The URL in a request line.");
     MAX_BODY_BYTES = option(Limits, "max-body-bytes", "N", &["KMS_MAX_BODY_BYTES"], "67108864",
         "The body of a request.");

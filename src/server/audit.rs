@@ -318,7 +318,8 @@ impl Route {
             | Route::Metrics
             | Route::Proof(_)
             | Route::Elsewhere(..)
-            | Route::Unknown => return None,
+            | Route::Unknown
+            | Route::Unimplemented => return None,
         })
     }
 }
@@ -401,13 +402,19 @@ impl Shared {
     }
 
     /// Keeps the answer at the end of `self.plain_out` until its line lasts.
-    pub(super) fn hold(&mut self, connection: &mut Connection, answer_start: usize, keep_alive: bool) {
+    pub(super) fn hold(
+        &mut self,
+        connection: &mut Connection,
+        exchange: &Exchange,
+        answer_start: usize,
+        keep_alive: bool,
+    ) {
         let Some(audit) = &mut self.audit else { return };
         let answer = Buffer::new(self.plain_out[answer_start..].to_vec());
         self.plain_out[answer_start..].fill(0);
         self.plain_out.truncate(answer_start);
         audit.held.push(connection.id);
-        connection.phase = Phase::Held(Box::new(Held { answer, keep_alive }));
+        connection.phase = Phase::Held(Box::new(Held { answer, keep_alive, head_only: exchange.head_only }));
         self.outputs.pause(connection.id);
         self.timers.set(connection.id, &mut connection.deadline, None);
     }
@@ -423,7 +430,10 @@ impl Shared {
                 let is_leaving = self.drain_until.is_some() || connection.is_leaving;
                 self.after_answer(connection, held.keep_alive && !is_leaving, now);
             }
-            false => self.refuse(connection, Refusal { status: 503, reason: NOT_RECORDED }, now),
+            false => {
+                let refusal = Refusal { status: 503, reason: NOT_RECORDED };
+                self.refuse(connection, refusal, held.head_only, now);
+            }
         }
         self.send_answers(connection);
         self.resume(connection, now);

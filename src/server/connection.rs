@@ -77,6 +77,8 @@ pub struct Held {
     pub answer: Buffer,
     /// Whether the connection lives on after it.
     pub keep_alive: bool,
+    /// Whether only a head is wanted, also of another answer in its place.
+    pub head_only: bool,
 }
 
 /// A body that is arriving.

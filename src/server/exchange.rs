@@ -112,7 +112,7 @@ impl Shared {
                     return None;
                 }
                 Err(refusal) => {
-                    self.refuse(connection, refusal, now);
+                    self.refuse(connection, refusal, head::is_of_head_request(rest), now);
                     return Some(rest.len());
                 }
             };
@@ -146,10 +146,10 @@ impl Shared {
         if let Framing::Length(length) = framing {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             if connection.listener == Listener::Bootstrap && length > bootstrap::BODY_BYTES_MAX {
-                return self.refuse(connection, HAND_OVER_TOO_LARGE, now);
+                return self.refuse(connection, HAND_OVER_TOO_LARGE, exchange.head_only, now);
             }
             if !self.charge(connection, length) {
-                return self.refuse(connection, NO_ROOM, now);
+                return self.refuse(connection, NO_ROOM, exchange.head_only, now);
             }
             bytes.make_room(length.min(limits::INLINE_BODY_BYTES_MAX));
         }
@@ -166,21 +166,22 @@ impl Shared {
     /// Takes in more of a body, and starts with the request when it is complete.
     fn serve_body(&mut self, connection: &mut Connection, rest: &mut [u8], now: Now) -> usize {
         let Phase::Body(body) = &mut connection.phase else { return 0 };
+        let head_only = body.exchange.head_only;
         body.bytes.make_room(rest.len());
         let used = match body.decoder.decode(rest, &mut body.bytes) {
             Ok(used) => used,
             Err(refusal) => {
-                self.refuse(connection, refusal, now);
+                self.refuse(connection, refusal, head_only, now);
                 return rest.len();
             }
         };
         let (received, since, complete) = (body.bytes.len(), body.since, body.decoder.is_complete());
         if connection.listener == Listener::Bootstrap && received > bootstrap::BODY_BYTES_MAX {
-            self.refuse(connection, HAND_OVER_TOO_LARGE, now);
+            self.refuse(connection, HAND_OVER_TOO_LARGE, head_only, now);
             return rest.len();
         }
         if !self.charge(connection, received) {
-            self.refuse(connection, NO_ROOM, now);
+            self.refuse(connection, NO_ROOM, head_only, now);
             return rest.len();
         }
         if !complete {
@@ -231,7 +232,11 @@ impl Shared {
                 self.respond(connection, &exchange, 200, metrics::CONTENT_TYPE, now);
             }
             Route::Options => self.respond(connection, &exchange, 204, TEXT_PLAIN, now),
-            Route::Unknown => self.respond(connection, &exchange, 404, TEXT_PLAIN, now),
+            Route::Unknown => {
+                let status = if exchange.allow.is_some() { 405 } else { 404 };
+                self.respond(connection, &exchange, status, TEXT_PLAIN, now);
+            }
+            Route::Unimplemented => self.respond(connection, &exchange, 501, TEXT_PLAIN, now),
             Route::AttestationReport(query) => match self.report_data(query.as_deref()) {
                 Ok(report_data) => self.wait_for(connection, exchange, Work::Quote { report_data }),
                 Err(status) => self.respond(connection, &exchange, status, TEXT_PLAIN, now),
@@ -503,7 +508,7 @@ impl Shared {
         let start = self.plain_out.len();
         let keep_alive = self.write_answer(connection, exchange, status, content_type);
         match is_held {
-            true => self.hold(connection, start, keep_alive),
+            true => self.hold(connection, exchange, start, keep_alive),
             false => self.after_answer(connection, keep_alive, now),
         }
     }
@@ -541,6 +546,7 @@ impl Shared {
                 && (self.tokens.is_some() || matches!(exchange.route, Route::Bootstrap(_))))
             .then_some("Bearer"),
             location: location.as_deref(),
+            allow: exchange.allow.filter(|_| matches!(status, 204 | 405)),
             content_security_policy: (content_type == HTML).then_some(page::CONTENT_SECURITY_POLICY),
         };
         self.plain_out.make_room(HEAD_BYTES + self.body.len());
@@ -610,8 +616,15 @@ impl Shared {
         self.plain_out.wipe();
     }
 
-    /// Refuses what is not HTTP as it should be: after that, nobody knows where the next request would begin.
-    pub(super) fn refuse(&mut self, connection: &mut Connection, refusal: Refusal, now: Now) {
+    /// Refuses what is not HTTP as it should be: after that, nobody knows where the next request would begin. With a head
+    /// only, if that was all that was asked for.
+    pub(super) fn refuse(
+        &mut self,
+        connection: &mut Connection,
+        refusal: Refusal,
+        head_only: bool,
+        now: Now,
+    ) {
         let exchange = match &connection.phase {
             Phase::Body(body) => Some(&body.exchange),
             _ => None,
@@ -621,19 +634,24 @@ impl Shared {
         }
         self.metrics.answered(exchange.map(|exchange| &exchange.route), refusal.status);
         debug!("{}: {} {}", connection.peer, refusal.status, refusal.reason);
-        response::refuse(&refusal, &self.date, &mut self.plain_out);
+        response::refuse(&refusal, head_only, &self.date, &mut self.plain_out);
         self.after_answer(connection, false, now);
     }
 
     /// A head or a body did not arrive in time.
     pub(super) fn refuse_slow_request(&mut self, connection: &mut Connection, now: Now) {
-        self.refuse(connection, Refusal { status: 408, reason: "the request took too long to arrive" }, now);
+        let head_only = match &connection.phase {
+            Phase::Body(body) => body.exchange.head_only,
+            _ => head::is_of_head_request(&connection.pending),
+        };
+        self.refuse(connection, TOO_SLOW, head_only, now);
     }
 
     /// Somebody speaks plain HTTP to a TLS port.
-    pub(super) fn refuse_plain_http(&mut self, connection: &mut Connection, now: Now) {
+    pub(super) fn refuse_plain_http(&mut self, connection: &mut Connection, bytes: &[u8], now: Now) {
         connection.tls = None;
-        self.refuse(connection, Refusal { status: 400, reason: SPEAKS_HTTPS }, now);
+        let refusal = Refusal { status: 400, reason: SPEAKS_HTTPS };
+        self.refuse(connection, refusal, head::is_of_head_request(bytes), now);
     }
 
     /// One connection too many: it is told, in the clear, and closed.
@@ -644,10 +662,11 @@ impl Shared {
             self.outputs.send_buffered(connection.id);
             return self.close(connection, now);
         }
-        self.refuse(connection, TOO_MANY_CONNECTIONS, now);
+        self.refuse(connection, TOO_MANY_CONNECTIONS, false, now);
     }
 }
 
+const TOO_SLOW: Refusal = Refusal { status: 408, reason: "the request took too long to arrive" };
 const NO_ROOM: Refusal =
     Refusal { status: 503, reason: "the server is receiving too many large requests: try again later" };
 const HAND_OVER_TOO_LARGE: Refusal =

@@ -64,7 +64,7 @@ fn index_of(route: &Route) -> usize {
         Route::Bootstrap(_) => 12,
         Route::Proof(_) | Route::Elsewhere(..) => 13,
         Route::Options => OPTIONS,
-        Route::Unknown => 15,
+        Route::Unknown | Route::Unimplemented => 15,
         Route::Kms(Endpoint::KmipMessage | Endpoint::KmipBinary | Endpoint::Canonical { .. }) => 16,
         Route::Kms(Endpoint::MayMake) => 17,
         Route::Kms(Endpoint::IsPrivileged) => 18,
@@ -72,8 +72,8 @@ fn index_of(route: &Route) -> usize {
 }
 
 /// Statuses that are told apart; the last place is for all others.
-const STATUSES: [u16; 19] =
-    [200, 204, 308, 400, 401, 403, 404, 408, 409, 411, 413, 414, 417, 422, 431, 500, 501, 503, 505];
+const STATUSES: [u16; 20] =
+    [200, 204, 308, 400, 401, 403, 404, 405, 408, 409, 411, 413, 414, 417, 422, 431, 500, 501, 503, 505];
 
 /// Upper bounds of the latency histogram.
 const LATENCY_BUCKETS: [(Duration, &str); 10] = [

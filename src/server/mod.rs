@@ -497,7 +497,7 @@ impl Shared {
             && bytes[0].is_ascii_uppercase()
         {
             self.metrics.handshake_failed(HandshakeFailure::PlainHttp);
-            return self.refuse_plain_http(connection, now);
+            return self.refuse_plain_http(connection, bytes, now);
         }
         let mut plain = std::mem::take(&mut self.plain_in);
         let received = session.receive(bytes, &mut plain, self.outputs.buffer());

@@ -39,8 +39,10 @@ pub enum Route {
     Proof(String),
     /// On that listener: anything else is at the same place by HTTPS. The host as the client knows it, and path and query.
     Elsewhere(Option<String>, String),
-    /// Nothing here.
+    /// Nothing here, or nothing for this method.
     Unknown,
+    /// A method that nothing here is for.
+    Unimplemented,
 }
 
 /// What the owner hands over, or asks for.
@@ -78,7 +80,9 @@ impl Route {
     /// client verifies those before it shows its token; and what has other ways to know its peer has them.
     pub fn needs_identity(&self) -> bool {
         match self {
-            Route::Version | Route::Kms(_) | Route::NewDatabase | Route::Unknown => true,
+            Route::Version | Route::Kms(_) | Route::NewDatabase | Route::Unknown | Route::Unimplemented => {
+                true
+            }
             Route::Bootstrap(hand_over) => !matches!(hand_over, HandOver::Page | HandOver::Health),
             Route::Health(_)
             | Route::Options
@@ -90,7 +94,7 @@ impl Route {
         }
     }
 
-    /// The route of a request. A known path with another method is as unknown as any other, as clients expect.
+    /// The route of a request.
     pub fn of(method: Method, path: &str, query: Option<&str>) -> Route {
         match (method, path) {
             (Method::Post, "/kmip/2_1") => Route::Kms(Endpoint::Kmip),
@@ -143,8 +147,8 @@ impl Route {
     }
 
     /// The route of a request on the listener for proofs.
-    fn of_challenge(head: &Head<'_>) -> Route {
-        let is_read = matches!(head.method, Method::Get | Method::Head);
+    fn of_challenge(method: Method, head: &Head<'_>) -> Route {
+        let is_read = matches!(method, Method::Get | Method::Head);
         if head.path.starts_with(HTTP_PATH) {
             return if is_read { Route::Proof(head.path.to_owned()) } else { Route::Unknown };
         }
@@ -191,6 +195,8 @@ pub struct Exchange {
     pub origin: Option<Box<str>>,
     /// The boundary of a form, on the bootstrap server.
     pub boundary: Option<Box<str>>,
+    /// The methods that the path takes, where that is of interest: none is at a path with nothing.
+    pub allow: Option<&'static str>,
     /// In whose database, or the text of the answer 401, where every tenant has one.
     pub tenant: Option<Result<Box<Tenant>, &'static str>>,
 }
@@ -198,24 +204,31 @@ pub struct Exchange {
 impl Exchange {
     /// What is needed of this head; `has_tenants` says whether every tenant has a database.
     pub fn of(head: &Head<'_>, listener: Listener, has_tenants: bool) -> Exchange {
-        let route = match listener {
-            Listener::Main => match Route::of(head.method, head.path, head.query) {
+        let route_of = |method| match listener {
+            Listener::Main => match Route::of(method, head.path, head.query) {
                 Route::Kms(Endpoint::KmipMessage) if is_binary(head.content_type) => {
                     Route::Kms(Endpoint::KmipBinary)
                 }
                 route => route,
             },
-            Listener::Challenge => Route::of_challenge(head),
-            Listener::Bootstrap => Route::of_bootstrap(head.method, head.path),
-            Listener::Metrics => match (head.method, head.path) {
+            Listener::Challenge => Route::of_challenge(method, head),
+            Listener::Bootstrap => Route::of_bootstrap(method, head.path),
+            Listener::Metrics => match (method, head.path) {
                 (Method::Get | Method::Head, "/metrics") => Route::Metrics,
                 _ => Route::Unknown,
             },
+        };
+        let (route, allow) = match route_of(head.method) {
+            Route::Unknown if head.method == Method::Other => (Route::Unimplemented, None),
+            Route::Options if head.path == "*" => (Route::Options, Some("GET, HEAD, POST, OPTIONS")),
+            route @ (Route::Unknown | Route::Options) => (route, allowed(route_of)),
+            route => (route, None),
         };
         let needs_tenant = has_tenants && matches!(route, Route::Kms(_));
         Exchange {
             tenant: needs_tenant.then(|| tenants::named_by(head.database_secret)),
             route,
+            allow,
             identity: Identity::OfConnection,
             boundary: head
                 .content_type
@@ -231,6 +244,18 @@ impl Exchange {
                 .map(Into::into),
         }
     }
+}
+
+/// The methods whose requests have a route (`Allow`, RFC 9110 section 10.2.1).
+fn allowed(route_of: impl Fn(Method) -> Route) -> Option<&'static str> {
+    let takes = |method| route_of(method) != Route::Unknown;
+    Some(match (takes(Method::Get), takes(Method::Post), takes(Method::Options)) {
+        (true, _, true) => "GET, HEAD, OPTIONS",
+        (true, _, false) => "GET, HEAD",
+        (false, true, true) => "POST, OPTIONS",
+        (false, true, false) => "POST",
+        (false, false, _) => return None,
+    })
 }
 
 /// Whether the media type is that of binary TTLV. Whatever else there is, or nothing, is read as JSON.

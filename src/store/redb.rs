@@ -54,14 +54,14 @@ impl RedbStore {
         let path = folder.join(FILE_NAME);
         let file = open_file(&path, Making::WhereMissing).map_err(inaccessible(&path))?;
         // The file's name must last as well as its content.
-        sync_folder(folder);
+        sync_folder(folder)?;
         RedbStore::start(FileBackend::new(file)?, clear, limits::STORE_CACHE_BYTES)
     }
 
     /// Makes a file, which must not be there, in a folder that is guarded ([`Guard`]).
     pub fn make_file(path: &Path, cache_bytes: usize) -> Result<RedbStore, StoreError> {
         let file = open_file(path, Making::Always).map_err(inaccessible(path))?;
-        path.parent().into_iter().for_each(sync_folder);
+        path.parent().map_or(Ok(()), sync_folder)?;
         RedbStore::start(FileBackend::new(file)?, false, cache_bytes)
     }
 
@@ -168,7 +168,7 @@ pub fn prepare_folder(folder: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(inaccessible(folder))?;
     let absolute = folder.canonicalize().map_err(inaccessible(folder))?;
     // Each new folder is a name in its parent.
-    absolute.ancestors().skip(1).take(missing).for_each(sync_folder);
+    absolute.ancestors().skip(1).take(missing).try_for_each(sync_folder)?;
 
     let mode = absolute.metadata().map_err(inaccessible(folder))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -206,10 +206,20 @@ fn open_file(path: &Path, making: Making) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes the names in a folder durable. Some file systems cannot sync a folder; they have other ways, or none.
-pub(super) fn sync_folder(folder: &Path) {
-    if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
-        log::warn!("{} could not be synced to the disk: {error}", folder.display());
+/// Makes the names in a folder durable. Some file systems cannot sync a folder, and some folders cannot be opened: they have
+/// other ways, or none.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
+            ) =>
+        {
+            log::warn!("{} could not be synced to the disk: {error}", folder.display());
+            Ok(())
+        }
+        synced => synced.map_err(inaccessible(folder)),
     }
 }
 

@@ -80,6 +80,7 @@ impl Tenants {
         let guard = Guard::take(folder)?;
         if clear {
             let removed = remove_all(folder).map_err(redb::inaccessible(folder))?;
+            redb::sync_folder(folder)?;
             log::warn!("{removed} databases of tenants were removed from {}", folder.display());
         }
         let (ours, old) = count(folder).map_err(redb::inaccessible(folder))?;
@@ -207,7 +208,6 @@ fn remove_all(folder: &Path) -> io::Result<usize> {
             removed += 1;
         }
     }
-    redb::sync_folder(folder);
     Ok(removed)
 }
 

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod certificates;
 pub mod databases;
 pub mod enclave;
+pub mod faults;
 pub mod issuer;
 pub mod kms;
 pub mod mounts;
@@ -105,7 +106,17 @@ impl Server {
     }
 
     /// The same on a port that is known before.
-    pub fn spawn_at(folder: &Path, mut command: Command, port: u16) -> Server {
+    pub fn spawn_at(folder: &Path, command: Command, port: u16) -> Server {
+        Server::try_spawn_at(folder, command, port)
+            .unwrap_or_else(|(status, log)| panic!("the server did not start: {status}: {log}"))
+    }
+
+    /// The same for one that may end before it listens: with what status, and what it has logged.
+    pub fn try_spawn(folder: &Path, command: Command) -> Result<Server, (ExitStatus, String)> {
+        Server::try_spawn_at(folder, command, 0)
+    }
+
+    fn try_spawn_at(folder: &Path, mut command: Command, port: u16) -> Result<Server, (ExitStatus, String)> {
         let log = folder.join("server.log");
         let stderr = File::options().create(true).append(true).open(&log).unwrap();
         let mut child = command
@@ -122,10 +133,11 @@ impl Server {
         let Some((scheme, address)) =
             line.trim().strip_prefix("listening on ").and_then(|l| l.split_once("://"))
         else {
-            panic!("{line:?}: the server did not start: {}", fs::read_to_string(&log).unwrap());
+            assert_eq!(line, "");
+            return Err((child.wait().unwrap(), fs::read_to_string(&log).unwrap()));
         };
         let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
-        Server { tls: scheme == "https", child, stdout, port, log }
+        Ok(Server { tls: scheme == "https", child, stdout, port, log })
     }
 
     pub fn pid(&self) -> u32 {

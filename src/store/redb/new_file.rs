@@ -30,7 +30,8 @@ impl Filling<'_> {
 
 /// Makes a database with the rows that `fill` puts into it, in a file next to `path`, for the owner only, and calls it
 /// `path` when it is safe on the disk and `finish` has not objected; whatever had that name is replaced in the same
-/// instant. After an error nothing is left, and what was there is still there.
+/// instant. After an error nothing is left, and what was there is still there; but for an error of the last step, by which
+/// the new name becomes safe as well.
 pub fn make<E: From<StoreError>>(
     path: &Path,
     fill: impl FnOnce(&mut Filling<'_>) -> Result<(), E>,
@@ -41,9 +42,7 @@ pub fn make<E: From<StoreError>>(
     finish(&partial.path)?;
     fs::rename(&partial.path, path).map_err(inaccessible(path))?;
     partial.is_in_place = true;
-    if let Some(folder) = path.parent() {
-        sync_folder(folder);
-    }
+    path.parent().map_or(Ok(()), sync_folder)?;
     Ok(())
 }
 

@@ -134,6 +134,16 @@ pub fn parse<'a>(
     Ok(Some((parse_complete(&bytes[range], limits)?, length)))
 }
 
+/// Whether what begins so is a HEAD request, malformed or incomplete as it may be: its answer has no content, not even that
+/// of a refusal (RFC 9110 section 9.3.2).
+pub fn is_of_head_request(bytes: &[u8]) -> bool {
+    let mut request_line = bytes;
+    while let Some(rest) = request_line.strip_prefix(b"\r\n") {
+        request_line = rest;
+    }
+    request_line.starts_with(b"HEAD ")
+}
+
 /// Reads a head whose lines all end in CRLF, the last one empty.
 fn parse_complete<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Head<'a>, Refusal> {
     let mut storage = [const { MaybeUninit::uninit() }; HEADERS_MAX];
@@ -193,8 +203,12 @@ fn refusal_of(error: httparse::Error, head: &[u8]) -> Refusal {
 
 /// Whether the third word of the request line is a version of HTTP, as in the preface of HTTP/2.
 fn names_an_http_version(head: &[u8]) -> bool {
-    let version = head.split(|byte| *byte == b' ').nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
-    version.and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
+    let word = head.split(|byte| [b' ', b'\r'].contains(byte)).nth(2);
+    match word.and_then(|word| word.strip_prefix(b"HTTP/")) {
+        Some([major]) => major.is_ascii_digit(),
+        Some([major, b'.', minor]) => major.is_ascii_digit() && minor.is_ascii_digit(),
+        _ => false,
+    }
 }
 
 /// What the header fields say, one after the other.
@@ -204,6 +218,7 @@ struct Fields<'a> {
     content_length: Option<u64>,
     has_transfer_encoding: bool,
     is_chunked: bool,
+    has_unknown_coding: bool,
     close: bool,
     keep_alive: bool,
     expect_continue: bool,
@@ -268,10 +283,11 @@ impl<'a> Fields<'a> {
             if coding.is_empty() || !coding.iter().all(|byte| is_token_byte(*byte)) {
                 return Err(MALFORMED_CODING);
             }
-            if !coding.eq_ignore_ascii_case(b"chunked") {
-                return Err(UNKNOWN_CODING);
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                self.is_chunked = true;
+            } else {
+                self.has_unknown_coding = true;
             }
-            self.is_chunked = true;
         }
         Ok(())
     }
@@ -281,6 +297,8 @@ impl<'a> Fields<'a> {
         match (self.content_length, self.has_transfer_encoding) {
             (Some(_), true) => Err(LENGTH_AND_CODING),
             (None, true) if version == Version::Http10 => Err(CODING_IN_HTTP10),
+            (None, true) if !self.is_chunked => Err(CHUNKED_NOT_LAST),
+            (None, true) if self.has_unknown_coding => Err(UNKNOWN_CODING),
             (None, true) => Ok(Framing::Chunked),
             (Some(length), false) if length > limits.body_bytes_max as u64 => Err(BODY_TOO_LARGE),
             (Some(length), false) => Ok(Framing::Length(length)),

@@ -34,6 +34,8 @@ pub struct ResponseHead<'a> {
     pub www_authenticate: Option<&'static str>,
     /// `Location`, of a redirection.
     pub location: Option<&'a str>,
+    /// `Allow`, which a 405 must have.
+    pub allow: Option<&'static str>,
     /// `Content-Security-Policy`, of a page.
     pub content_security_policy: Option<&'static str>,
 }
@@ -50,6 +52,7 @@ impl ResponseHead<'_> {
             retry_after_s: None,
             www_authenticate: None,
             location: None,
+            allow: None,
             content_security_policy: None,
         }
     }
@@ -123,8 +126,9 @@ impl LengthPatch {
     }
 }
 
-/// Appends the whole response to what is not a request: the reason as plain text, and the connection is closed.
-pub fn refuse(refusal: &Refusal, date: &DateCache, out: &mut Vec<u8>) {
+/// Appends the whole response to what is not a request: the reason as plain text, unless only a head was asked for, and the
+/// connection is closed.
+pub fn refuse(refusal: &Refusal, head_only: bool, date: &DateCache, out: &mut Vec<u8>) {
     let response = ResponseHead {
         keep_alive: false,
         content_type: Some(TEXT_PLAIN),
@@ -132,7 +136,11 @@ pub fn refuse(refusal: &Refusal, date: &DateCache, out: &mut Vec<u8>) {
     };
     let length = start(&response, date, out);
     out.extend_from_slice(refusal.reason.as_bytes());
-    length.finish(out);
+    if head_only {
+        length.finish_without_body(out);
+    } else {
+        length.finish(out);
+    }
 }
 
 /// Appends the whole response to a CORS preflight: everything is allowed for an hour. See [`Head::is_preflight`].
@@ -189,6 +197,9 @@ fn write_fields(response: &ResponseHead<'_>, date: &DateCache, out: &mut Vec<u8>
     }
     if let Some(location) = response.location {
         write_echo(b"location: ", location, out);
+    }
+    if let Some(methods) = response.allow {
+        write_echo(b"allow: ", methods, out);
     }
     if let Some(policy) = response.content_security_policy {
         write_echo(b"content-security-policy: ", policy, out);
@@ -311,6 +322,7 @@ mod tests {
             retry_after_s: Some(u32::MAX),
             www_authenticate: Some("Bearer"),
             location: Some("https://a.example/"),
+            allow: Some("GET, HEAD"),
             content_security_policy: Some("default-src 'none'"),
         };
         start(&response, &date(), &mut out).finish(&mut out);
@@ -324,7 +336,7 @@ mod tests {
                  access-control-expose-headers: content-type\r\n\
                  vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n\
                  retry-after: 4294967295\r\nwww-authenticate: Bearer\r\n\
-                 location: https://a.example/\r\ncontent-security-policy: default-src 'none'\r\n\
+                 location: https://a.example/\r\nallow: GET, HEAD\r\ncontent-security-policy: default-src 'none'\r\n\
                  content-length:                    0\r\n\r\n"
             )
         );
@@ -350,7 +362,7 @@ mod tests {
     #[test]
     fn refusals_are_plain_text_and_close_the_connection() {
         let mut out = Vec::new();
-        refuse(&Refusal::new(414, "Too long."), &date(), &mut out);
+        refuse(&Refusal::new(414, "Too long."), false, &date(), &mut out);
         assert_eq!(
             text(out),
             format!(

@@ -12,6 +12,9 @@ const BARE_LINE_BREAK: Refusal =
     Refusal::bad_request("A line of the request head ends in a bare CR or LF instead of CRLF.");
 const CONTROL_CHARACTER: Refusal = Refusal::bad_request("The request head contains a control character.");
 const EMPTY_LINES: Refusal = Refusal::bad_request("There are too many empty lines before the request line.");
+const NOT_THREE_PARTS: Refusal = Refusal::bad_request(
+    "The request line is not a method, a target and a version, with one space between each.",
+);
 const TLS_ON_PLAIN_PORT: Refusal = Refusal::bad_request(
     "This is a plain HTTP port, but the client speaks TLS: use http:// instead of https://.",
 );
@@ -90,6 +93,8 @@ impl Scanner {
                 self.empty_lines += 1;
                 if self.empty_lines > LEADING_EMPTY_LINES_MAX { Err(EMPTY_LINES) } else { Ok(false) }
             }
+            // Who speaks another protocol of lines, or HTTP/0.9, sends no more, and waits for an answer.
+            Part::RequestLine if self.spaces != 2 => Err(NOT_THREE_PARTS),
             Part::RequestLine => {
                 self.part = Part::Fields;
                 Ok(false)

@@ -4,6 +4,7 @@
 use super::Refusal;
 use super::head::Method;
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 const MALFORMED_TARGET: Refusal = Refusal::bad_request("The request target is malformed.");
 const ASTERISK: Refusal = Refusal::bad_request("The request target * is for OPTIONS only.");
@@ -99,10 +100,10 @@ pub(super) fn is_host_and_port(text: &str) -> bool {
         let Some((address, port)) = rest.split_once(']') else {
             return false;
         };
-        (!address.is_empty() && address.bytes().all(is_address_byte), port)
+        (address.parse::<Ipv6Addr>().is_ok() || is_future_address(address), port)
     } else {
         let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-        (!host.is_empty() && host.bytes().all(is_host_byte), port)
+        (!host.is_empty() && host.bytes().all(is_host_byte) && has_whole_escapes(host), port)
     };
     let port_is_valid = match port.strip_prefix(':') {
         Some(digits) => digits.is_empty() || digits.parse::<u16>().is_ok_and(|_| !digits.starts_with('+')),
@@ -111,9 +112,23 @@ pub(super) fn is_host_and_port(text: &str) -> bool {
     host_is_valid && port_is_valid
 }
 
-/// An IPv6 address, or an address of the future (RFC 3986 `IP-literal`).
-fn is_address_byte(byte: u8) -> bool {
-    is_host_byte(byte) || byte == b':'
+/// An address of a version of IP that is yet to come (RFC 3986 `IPvFuture`).
+fn is_future_address(text: &str) -> bool {
+    let parts = text.strip_prefix(['v', 'V']).and_then(|rest| rest.split_once('.'));
+    parts.is_some_and(|(version, address)| {
+        !version.is_empty()
+            && version.bytes().all(|digit| digit.is_ascii_hexdigit())
+            && !address.is_empty()
+            && address.bytes().all(|byte| byte != b'%' && (is_host_byte(byte) || byte == b':'))
+    })
+}
+
+/// Whether two hexadecimal digits follow every percent sign.
+fn has_whole_escapes(text: &str) -> bool {
+    let is_digit = |digit: &u8| digit.is_ascii_hexdigit();
+    text.split('%')
+        .skip(1)
+        .all(|rest| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(is_digit)))
 }
 
 /// A registered name or an IPv4 address (RFC 3986 `reg-name`).
@@ -149,12 +164,41 @@ mod tests {
 
     #[test]
     fn hosts_are_checked() {
-        for valid in ["a", "a.b:80", "a:", "127.0.0.1:9998", "[::1]", "[::1]:65535", "xn--a_b", "a%20"] {
+        for valid in
+            ["a", "a.b:80", "a:", "127.0.0.1:9998", "[::1]", "[::1]:65535", "xn--a_b", "a%20", "[v1F.a:b]"]
+        {
             assert!(is_host_and_port(valid), "{valid}");
         }
         for malformed in [
-            "", ":80", "a b", "a:b", "a:+1", "a:65536", "a:80:80", "u@a", "a/b", "a?b", "a,b c", "[::1",
-            "[]", "[::1]80", "::1", "a\\b", "a\"", "é", "a\t",
+            "",
+            ":80",
+            "a b",
+            "a:b",
+            "a:+1",
+            "a:65536",
+            "a:80:80",
+            "u@a",
+            "a/b",
+            "a?b",
+            "a,b c",
+            "[::1",
+            "[]",
+            "[::1]80",
+            "[::1%25lo]",
+            "[::g]",
+            "[1]",
+            "[v.a]",
+            "[v1.]",
+            "[vg.a]",
+            "[v1.%20]",
+            "%",
+            "a%2",
+            "a%zz",
+            "::1",
+            "a\\b",
+            "a\"",
+            "é",
+            "a\t",
         ] {
             assert!(!is_host_and_port(malformed), "{malformed}");
         }
