@@ -18,6 +18,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::certificates::{Authority, der};
+use support::databases::{Database, Kind};
 use support::issuer::{Key, KeyServer, key_set};
 use support::{CREATE, Client, Scratch, Server, keyway, run, wait_for};
 
@@ -291,6 +292,50 @@ fn names_are_looked_up_in_it() {
     let server = Server::start(scratch.path(), &["--jwt-issuer-uri", &keys.issuer(), "--jwks-uri", &uri]);
     server.wait_for_log("read /etc");
     wait_for("the keys", || (Client::connect(server.port).get("/health/ready").0 == 200).then_some(()));
+}
+
+/// Connects anew from within the sandbox: by a name, over TLS, and to MariaDB with a certificate, whose key its library
+/// reads from a pipe in `/proc`.
+fn finds_its_database_again(kind: Kind) {
+    let (mut database, scratch) = (Database::start(kind), Scratch::new());
+    let root = database.authority.file("root.pem");
+    database.authority.client("keyway");
+    let certificate = database.authority.export("keyway", "password", &[]);
+    let (engine, url) = match kind {
+        Kind::MariaDb => ("mysql", format!("{}?ssl-ca={root}", database.url_of_certified())),
+        Kind::Postgres => {
+            ("postgresql", format!("{}?sslmode=verify-full&sslrootcert={root}", database.url_of_tls()))
+        }
+        Kind::Redis => ("redis", format!("{}?ssl-ca={root}", database.url_of_tls())),
+    };
+    let url = url.replace("127.0.0.1", "localhost");
+    let mut options = vec!["--database-type", engine, "--database-url", &url];
+    if kind == Kind::MariaDb {
+        options.extend(["--mysql-user-cert-file", &certificate, "--mysql-user-cert-password", "password"]);
+    }
+    let server = Server::start(scratch.path(), &options);
+    let create = || Client::connect(server.port).post("/kmip/2_1", CREATE).0;
+    assert_eq!(create(), 200);
+    database.crash();
+    assert_ne!(create(), 200);
+    database.resume();
+    wait_for("the database", || (create() == 200).then_some(()));
+    assert!(of_all_threads(&server, "Seccomp:").iter().all(|line| line == "Seccomp:\t2"));
+}
+
+#[test]
+fn mariadb_is_found_again() {
+    finds_its_database_again(Kind::MariaDb);
+}
+
+#[test]
+fn postgresql_is_found_again() {
+    finds_its_database_again(Kind::Postgres);
+}
+
+#[test]
+fn redis_is_found_again() {
+    finds_its_database_again(Kind::Redis);
 }
 
 /// A kernel without what the sandbox needs, as far as the program can tell.
