@@ -6,7 +6,7 @@ pub mod database;
 mod needs;
 mod owner;
 
-use crate::config::{Config, Platform};
+use crate::config::{Config, Platform, Sandbox};
 use crate::egress::{self, Egress};
 use crate::job::{Counts, Resources};
 use crate::limits;
@@ -154,7 +154,13 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     // All is open now, and the first thread is about to start.
     os::resident_bytes();
     openssl::init();
-    sandbox::enter(config.sandbox, &needs);
+    match (&bootstrap, config.sandbox) {
+        (Some(_), Sandbox::Enforce) => {
+            sandbox::enter(config.sandbox, &needs::before_the_choice(&needs));
+            reactor = reactor.with_needs_later(needs);
+        }
+        _ => sandbox::enter(config.sandbox, &needs),
+    }
     let readers = if store.reads_at_once() { 1 } else { limits::READERS };
     let executor = Executor::start(reactor.waker(), readers, resources).map_err(failed)?;
     let server = Server::new(Parts {

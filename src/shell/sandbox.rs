@@ -4,6 +4,8 @@
 //! reached: those that the configuration names. It holds for the calling thread and those that it starts, so that
 //! [`enter`] is called before the first other thread. [`seccomp`] bounds which system calls are made, by all threads.
 //!
+//! When an owner has chosen where the database is, the process gives up all other files: see [`narrow`].
+//!
 //! Where the kernel has one of them not, or a container keeps it from its processes, the log says so, and the server runs
 //! without it.
 
@@ -12,9 +14,12 @@ mod landlock;
 mod seccomp;
 
 use crate::config::Sandbox;
+use landlock::Rules;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// What a file or folder is for. Of a folder, all that is below it is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,10 +74,7 @@ pub fn enter(mode: Sandbox, needs: &Needs) {
         Sandbox::Off => return ::log::warn!("there is no sandbox (--sandbox off)"),
         // Landlock has nothing between all and nothing.
         Sandbox::Log => ::log::warn!("files are not restricted (--sandbox log)"),
-        Sandbox::Enforce => match landlock::restrict(needs) {
-            Ok(abi) => ::log::info!("files are restricted (Landlock {abi}): {}", describe(needs)),
-            Err(error) => ::log::warn!("files are not restricted: the kernel offers no Landlock ({error})"),
-        },
+        Sandbox::Enforce => restrict_files(needs, |_| ()),
     }
     match (seccomp::filter(mode, needs), mode) {
         (Err(error), _) => {
@@ -85,6 +87,44 @@ pub fn enter(mode: Sandbox, needs: &Needs) {
         }
         (Ok(()), _) if needs.sockets => ::log::info!("system calls are restricted"),
         (Ok(()), _) => ::log::info!("system calls are restricted: no new sockets"),
+    }
+}
+
+/// Files of which the process has been bounded to fewer, and threads that must follow.
+static NARROWED: OnceLock<Rules> = OnceLock::new();
+
+thread_local! {
+    /// Whether this thread has followed.
+    static HAS_FOLLOWED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Bounds the process to fewer files than [`enter`] did: this thread now, and each other before the next thing that it does
+/// ([`follow`]). Once only.
+pub fn narrow(needs: &Needs) {
+    restrict_files(needs, |rules| {
+        HAS_FOLLOWED.set(true);
+        let _ = NARROWED.set(rules);
+    });
+}
+
+/// Bounds this thread as another one has bounded the process.
+pub fn follow() {
+    let Some(rules) = NARROWED.get() else { return };
+    if !HAS_FOLLOWED.replace(true)
+        && let Err(error) = rules.apply()
+    {
+        ::log::error!("files are not restricted further: {error}");
+    }
+}
+
+/// Applies the rules to this thread, and passes them on.
+fn restrict_files(needs: &Needs, pass_on: impl FnOnce(Rules)) {
+    match landlock::rules(needs).and_then(|rules| rules.apply().map(|()| rules)) {
+        Ok(rules) => {
+            ::log::info!("files are restricted (Landlock {}): {}", rules.abi, describe(needs));
+            pass_on(rules);
+        }
+        Err(error) => ::log::warn!("files are not restricted: the kernel offers no Landlock ({error})"),
     }
 }
 

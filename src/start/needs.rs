@@ -7,15 +7,12 @@ use crate::store::database::Place;
 use crate::tee::Devices;
 use std::path::Path;
 
-/// What the server will read, write and connect to. What is read at the start only is not among it.
+/// What the server will read, write and connect to. What is read at the start only is not among it, nor is the database
+/// where its owner has to choose it first.
 pub fn of(config: &Config) -> Needs {
     let mut needs = Needs::default();
     match &config.database.place {
-        // Its owner chooses the folder; until then, it may be any.
-        _ if config.bootstrap.is_some() => {
-            needs.add(Path::new("/"), Access::Write);
-            needs.ports.insert(config.port);
-        }
+        _ if config.bootstrap.is_some() => drop(needs.ports.insert(config.port)),
         Place::Embedded(folder) | Place::Tenants { folder, .. } => needs.add(folder, Access::Write),
         Place::Remote { .. } => {}
     }
@@ -42,6 +39,13 @@ pub fn of(config: &Config) -> Needs {
         needs.add_name_resolution();
     }
     needs
+}
+
+/// What is needed until an owner has chosen the folder of the database: it may be any.
+pub fn before_the_choice(needs: &Needs) -> Needs {
+    let mut all = needs.clone();
+    all.add(Path::new("/"), Access::Write);
+    all
 }
 
 /// Adds what quotes are asked of.

@@ -137,6 +137,10 @@ const ALLOWED: &[c_long] = &[
     SYS_clock_getres,
     SYS_gettimeofday,
     SYS_getrandom,
+    // To give up more.
+    SYS_landlock_create_ruleset,
+    SYS_landlock_add_rule,
+    SYS_landlock_restrict_self,
     // What C libraries want to know.
     SYS_uname,
     SYS_sysinfo,

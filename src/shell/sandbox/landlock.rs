@@ -77,8 +77,15 @@ struct NetPort {
     port: u64,
 }
 
-/// Restricts this thread and those that it will start; gives the version (ABI) of the kernel's Landlock.
-pub(super) fn restrict(needs: &Needs) -> io::Result<i32> {
+/// Rules that threads can be put under.
+pub(super) struct Rules {
+    descriptor: OwnedFd,
+    /// The version (ABI) of the kernel's Landlock.
+    pub abi: i32,
+}
+
+/// The rules for these needs.
+pub(super) fn rules(needs: &Needs) -> io::Result<Rules> {
     let abi = abi()?;
     let handled = Handled::by(abi, needs);
     let rules = create(&handled)?;
@@ -93,9 +100,16 @@ pub(super) fn restrict(needs: &Needs) -> io::Result<i32> {
         let rule = NetPort { allowed: BIND_TCP, port: u64::from(*port) };
         add(&rules, RULE_NET_PORT, &rule)?;
     }
-    // SAFETY: an open descriptor and an integer.
-    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) })?;
-    Ok(abi)
+    Ok(Rules { descriptor: rules, abi })
+}
+
+impl Rules {
+    /// Puts this thread, and those that it will start, under these rules and all that it is under already.
+    pub fn apply(&self) -> io::Result<()> {
+        // SAFETY: an open descriptor and an integer.
+        check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.descriptor.as_raw_fd(), 0) })?;
+        Ok(())
+    }
 }
 
 fn abi() -> io::Result<i32> {
