@@ -105,12 +105,25 @@ pub struct Config {
     pub metrics: Option<(String, u16)>,
     /// Caps and deadlines.
     pub limits: Limits,
+    /// How the process is bounded once it serves.
+    pub sandbox: Sandbox,
     /// What is logged.
     pub log_level: log::LevelFilter,
     /// What the operator should know.
     pub warnings: Vec<String>,
     /// Every option and its value, secrets masked, a line each.
     pub description: Vec<String>,
+}
+
+/// What becomes of what the server has no need to do (`shell::sandbox`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sandbox {
+    /// It is done.
+    Off,
+    /// It is done, and the kernel logs it.
+    Log,
+    /// It is refused, or ends the process.
+    Enforce,
 }
 
 /// One line for the operator: the option, what is wrong with it, and what to do.
@@ -235,6 +248,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         audit: audit::find(&values, surroundings)?,
         metrics: metrics_address(&values)?,
         limits,
+        sandbox: sandbox(&values)?,
         log_level: log_level(&values, surroundings)?,
         warnings,
         description,
@@ -307,6 +321,15 @@ fn client_identity(values: &Values) -> Result<ClientIdentity, ConfigError> {
     named
         .map(|(_, identity)| *identity)
         .ok_or_else(|| invalid(values, spec, "must be cn, san-email, san-uri or fingerprint"))
+}
+
+fn sandbox(values: &Values) -> Result<Sandbox, ConfigError> {
+    match values.text(&options::SANDBOX) {
+        "off" => Ok(Sandbox::Off),
+        "log" => Ok(Sandbox::Log),
+        "enforce" => Ok(Sandbox::Enforce),
+        _ => Err(invalid(values, &options::SANDBOX, "must be off, log or enforce")),
+    }
 }
 
 fn username(values: &Values) -> Result<String, ConfigError> {

@@ -22,7 +22,7 @@ use crate::store::{Store, StoreError};
 use crate::tee::{Quoter, REPORT_DATA_BYTES};
 use crate::time::Timestamp;
 use std::io::{ErrorKind, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use counts::{Counts, GROUP_BUCKETS};
@@ -251,6 +251,8 @@ pub struct Provided {
     pub store: Arc<dyn Store>,
     /// What backups are made from, for the shell.
     pub snapshots: Option<Snapshots>,
+    /// The folder of the keys, where it is on this machine: for the shell, which bounds the process to it.
+    pub folder: Option<PathBuf>,
     /// Key, certificate and chain, where there was a PKCS#12 file.
     pub identity: Option<x509::Identity>,
 }
@@ -381,7 +383,8 @@ fn provide(
     };
     let Opened { store, snapshots } =
         database.open(clear, &mut *resources.entropy).map_err(|error| format!("database: {error}"))?;
-    Ok(Provided { store, snapshots, identity })
+    let folder = database.place.folder().map(Path::to_owned);
+    Ok(Provided { store, snapshots, folder, identity })
 }
 
 fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resources) -> Done {

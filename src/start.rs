@@ -3,9 +3,10 @@
 
 mod certificate;
 pub mod database;
+mod needs;
 mod owner;
 
-use crate::config::{Config, Platform};
+use crate::config::{Config, Platform, Sandbox};
 use crate::egress::{self, Egress};
 use crate::job::{Counts, Resources};
 use crate::limits;
@@ -16,7 +17,7 @@ use crate::shell::executor::Executor;
 use crate::shell::os::{self, Clock, OsEntropy};
 use crate::shell::reactor::Reactor;
 use crate::shell::signals::Signals;
-use crate::shell::{audit, log, sockets};
+use crate::shell::{audit, log, sandbox, sockets};
 use crate::store::Store;
 use crate::store::late::LateStore;
 use crate::tee::{self, Devices, Quoter};
@@ -46,6 +47,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         ::log::warn!("{short}");
     }
 
+    let mut needs = needs::of(&config);
     let not_configured = |reason: String| Exit(EXIT_CONFIGURATION, reason);
     let certificate_source = config.tls.map(Arc::new);
     let challenge_port = config.certbot.as_ref().map_or(0, |certbot| certbot.http_port);
@@ -65,6 +67,9 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     let recorder = config.audit.as_ref().map(audit::open).transpose().map_err(not_configured)?;
     let recorder = recorder.map(|recorder| Arc::new(Mutex::new(recorder)));
     let quoter: Result<Arc<dyn Quoter>, String> = tee::quoter(&Devices::default()).map(Arc::from);
+    if quoter.is_ok() {
+        needs::add_devices(&mut needs, &Devices::default());
+    }
     let attestation = quoter.as_ref().ok().map(|_| attestation(&config.platform)).transpose();
     let attestation = attestation.map_err(not_configured)?;
     let database = database::of(config.database.place, config.database.master, &config.platform);
@@ -90,6 +95,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     for listener in &listeners {
         let address = listener.local_addr().map_err(failed)?;
         lines += &format!("listening on {scheme}://{address}\n");
+        needs.ports.insert(address.port());
         addresses.push(address);
     }
     let counts = Arc::new(Counts::default());
@@ -144,6 +150,16 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
             egress::read_authorities(path)
                 .map_err(|reason| not_configured(format!("--jwks-ca-root: {reason}")))?;
         }
+    }
+    // All is open now, and the first thread is about to start.
+    os::resident_bytes();
+    openssl::init();
+    match (&bootstrap, config.sandbox) {
+        (Some(_), Sandbox::Enforce) => {
+            sandbox::enter(config.sandbox, &needs::before_the_choice(&needs));
+            reactor = reactor.with_needs_later(needs);
+        }
+        _ => sandbox::enter(config.sandbox, &needs),
     }
     let readers = if store.reads_at_once() { 1 } else { limits::READERS };
     let executor = Executor::start(reactor.waker(), readers, resources).map_err(failed)?;

@@ -154,6 +154,39 @@ fn the_documented_commands_lead_to_a_key_over_https_on_the_same_port() {
 }
 
 #[test]
+fn once_it_serves_it_reads_no_files_but_its_own() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.server("a", "P-256");
+    let (folder, own) = (scratch.file("chosen"), scratch.file("own"));
+    std::fs::create_dir(&own).unwrap();
+    let file = format!("{own}/server.p12");
+    authority.export_to(&file, "a", "password", &[]);
+    let elsewhere = authority.export("a", "password", &["-legacy"]);
+    let server =
+        Waiting::start(scratch.path(), &["--https-p12-file", &file, "--https-p12-password", "password"]);
+    assert!(server.log().contains("write /"), "{}", server.log());
+    assert_eq!(server.post("/sqlite", &format!(r#"{{"path": "{folder}"}}"#)).0, 200);
+    assert_eq!(server.post("/start", "{}").0, 200);
+    server.wait_for_key_server("https");
+    if !server.log().contains("files are restricted") {
+        return println!("skipped: the kernel has no Landlock");
+    }
+    let last = format!("): read /etc, write {folder}, read {own}\n");
+    assert!(server.log().contains(&last), "{}", server.log());
+    // The lane that reads certificates has followed, and so has that of backups.
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+    run("kill", ["-s", "HUP", &server.child.id().to_string()]);
+    wait_for("the refusal", || server.log().contains("Permission denied").then_some(()));
+    let url = format!("https://localhost:{}/kmip/2_1", server.port);
+    let root = authority.file("root.pem");
+    run("curl", ["-sS", "--fail-with-body", "--cacert", &root, &url, "-d", CREATE]);
+    let backup = scratch.file("backup");
+    let made = keyway(&["backup", "--sqlite-path", &folder, &backup]).output().unwrap();
+    assert_eq!(String::from_utf8(made.stdout).unwrap(), format!("{backup}: 1 objects and 0 grants\n"));
+}
+
+#[test]
 fn without_a_pkcs12_it_becomes_what_the_command_line_says() {
     let scratch = Scratch::new();
     let server = Waiting::start(scratch.path(), &[]);

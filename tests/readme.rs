@@ -192,6 +192,22 @@ fn the_audit_log_is_verified_and_rotated_and_metrics_are_read() {
 }
 
 #[test]
+fn the_sandbox_is_on_and_may_only_log() {
+    let scratch = Scratch::new();
+    let modes = commands_in("docs/sandbox.md", "Modes");
+    let mode = modes.trim().strip_prefix("keyway ").unwrap().split(' ').collect::<Vec<_>>();
+    let server = Server::start(scratch.path(), &mode);
+    server.wait_for_log("--sandbox log (command line)");
+    drop(server);
+    let server = Server::start(scratch.path(), &[]);
+    fs::write(scratch.file("keyway.pid"), server.pid().to_string()).unwrap();
+    let look = format!("cd '{}'\n{}", scratch.file(""), commands_in("docs/sandbox.md", "Where it ends"));
+    let told = run("bash", ["-euo", "pipefail", "-c", &look]);
+    assert!(told.contains("NoNewPrivs:\t1\n") && told.contains("Seccomp:\t2\n"), "{told}");
+    server.wait_for_log("files are restricted");
+}
+
+#[test]
 fn every_option_in_it_exists() {
     let help = String::from_utf8(keyway(&["--help"]).output().unwrap().stdout).unwrap();
     let all = ["Build and run", "HTTPS", "Container"].map(commands).concat();

@@ -147,6 +147,8 @@ options! {
         "Where data is kept; a relative path begins in the home folder.");
     TMP_PATH = option(Server, "tmp-path", "FOLDER", &["KMS_TMP_PATH"], "/tmp",
         "For temporary files, of which this version has none; relative to the root data path.");
+    SANDBOX = option(Server, "sandbox", "MODE", &["KMS_SANDBOX"], "enforce",
+        "enforce: once it serves, it can do what it needs and no more; log: the kernel logs the rest; off.");
 
     HTTPS_P12_FILE = option(Tls, "https-p12-file", "FILE", &["KMS_HTTPS_P12_FILE"], "",
         "PKCS#12 file with key, certificate and chain: the server speaks HTTPS. Read again when it changes.");

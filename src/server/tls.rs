@@ -61,6 +61,8 @@ pub fn server_config(shown: &Shown, clients: Option<ClientVerifier>) -> Result<A
     };
     let mut config = builder.with_cert_resolver(Arc::clone(shown) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // AES-256 for all who can, whatever they would rather have: keys travel in it.
+    config.ignore_client_order = true;
     config.session_storage = ServerSessionMemoryCache::new(limits::TLS_SESSIONS_MAX);
     config.send_tls13_tickets = 1;
     Ok(Arc::new(config))

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::backups::Question;
+use super::sandbox;
 use crate::job::{self, Completion, Counts, Job, Lane, Resources};
 use crate::limits::{BACKUPS_WAITING_MAX, GROUP_COMMIT_MAX, LANE_JOBS_MAX};
 use mio::Waker;
@@ -211,6 +212,7 @@ impl<J: Send + 'static> Workers<J> {
             threads.push(thread::Builder::new().name(name.to_owned()).spawn(move || {
                 let _abort = AbortOnPanic;
                 while let Some(batch) = queue.take(batch_max) {
+                    sandbox::follow();
                     completions.send(run(batch));
                 }
                 queue.lock().running -= 1;

@@ -2,10 +2,10 @@
 //!
 //! The order of a start matters: [`signals::Signals::block`] before the first thread (threads inherit the mask),
 //! [`os::harden`] before the first secret, [`os::tune_allocator`] before the first large buffer. Then
-//! [`sockets::bind`], [`reactor::Reactor::new`], [`executor::Executor::start`] with the reactor's waker, and
-//! [`reactor::Reactor::run`] until the exit code.
+//! [`sockets::bind`], [`reactor::Reactor::new`], [`sandbox::enter`] when all is open, [`executor::Executor::start`] with the
+//! reactor's waker, and [`reactor::Reactor::run`] until the exit code.
 //!
-//! Only [`os`] and [`signals`] contain `unsafe` code, each block a single system call. Linux only.
+//! Only [`os`], [`signals`] and [`sandbox`] contain `unsafe` code, each block a single system call. Linux only.
 
 pub mod audit;
 pub mod backups;
@@ -15,5 +15,6 @@ pub mod health;
 pub mod log;
 pub mod os;
 pub mod reactor;
+pub mod sandbox;
 pub mod signals;
 pub mod sockets;

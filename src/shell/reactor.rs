@@ -14,6 +14,7 @@ use super::backups::Door;
 use super::connections::{self, NO_SLOT};
 use super::executor::Executor;
 use super::os::Clock;
+use super::sandbox::{self, Access, Needs};
 use super::signals::Signals;
 use super::sockets;
 use crate::limits::{Limits, REFUSED_CONNECTIONS_MAX};
@@ -25,6 +26,7 @@ use mio::net::TcpListener;
 use mio::{Interest, Poll, Token, Waker};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use turn::Running;
 
@@ -67,6 +69,8 @@ pub struct Reactor {
     /// Where the bootstrap server listens, where there is one.
     bootstrap_addresses: Vec<SocketAddr>,
     challenge_port: u16,
+    /// What is needed, beside the database, once its owner has chosen one.
+    needs_later: Option<Needs>,
     signals: Signals,
     /// Where backups are asked for, while an embedded database is open.
     door: Option<Door>,
@@ -139,6 +143,7 @@ impl Reactor {
             addresses,
             bootstrap_addresses: Vec::new(),
             challenge_port: 0,
+            needs_later: None,
             signals,
             door: None,
             clock,
@@ -168,6 +173,11 @@ impl Reactor {
             self.add_listener(Listener::Bootstrap, socket)?;
         }
         Ok(self)
+    }
+
+    /// Bounds the process to `needs`, and to the database that its owner chooses, once the main listeners are open.
+    pub fn with_needs_later(self, needs: Needs) -> Reactor {
+        Reactor { needs_later: Some(needs), ..self }
     }
 
     /// Lets whoever watches the server ask it with these sockets.
@@ -225,6 +235,15 @@ impl Reactor {
             self.add_listener(listener, socket).map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+
+    /// The owner has chosen, and the key server listens: files but the database are not needed any more.
+    fn narrow(&mut self, folder: Option<&Path>) {
+        let Some(mut needs) = self.needs_later.take() else { return };
+        if let Some(folder) = folder {
+            needs.add(folder, Access::Write);
+        }
+        sandbox::narrow(&needs);
     }
 
     fn stop_listening(&mut self, listener: Listener) {

@@ -10,7 +10,7 @@ use super::{Store, StoreError};
 use crate::entropy::Entropy;
 use crate::secret::Secret;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use super::remote::Kind;
@@ -93,6 +93,16 @@ impl Database {
                 let engine = remote_engine(*kind, url, certificate.as_ref(), false)?;
                 sealed::rewrap(&engine, old, new, entropy)
             }
+        }
+    }
+}
+
+impl Place {
+    /// The folder of one that is on this machine.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Place::Embedded(folder) | Place::Tenants { folder, .. } => Some(folder),
+            Place::Remote { .. } => None,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// `_IOWR('S', 0, struct snp_guest_request_ioctl)`.
-const SNP_GET_REPORT: u32 = 0xC020_5300;
+pub(crate) const SNP_GET_REPORT: u32 = 0xC020_5300;
 /// `_IOWR('S', 1, struct snp_guest_request_ioctl)`.
 const SNP_GET_DERIVED_KEY: u32 = 0xC020_5301;
 /// Mix the guest's measurement into the key, and nothing else (MSG_KEY_REQ, GUEST_FIELD_SELECT). The server that this one

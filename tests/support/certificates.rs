@@ -11,6 +11,7 @@ pub struct Authority {
 const EXTENSIONS: &str = "\
 [ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n\
 [server]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n\
+keyUsage=critical,digitalSignature\ncrlDistributionPoints=URI:http://crl.example/list\n\
 [client]\nextendedKeyUsage=clientAuth\n\
 [named]\nextendedKeyUsage=clientAuth\nsubjectAltName=DNS:a.example,email:carol@example.org,URI:spiffe://example.org/carol\n";
 

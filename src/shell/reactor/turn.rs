@@ -12,6 +12,7 @@ use crate::time::{Instant, Now};
 use mio::Events;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Events taken from the kernel a turn.
@@ -51,6 +52,8 @@ pub(super) struct Running<C> {
     /// A backup was asked for.
     asked: bool,
     woken: bool,
+    /// Where an owner's database is.
+    chosen_folder: Option<PathBuf>,
     /// One SIGTERM came.
     terminating: bool,
     exit: Option<Exit>,
@@ -89,6 +92,7 @@ impl<C: Core> Running<C> {
             signalled: false,
             asked: false,
             woken: false,
+            chosen_folder: None,
             terminating: false,
             exit: None,
         }
@@ -206,10 +210,11 @@ impl<C: Core> Running<C> {
         let mut completions = std::mem::take(&mut self.completions);
         self.executor.completions().take(&mut completions);
         for mut completion in completions.drain(..) {
-            if let Done::Provided(Ok(provided)) = &mut completion.done
-                && let Some(snapshots) = provided.snapshots.take()
-            {
-                self.reactor.open_door(snapshots);
+            if let Done::Provided(Ok(provided)) = &mut completion.done {
+                self.chosen_folder = provided.folder.take();
+                if let Some(snapshots) = provided.snapshots.take() {
+                    self.reactor.open_door(snapshots);
+                }
             }
             self.handle(Input::Completed(completion));
         }
@@ -381,6 +386,9 @@ impl<C: Core> Running<C> {
                 }
                 Output::Listen(listener) => {
                     let result = self.reactor.listen(listener);
+                    if listener == Listener::Main && result.is_ok() {
+                        self.reactor.narrow(self.chosen_folder.as_deref());
+                    }
                     self.echoes.push_back(Echo::Listening(listener, result));
                     None
                 }
