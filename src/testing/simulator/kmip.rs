@@ -76,10 +76,12 @@ pub enum Ask {
         head_only: bool,
     },
     Health,
-    /// What is no good request, with the statuses that may answer it.
+    /// What the server counts; on connections for that.
+    Metrics,
+    /// What is no good request, or nearly none, with the status that answers it.
     Rubbish {
         bytes: Vec<u8>,
-        statuses: &'static [u16],
+        status: u16,
     },
 }
 
@@ -211,6 +213,7 @@ impl Ask {
                 (if *head_only { "HEAD" } else { "GET" }, "/version".into(), String::new())
             }
             Ask::Health => get("/health".into()),
+            Ask::Metrics => get("/metrics".into()),
             Ask::Rubbish { .. } => unreachable!("rubbish is sent as it is"),
         }
     }

@@ -180,6 +180,12 @@ impl Key {
         self.unsettled.is_empty()
     }
 
+    /// Whether it may look like this, by now or when all was done that was not answered.
+    pub fn may_be(&mut self, such: impl Fn(&Picture) -> bool) -> bool {
+        self.spread();
+        self.pictures.iter().any(|(picture, _)| picture.as_ref().is_some_and(&such))
+    }
+
     /// Whether there may be an object.
     pub fn may_exist(&self) -> bool {
         self.pictures.iter().any(|(picture, _)| picture.is_some())
