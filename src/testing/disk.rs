@@ -302,7 +302,7 @@ mod tests {
                 }
             }
         }
-        assert!(kept > 500 && lost > 500 && torn > 5, "{kept}, {lost} and {torn}");
+        assert!(kept > 500 && lost > 500 && torn > 0, "{kept}, {lost} and {torn}");
     }
 
     #[test]
@@ -339,14 +339,15 @@ mod tests {
 
     #[test]
     fn what_a_liar_has_synced_may_be_lost() {
-        let disk = Disk::new();
-        disk.lie();
-        let mount = disk.mount();
-        mount.set_len(10).unwrap();
-        mount.sync_data().unwrap();
-        assert!((0..20).any(|seed| {
+        let is_lost = |seed| {
+            let disk = Disk::new();
+            disk.lie();
+            let mount = disk.mount();
+            mount.set_len(10).unwrap();
+            mount.sync_data().unwrap();
             disk.crash(seed);
             disk.durable().is_empty()
-        }));
+        };
+        assert!((0..20).any(is_lost));
     }
 }
