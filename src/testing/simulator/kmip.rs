@@ -4,7 +4,8 @@
 use crate::kms::state::State;
 use crate::wire::json::Lexer;
 use crate::wire::kmip::dialect::{self, Dialect};
-use crate::wire::ttlv::{Fields, Tag, Value};
+use crate::wire::kmip::enumeration::{batch_error_continuation_option, operation};
+use crate::wire::ttlv::{Fields, Item, Tag, Value};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +77,12 @@ pub enum Ask {
         head_only: bool,
     },
     Health,
+    /// Several requests about one object, in one message.
+    Batch {
+        uid: String,
+        steps: Vec<Ask>,
+        on_error: OnError,
+    },
     /// What the server counts; on connections for that.
     Metrics,
     /// What is no good request, or nearly none, with the status that answers it.
@@ -83,6 +90,14 @@ pub enum Ask {
         bytes: Vec<u8>,
         status: u16,
     },
+}
+
+/// What a failed item of a message means for the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OnError {
+    Continue,
+    Stop,
+    Undo,
 }
 
 /// Something that was encrypted.
@@ -110,7 +125,8 @@ impl Ask {
             | Ask::Revoke { uid, .. }
             | Ask::Destroy { uid, .. }
             | Ask::Grant { uid, .. }
-            | Ask::Withdraw { uid, .. } => Some(uid),
+            | Ask::Withdraw { uid, .. }
+            | Ask::Batch { uid, .. } => Some(uid),
             _ => None,
         }
     }
@@ -208,6 +224,10 @@ impl Ask {
             Ask::Grant { uid, user, right } => post("/access/grant", access(dialect, uid, user, right)),
             Ask::Withdraw { uid, user, right } => post("/access/revoke", access(dialect, uid, user, right)),
             Ask::ListAccess { uid } => get(format!("/access/list/{uid}")),
+            Ask::Batch { steps, on_error, .. } => {
+                let path = if dialect == Dialect::V4 { "/kmip/2_1" } else { "/kmip" };
+                post(path, message(dialect, steps, *on_error))
+            }
             Ask::ListOwned => get("/access/owned".into()),
             Ask::Version { head_only } => {
                 (if *head_only { "HEAD" } else { "GET" }, "/version".into(), String::new())
@@ -217,6 +237,49 @@ impl Ask {
             Ask::Rubbish { .. } => unreachable!("rubbish is sent as it is"),
         }
     }
+}
+
+/// A message of these requests.
+fn message(dialect: Dialect, steps: &[Ask], on_error: OnError) -> String {
+    let on_error = match on_error {
+        OnError::Continue => batch_error_continuation_option::CONTINUE,
+        OnError::Stop => batch_error_continuation_option::STOP,
+        OnError::Undo => batch_error_continuation_option::UNDO,
+    };
+    let version =
+        vec![Item::integer(Tag::PROTOCOL_VERSION_MAJOR, 2), Item::integer(Tag::PROTOCOL_VERSION_MINOR, 1)];
+    let header = vec![
+        Item::structure(Tag::PROTOCOL_VERSION, version),
+        Item::enumeration(Tag::BATCH_ERROR_CONTINUATION_OPTION, on_error),
+        Item::integer(Tag::BATCH_COUNT, steps.len() as i32),
+    ];
+    let mut bodies: Vec<Vec<u8>> = steps.iter().map(|step| step.spell(dialect).2.into_bytes()).collect();
+    let mut message = vec![Item::structure(Tag::REQUEST_HEADER, header)];
+    for body in &mut bodies {
+        let request = dialect::decode(body).expect("it was written a moment ago");
+        let operation = operation::ALL.code(request.root).expect("it is an operation");
+        let fields = vec![
+            Item::enumeration(Tag::OPERATION, operation),
+            Item::structure(Tag::REQUEST_PAYLOAD, request.fields),
+        ];
+        message.push(Item::structure(Tag::BATCH_ITEM, fields));
+    }
+    let mut body = Vec::new();
+    let root = if dialect == Dialect::V4 { "Message" } else { "RequestMessage" };
+    dialect::encode(dialect, root, &message, &mut body);
+    String::from_utf8(body).expect("JSON is text")
+}
+
+/// The status of each item in the answer to a message.
+pub fn read_statuses(mut body: Vec<u8>) -> Vec<u32> {
+    let answer = dialect::decode(&mut body).expect("an answer is a document");
+    assert!(["Message", "ResponseMessage"].contains(&answer.root), "{} answers no message", answer.root);
+    let items = Fields(&answer.fields);
+    let status = |item: &Value<'_>| {
+        let fields = Fields(item.children().expect("an item is a structure"));
+        fields.enumeration(Tag::RESULT_STATUS).expect("an item has a status")
+    };
+    items.all(Tag::BATCH_ITEM).map(status).collect()
 }
 
 fn item(tag: &str, kind: &str, value: &str) -> String {

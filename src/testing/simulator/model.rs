@@ -4,6 +4,7 @@
 //! change it knows only that they last and that their states go one way ([`shared`]).
 #![forbid(unsafe_code)]
 
+mod batch;
 mod foreign;
 mod key;
 mod shared;
@@ -82,6 +83,7 @@ impl Model {
         match ask {
             Ask::Import { uid, material, .. } => self.materials.add(material, uid),
             Ask::Encrypt { uid, data } => self.data.add(data, uid),
+            Ask::Batch { steps, .. } => steps.iter().for_each(|step| self.guard(step)),
             _ => {}
         }
     }
@@ -127,6 +129,13 @@ impl Model {
         }
         if matches!(asked.ask, Ask::Grant { .. } | Ask::Withdraw { .. }) {
             return self.clients[client].changed(&told, asked, accepted);
+        }
+        if let Ask::Batch { uid, steps, on_error } = &asked.ask {
+            let statuses = kmip::read_statuses(reply.body.clone());
+            let told = format!("{told}: {statuses:?}");
+            let key = self.clients[client].key(uid);
+            key.observe(&told, |picture| batch::run(asked, steps, *on_error, picture).statuses == statuses);
+            return key.change(&told, asked, true);
         }
         let answer = accepted.then(|| kmip::read_answer(reply.body.clone(), asked.dialect));
         if let Some(answer) = &answer {

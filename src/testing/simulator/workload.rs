@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::issuer;
-use super::kmip::Ask;
+use super::kmip::{Ask, OnError};
 use super::model::{self, Model, NOWHERE, OWNER, SHARED};
 use super::options::{Options, USERS};
 use crate::limits::INLINE_BODY_BYTES_MAX;
@@ -109,7 +109,7 @@ impl Client {
         let settled = owned.keys.get(&uid).is_none_or(|key| key.is_settled());
         let others: Vec<_> = USERS.into_iter().chain(["*"]).filter(|user| *user != self.user).collect();
         let (user, right) = (*choices.pick(&others), *choices.pick(&RIGHTS));
-        match choices.below(if settled { 35 } else { 20 }) {
+        match choices.below(if settled { 40 } else { 20 }) {
             0..3 => Ask::Get { uid },
             3..6 => Ask::GetAttributes { uid },
             6..8 => Ask::Locate { tags },
@@ -131,6 +131,7 @@ impl Client {
             30..32 => Ask::SetAttribute { uid, tags },
             32 => Ask::ReKey { uid },
             33 => Ask::Grant { uid, user, right },
+            34..39 => batch(uid, &tags, choices),
             _ => Ask::Withdraw { uid, user, right },
         }
     }
@@ -150,6 +151,25 @@ fn on_shared(choices: &mut Choices) -> Ask {
         7..9 => Ask::GetAttributes { uid },
         _ => Ask::Encrypt { uid, data: choices.bytes(8) },
     }
+}
+
+/// A message about one object.
+fn batch(uid: String, tags: &[String], choices: &mut Choices) -> Ask {
+    let mut step = || {
+        let uid = uid.clone();
+        match choices.below(9) {
+            0 => Ask::Get { uid },
+            1 => Ask::GetAttributes { uid },
+            2..4 => Ask::Encrypt { uid, data: choices.bytes(20) },
+            4 => Ask::Activate { uid },
+            5 => Ask::Revoke { uid, compromised: choices.one_in(3) },
+            6 => Ask::Destroy { uid, remove: choices.one_in(3) },
+            _ => Ask::SetAttribute { uid, tags: tags[..1 + choices.below(tags.len())].to_vec() },
+        }
+    };
+    let steps = (0..4).map(|_| step()).collect();
+    let on_error = *choices.pick(&[OnError::Continue, OnError::Stop, OnError::Undo]);
+    Ask::Batch { uid, steps, on_error }
 }
 
 /// A request about an object of another user, and whose it is.

@@ -7,6 +7,7 @@
 use super::super::kmip::{Ask, Sealed};
 use super::super::lifecycle;
 use super::super::network::Asked;
+use super::batch;
 use crate::kms::state::State;
 use crate::server::event::ConnectionId;
 use crate::wire::kmip::dialect::Dialect;
@@ -89,6 +90,9 @@ pub fn effect(asked: &Asked, before: Option<&Picture>) -> Option<Option<Picture>
     let is_v4 = asked.dialect == Dialect::V4;
     let new = |tags: &[String], active, material| Picture::new(asked, tags, active, material);
     match (&asked.ask, before) {
+        (Ask::Batch { steps, on_error, .. }, before) => {
+            Some(batch::run(asked, steps, *on_error, before).after)
+        }
         (Ask::Create { tags, active, .. }, None) => Some(Some(new(tags, *active, None))),
         (Ask::Import { tags, active, material, .. }, None) => {
             Some(Some(new(tags, *active, Some(material.clone()))))

@@ -299,17 +299,14 @@ impl World<'_> {
             }
             // What was asked for may be done.
             503 if reply.body.starts_with(NOT_RECORDED) => {
-                let now = self.clock.now().instant;
-                let is_failing = self.healed.is_none_or(|healed| now < healed + AUDIT_RECOVERS_WITHIN);
-                let may_fail = self.options.audit == Some(AuditMode::Required) && is_failing;
+                let may_fail = self.options.audit == Some(AuditMode::Required) && self.is_unwell();
                 assert!(may_fail, "the audit log is well");
                 return self.lose_answered(id, asked);
             }
             503 if busy => {}
             503 if matches!(ask, Ask::Health) => {
-                let machine = self.machine();
-                let is_unwell = machine.is_log_full() || machine.lanes.key_sets_told == 0;
-                assert!(draining || is_unwell || self.troubled, "the server is well");
+                let has_keys = self.machine().lanes.key_sets_told > 0 || !self.options.tokens;
+                assert!(draining || !has_keys || self.is_unwell(), "the server is well");
             }
             503 if reply.body.starts_with(NO_KEYS_YET) || matches!(ask, Ask::Version { head_only: true }) => {
                 let may_be_held = self.options.audit == Some(AuditMode::Required);
@@ -334,6 +331,12 @@ impl World<'_> {
         assert!(!reply.closes || draining, "the connection ends for no reason after {:?}", asked.ask);
     }
 
+    /// Whether something is wrong, or was a moment ago.
+    fn is_unwell(&self) -> bool {
+        let now = self.clock.now().instant;
+        self.healed.is_none_or(|healed| now < healed + AUDIT_RECOVERS_WITHIN)
+    }
+
     /// An answer came that does not tell whether the request was done.
     fn lose_answered(&mut self, id: ConnectionId, asked: Asked) {
         let wire = self.network.open(id);
@@ -346,7 +349,7 @@ impl World<'_> {
 
     /// Key material leaves in the answer to a Get, and nowhere else.
     fn check_leaks(&self, asked: &Asked, reply: &Reply) {
-        let tells_key = matches!(asked.ask, Ask::Get { .. }) && reply.status == 200;
+        let tells_key = matches!(asked.ask, Ask::Get { .. } | Ask::Batch { .. }) && reply.status == 200;
         let shown = self.model.materials.find(&reply.body).filter(|_| !tells_key);
         assert_eq!(shown, None, "the answer to {:?} shows a key", asked.ask);
         let tells_data = matches!(asked.ask, Ask::Decrypt(_)) && reply.status == 200;
