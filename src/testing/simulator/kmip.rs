@@ -16,6 +16,8 @@ pub enum Ask {
         tags: Vec<String>,
         active: bool,
         bits: usize,
+        /// How often it may protect something, if there is a limit: for clients of 5.x.
+        uses: Option<i64>,
     },
     /// A key that the client has made.
     Import {
@@ -139,9 +141,9 @@ impl Ask {
         let post = |path: &str, body: String| ("POST", path.to_owned(), body);
         let get = |path: String| ("GET", path, String::new());
         match self {
-            Ask::Create { uid, tags, active, bits } => {
+            Ask::Create { uid, tags, active, bits, uses } => {
                 let uid = uid.as_deref();
-                let attributes = attributes(dialect, uid, tags, *active, *bits);
+                let attributes = attributes(dialect, uid, tags, *active, (*bits, *uses));
                 kmip("Create", &[symmetric_key(), attributes])
             }
             Ask::Import { uid, tags, active, material, replace } => {
@@ -166,7 +168,7 @@ impl Ask {
                         text("UniqueIdentifier", uid),
                         symmetric_key(),
                         item("ReplaceExisting", "Boolean", &replace.to_string()),
-                        attributes(dialect, None, tags, *active, bits),
+                        attributes(dialect, None, tags, *active, (bits, None)),
                         structure(dialect, object, &block),
                     ],
                 )
@@ -312,7 +314,13 @@ fn symmetric_key() -> String {
 }
 
 /// The attributes of a new key.
-fn attributes(dialect: Dialect, uid: Option<&str>, tags: &[String], active: bool, bits: usize) -> String {
+fn attributes(
+    dialect: Dialect,
+    uid: Option<&str>,
+    tags: &[String],
+    active: bool,
+    (bits, uses): (usize, Option<i64>),
+) -> String {
     let mut items = Vec::new();
     if active && dialect == Dialect::V5 {
         items.push(item("ActivationDate", "DateTime", "\"2020-01-01T00:00:00Z\""));
@@ -321,6 +329,11 @@ fn attributes(dialect: Dialect, uid: Option<&str>, tags: &[String], active: bool
     items.push(item("CryptographicLength", "Integer", &bits.to_string()));
     items.extend(uid.map(|uid| text("UniqueIdentifier", uid)));
     items.push(tag_list(dialect, tags));
+    if let Some(uses) = uses {
+        let total = item("UsageLimitsTotal", "LongInteger", &format!("\"0x{uses:016X}\""));
+        let limits = [total, enumeration("UsageLimitsUnit", "Object")].join(",");
+        items.push(structure(dialect, "UsageLimits", &limits));
+    }
     structure(dialect, "Attributes", &items.join(","))
 }
 

@@ -23,6 +23,7 @@ use crate::server::event::ConnectionId;
 use foreign::Doors;
 use key::{Key, Picture};
 use shared::Shared;
+use crate::wire::ttlv::{Fields, Tag, binary};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -160,6 +161,11 @@ impl Model {
         match &asked.ask {
             Ask::Create { uid: None, .. } => owned.untold += 1,
             ask if shared_uid(ask).is_some() => {}
+            Ask::Encrypt { uid, .. } => {
+                if let Some(key) = owned.keys.get_mut(uid).filter(|key| key.may_be_limited()) {
+                    key.lose(asked, connection);
+                }
+            }
             ask => {
                 owned.untold += usize::from(matches!(ask, Ask::ReKey { .. }));
                 if let Some(uid) = ask.changes().map(str::to_owned) {
@@ -281,6 +287,7 @@ fn is_stored(
             object.owner == user
                 && object.state == picture.state
                 && tags.eq(object.tags.iter().map(String::as_str))
+                && stored_uses(object) == picture.uses
                 && picture.grants.len() == grants.len()
                 && picture.grants.iter().zip(grants).all(|((user, rights), (to, granted))| {
                     user == to && rights.iter().map(String::as_str).eq(granted.iter().copied())
@@ -288,6 +295,13 @@ fn is_stored(
         }
         _ => false,
     }
+}
+
+/// How often a key in the store may protect something, all in all and from now on.
+fn stored_uses(object: &Object) -> Option<(i64, i64)> {
+    let limits = binary::find(&object.attributes, Tag::USAGE_LIMITS)?;
+    let fields = Fields(limits.children().expect("limits are a structure"));
+    fields.long_integer(Tag::USAGE_LIMITS_TOTAL).zip(fields.long_integer(Tag::USAGE_LIMITS_COUNT))
 }
 
 impl Owned {
@@ -354,8 +368,7 @@ impl Owned {
             }
             (Ask::Encrypt { uid, data }, answer) => {
                 let key = self.key(uid);
-                let usable = |picture: &Picture| picture.state == crate::kms::state::State::Active;
-                key.observe(told, |picture| picture.is_some_and(usable) == answer.is_some());
+                key.change(told, asked, answer.is_some());
                 if let Some(answer) = answer {
                     let sealed = sealed(uid, data, answer);
                     if let Some(material) = key.material() {

@@ -92,9 +92,11 @@ impl Client {
         if may_exist.is_empty() || (!enough && choices.one_in(5)) {
             self.named += 1;
             let uid = format!("c{index}-{}", self.named);
+            let is_limited = self.dialect == Dialect::V5 && choices.one_in(3);
+            let uses = is_limited.then(|| choices.below(4) as i64 + 1);
             return match choices.below(3) {
-                0 => Ask::Create { uid: None, tags, active, bits: *choices.pick(&[128, 192, 256]) },
-                1 => Ask::Create { uid: Some(uid), tags, active, bits: 256 },
+                0 => Ask::Create { uid: None, tags, active, bits: *choices.pick(&[128, 192, 256]), uses },
+                1 => Ask::Create { uid: Some(uid), tags, active, bits: 256, uses },
                 _ => Ask::Import { uid, tags, active, material: choices.bytes(32), replace: false },
             };
         }
@@ -126,7 +128,7 @@ impl Client {
             20..23 => Ask::Activate { uid },
             23..26 => Ask::Revoke { uid, compromised: choices.one_in(3) },
             26..28 => Ask::Destroy { uid, remove: choices.one_in(3) },
-            28 => Ask::Create { uid: Some(uid), tags, active, bits: 256 },
+            28 => Ask::Create { uid: Some(uid), tags, active, bits: 256, uses: None },
             29 => Ask::Import { uid, tags, active, material: choices.bytes(16), replace: choices.one_in(2) },
             30..32 => Ask::SetAttribute { uid, tags },
             32 => Ask::ReKey { uid },
@@ -142,7 +144,7 @@ fn on_shared(choices: &mut Choices) -> Ask {
     match choices.below(10) {
         0..2 => {
             let tags = vec!["shared".to_owned()];
-            Ask::Create { uid: Some(uid), tags, active: choices.one_in(3), bits: 256 }
+            Ask::Create { uid: Some(uid), tags, active: choices.one_in(3), bits: 256, uses: None }
         }
         2 => Ask::Activate { uid },
         3 => Ask::Revoke { uid, compromised: choices.one_in(2) },
@@ -195,7 +197,10 @@ fn on_foreign(user: &str, model: &Model, choices: &mut Choices) -> Option<(usize
         match choices.below(20) {
             0..5 => Ask::Get { uid },
             5..7 => Ask::GetAttributes { uid },
-            7..9 => Ask::Encrypt { uid, data: choices.bytes(20) },
+            // What others do counts as well, and is not counted here.
+            7..9 if !model.clients[victim].keys[&uid].may_be_limited() => {
+                Ask::Encrypt { uid, data: choices.bytes(20) }
+            }
             9..11 if !sealed.is_empty() => Ask::Decrypt((*choices.pick(&sealed)).clone()),
             9..12 => Ask::Locate { tags },
             12 => Ask::Activate { uid },

@@ -4,7 +4,6 @@
 use super::super::kmip::{Ask, OnError};
 use super::super::network::Asked;
 use super::key::{Picture, effect};
-use crate::kms::state::State;
 use crate::wire::kmip::enumeration::result_status::{OPERATION_FAILED, OPERATION_UNDONE, SUCCESS};
 
 /// The status of each item that is answered, and what the object looks like then.
@@ -45,7 +44,6 @@ fn run_step(asked: &Asked, step: &Ask, before: Option<&Picture>) -> Option<Optio
     match step {
         Ask::Get { .. } => told(before.is_some_and(|picture| picture.is_gettable(dialect))),
         Ask::GetAttributes { .. } => told(before.is_some_and(|picture| picture.has_attributes(dialect))),
-        Ask::Encrypt { .. } => told(before.is_some_and(|picture| picture.state == State::Active)),
         step => effect(&Asked { ask: step.clone(), ..asked.clone() }, before),
     }
 }

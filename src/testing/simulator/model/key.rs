@@ -25,6 +25,8 @@ pub struct Picture {
     pub material: Option<Vec<u8>>,
     /// The user's tags.
     pub tags: Vec<String>,
+    /// How often it may protect something, all in all and from now on, if there is a limit.
+    pub uses: Option<(i64, i64)>,
     /// Who was granted what.
     pub grants: BTreeMap<String, BTreeSet<String>>,
 }
@@ -39,6 +41,10 @@ impl Picture {
             activated: active,
             material,
             tags: tags.to_vec(),
+            uses: match &asked.ask {
+                Ask::Create { uses, .. } => uses.map(|uses| (uses, uses)),
+                _ => None,
+            },
             grants: BTreeMap::new(),
         }
     }
@@ -49,6 +55,7 @@ impl Picture {
             number: asked.number,
             state: if self.activated { State::Active } else { State::PreActive },
             material: None,
+            uses: self.uses.map(|(total, _)| (total, total)),
             ..self.clone()
         }
     }
@@ -102,6 +109,11 @@ pub fn effect(asked: &Asked, before: Option<&Picture>) -> Option<Option<Picture>
             Some(Some(Picture { grants: old.grants.clone(), ..new }))
         }
         (Ask::Create { .. } | Ask::Import { .. }, Some(_)) | (_, None) => None,
+        (Ask::Encrypt { .. }, Some(old)) => {
+            let uses = old.uses.map(|(total, left)| (total, left - 1));
+            let may_be_used = old.state == State::Active && uses.is_none_or(|(_, left)| left >= 0);
+            may_be_used.then(|| Some(Picture { uses, ..old.clone() }))
+        }
         (Ask::Activate { .. }, Some(old)) => {
             let new = Picture { state: State::Active, activated: true, ..old.clone() };
             (old.state == State::PreActive).then_some(Some(new))
@@ -188,6 +200,13 @@ impl Key {
     pub fn may_be(&mut self, such: impl Fn(&Picture) -> bool) -> bool {
         self.spread();
         self.pictures.iter().any(|(picture, _)| picture.as_ref().is_some_and(&such))
+    }
+
+    /// Whether it may be that each use counts.
+    pub fn may_be_limited(&self) -> bool {
+        let mut pictures = self.pictures.iter().flat_map(|(picture, _)| picture);
+        let makes_limits = |asked: &Asked| matches!(asked.ask, Ask::Create { uses: Some(_), .. });
+        pictures.any(|picture| picture.uses.is_some()) || self.unanswered.iter().any(makes_limits)
     }
 
     /// Whether there may be an object.
