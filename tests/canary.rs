@@ -28,9 +28,15 @@ fn symptoms(sabotage: Sabotage) -> &'static [&'static str] {
             "a peer is slow after",
             "it was in time",
         ],
-        Sabotage::AnswerWithoutGeneration => &["what is answered was asked", "about something else"],
-        Sabotage::Unsealed => &["a sealed disk shows a key or a name"],
+        Sabotage::AnswerWithoutGeneration => &[
+            "what is answered was asked",
+            "about something else",
+            "an answer in the dialect of its request",
+            "an answer that nobody asked for",
+        ],
+        Sabotage::Unsealed => &["a sealed disk shows a key"],
         Sabotage::RequestsLogged => &["the log shows a secret"],
+        Sabotage::AnswerBeforeRecord => &["answers have left, and"],
     }
 }
 

@@ -18,6 +18,7 @@ use crate::store::{Store, StoreError};
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
 use crate::time::Now;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A running process.
@@ -31,6 +32,8 @@ pub struct Machine {
     pub stopped_listening: bool,
     /// It has exited, with this code.
     pub exit: Option<u8>,
+    /// Answers that were to be recorded before they left.
+    pub answered: usize,
     /// Its audit log, of its own.
     log: Memory,
 }
@@ -42,6 +45,8 @@ struct Memory(Arc<Mutex<Written>>);
 #[derive(Default)]
 struct Written {
     lines: Vec<u8>,
+    /// Requests that are in them.
+    requests: BTreeSet<Vec<u8>>,
     /// Nothing more can be written.
     is_full: bool,
 }
@@ -59,12 +64,22 @@ impl Medium for Memory {
             return Err("there is no space left".into());
         }
         written.lines.extend_from_slice(lines);
+        for line in lines.split(|byte| *byte == b'\n') {
+            written.requests.extend(request_of(line));
+        }
         Ok(())
     }
 
     fn reopen(&mut self) -> Result<bool, String> {
         Ok(false)
     }
+}
+
+/// The request that a line is about, if it is about one.
+fn request_of(line: &[u8]) -> Option<Vec<u8>> {
+    const BEFORE: &[u8] = b"\"request\":\"";
+    let at = line.windows(BEFORE.len()).position(|part| part == BEFORE)? + BEFORE.len();
+    line[at..].split(|byte| *byte == b'"').next().map(<[u8]>::to_vec)
 }
 
 /// The key of all audit logs.
@@ -101,7 +116,7 @@ impl Machine {
             decryption_key: None,
             bootstrap: None,
             attestation: None,
-            audit: options.audit,
+            audit: sabotage::audit(sabotage, options.audit),
             counts: Arc::clone(&counts),
             resident_bytes: || None,
             now,
@@ -115,6 +130,7 @@ impl Machine {
             draining: false,
             stopped_listening: false,
             exit: None,
+            answered: 0,
             log,
         })
     }
@@ -122,6 +138,11 @@ impl Machine {
     /// Lets the audit log be full, or not any more.
     pub fn fill_log(&self, is_full: bool) {
         self.log.written().is_full = is_full;
+    }
+
+    /// How many requests are in the audit log.
+    pub fn recorded(&self) -> usize {
+        self.log.written().requests.len()
     }
 
     /// Whether the audit log is full.
@@ -133,7 +154,7 @@ impl Machine {
     pub fn closed_log(&self) -> Vec<u8> {
         let key = log_key();
         let mut verifier = Verifier::new(&key);
-        let Written { lines, is_full } = &*self.log.written();
+        let Written { lines, is_full, .. } = &*self.log.written();
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             verifier.line(line).expect("the audit log is as it was written");
         }

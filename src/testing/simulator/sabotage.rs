@@ -10,6 +10,7 @@ use crate::kms::object::Object;
 use crate::kms::rights::Rights;
 use crate::kms::view::{Changes, Search, SearchEnd, Show, StoreError, View};
 use crate::limits::Limits;
+use crate::server::AuditMode;
 use crate::store::{Store, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -35,11 +36,13 @@ pub enum Sabotage {
     Unsealed,
     /// Requests are logged.
     RequestsLogged,
+    /// An answer leaves before its line is in the audit log.
+    AnswerBeforeRecord,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 9] = [
+    pub const ALL: [Sabotage; 10] = [
         Sabotage::CommitBeforeSync,
         Sabotage::AuthorisationSkipped,
         Sabotage::ConnectionTooMany,
@@ -49,6 +52,7 @@ impl Sabotage {
         Sabotage::AnswerWithoutGeneration,
         Sabotage::Unsealed,
         Sabotage::RequestsLogged,
+        Sabotage::AnswerBeforeRecord,
     ];
 }
 
@@ -62,6 +66,14 @@ pub fn limits(sabotage: Option<Sabotage>, limits: &Limits) -> Limits {
         _ => {}
     }
     limits
+}
+
+/// When a server records that should do so as `audit` says.
+pub fn audit(sabotage: Option<Sabotage>, audit: Option<AuditMode>) -> Option<AuditMode> {
+    match sabotage {
+        Some(Sabotage::AnswerBeforeRecord) => audit.map(|_| AuditMode::Soon),
+        _ => audit,
+    }
 }
 
 /// The store that a server is given instead of `store`.

@@ -75,6 +75,10 @@ impl World<'_> {
 
     /// All connections are gone, and what was not done never will be; a new server starts.
     fn bury(&mut self) {
+        if self.master.is_some() && self.choices.one_in(8) {
+            let shown = self.model.materials.find(&self.disk.durable()).map(str::to_owned);
+            assert_eq!(shown, None, "a sealed disk shows a key");
+        }
         self.machine = None;
         self.stray_timers.clear();
         for id in self.network.select(|_| true) {

@@ -319,6 +319,8 @@ impl World<'_> {
                     return assert!(!busy && status == *expected, "{status} for {ask:?}");
                 }
                 assert!(!busy, "the lane had no room for {ask:?}, which was answered {status}");
+                self.check_recorded(ask);
+                let wire = self.network.open(id);
                 match ask {
                     Ask::Version { .. } | Ask::Metrics => assert_eq!(status, 200),
                     Ask::Health => assert!(status == 200 && reply.body.starts_with(b"{\"status\":\"UP\"")),
@@ -344,6 +346,17 @@ impl World<'_> {
             let client = wire.client;
             self.model.lose(client, asked, id);
             self.model.settle(client, id);
+        }
+    }
+
+    /// An answer that is to be recorded leaves when its line lasts.
+    fn check_recorded(&mut self, ask: &Ask) {
+        let is_recorded = !matches!(ask, Ask::Version { .. } | Ask::Metrics | Ask::Health);
+        if self.options.audit == Some(AuditMode::Required) && is_recorded {
+            let machine = self.machine();
+            machine.answered += 1;
+            let (answered, recorded) = (machine.answered, machine.recorded());
+            assert!(recorded >= answered, "{answered} answers have left, and {recorded} are recorded");
         }
     }
 
