@@ -45,8 +45,10 @@ struct Memory(Arc<Mutex<Written>>);
 #[derive(Default)]
 struct Written {
     lines: Vec<u8>,
-    /// Requests that are in them.
+    /// Requests that are in them, and outlive a crash,
     requests: BTreeSet<Vec<u8>>,
+    /// or do not yet.
+    unsynced: Vec<Vec<u8>>,
     /// Nothing more can be written.
     is_full: bool,
 }
@@ -58,14 +60,17 @@ impl Memory {
 }
 
 impl Medium for Memory {
-    fn append(&mut self, lines: &[u8], _sync: bool) -> Result<(), String> {
-        let mut written = self.written();
+    fn append(&mut self, lines: &[u8], sync: bool) -> Result<(), String> {
+        let written = &mut *self.written();
         if written.is_full {
             return Err("there is no space left".into());
         }
         written.lines.extend_from_slice(lines);
         for line in lines.split(|byte| *byte == b'\n') {
-            written.requests.extend(request_of(line));
+            written.unsynced.extend(request_of(line));
+        }
+        if sync {
+            written.requests.extend(written.unsynced.drain(..));
         }
         Ok(())
     }
