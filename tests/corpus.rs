@@ -24,6 +24,7 @@ targets! {
     "multipart" => keyway::wire::multipart::fuzz,
     "pkcs12" => keyway::crypto::pkcs12::fuzz,
     "record" => keyway::store::record::fuzz,
+    "simulation" => keyway::testing::simulator::fuzz,
     "tls" => keyway::testing::connection::tls::fuzz,
     "tls_conversation" => keyway::testing::connection::tls::fuzz_conversation,
     "ttlv" => keyway::wire::ttlv::fuzz,

@@ -435,7 +435,7 @@ impl Shared {
                 self.refuse(connection, refusal, held.head_only, now);
             }
         }
-        self.send_answers(connection);
+        self.send_answers(connection, now);
         self.resume(connection, now);
     }
 

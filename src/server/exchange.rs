@@ -52,7 +52,7 @@ impl Shared {
                 Phase::Closing | Phase::Aborted => rest.len(),
             };
         }
-        self.send_answers(connection);
+        self.send_answers(connection, now);
         if used < data.len() && matches!(connection.phase, Phase::Idle) && !connection.blocked {
             // The rest has its turn after the other connections.
             self.timers.set(connection.id, &mut connection.deadline, Some(now.instant));
@@ -443,7 +443,7 @@ impl Shared {
             | Done::Audited(..)
             | Done::Provided(_) => unreachable!("a request is not answered with a certificate"),
         }
-        self.send_answers(connection);
+        self.send_answers(connection, now);
         self.resume(connection, now);
     }
 
@@ -456,7 +456,7 @@ impl Shared {
     ) {
         let Some(exchange) = self.waited_for(connection) else { return };
         self.answer_owner(connection, &exchange, answer, now);
-        self.send_answers(connection);
+        self.send_answers(connection, now);
         self.resume(connection, now);
     }
 
@@ -597,13 +597,13 @@ impl Shared {
         if keep_alive {
             self.become_idle(connection, now);
         } else {
-            self.send_answers(connection);
+            self.send_answers(connection, now);
             self.close(connection, now);
         }
     }
 
     /// Encrypts the answers made so far, and sends them.
-    pub(super) fn send_answers(&mut self, connection: &mut Connection) {
+    pub(super) fn send_answers(&mut self, connection: &mut Connection, now: Now) {
         if self.plain_out.is_empty() {
             return;
         }
@@ -612,7 +612,15 @@ impl Shared {
             None => self.outputs.buffer().extend_from_slice(&self.plain_out),
         }
         self.outputs.send_buffered(connection.id);
-        connection.sent_bytes = self.plain_out.len();
+        let sent_bytes = self.plain_out.len();
+        if connection.blocked {
+            // A request before the one that it has not taken the answer to was in a lane: it gets time for both.
+            connection.sent_bytes += sent_bytes;
+            let deadline = self.write_deadline(connection, now);
+            self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+        } else {
+            connection.sent_bytes = sent_bytes;
+        }
         self.plain_out.wipe();
     }
 

@@ -241,8 +241,7 @@ impl Server {
             }
             Input::Blocked { connection } => self.with(connection, |shared, connection| {
                 connection.blocked = true;
-                let slack = limits::transfer_time(connection.sent_bytes);
-                let deadline = now.instant + shared.limits.write_timeout + slack;
+                let deadline = shared.write_deadline(connection, now);
                 shared.timers.set(connection.id, &mut connection.deadline, Some(deadline));
             }),
             Input::Drained { connection } => self.with(connection, |shared, connection| {
@@ -368,6 +367,14 @@ impl Server {
             shared.timers.set(id, &mut connection.deadline, Some(now.instant + timeout));
         }
         self.connections[slot] = Some(connection);
+    }
+
+    /// What a timer would do that knew the slot of its connection and not the generation: for the simulator, which is to
+    /// notice it.
+    #[cfg(feature = "testing")]
+    pub fn dangerous_time_out(&mut self, slot: u32, now: Now) {
+        let id = self.connections.get(slot as usize).and_then(|place| place.as_ref()).map(|found| found.id);
+        id.into_iter().for_each(|id| self.with(id, |shared, connection| shared.time_out(connection, now)));
     }
 
     /// Does something with a connection, unless it is gone; forgets it if that ended it.
@@ -576,7 +583,16 @@ impl Shared {
     /// Goes on with what waited for an answer to be written, or for its turn.
     fn resume(&mut self, connection: &mut Connection, now: Now) {
         match connection.phase {
+            // It has a deadline for what it is to take.
+            _ if connection.blocked => {}
             Phase::Idle | Phase::Head => self.become_idle(connection, now),
+            // Nothing was read of it while the peer took no answer.
+            Phase::Body(ref mut body) => {
+                body.since = now.instant;
+                let slack = limits::transfer_time(body.bytes.len());
+                let deadline = now.instant + self.limits.body_timeout + slack;
+                self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+            }
             Phase::Closing => {
                 let deadline = now.instant + limits::LINGER_TIMEOUT;
                 self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
@@ -634,8 +650,16 @@ impl Shared {
         }
         connection.phase = Phase::Idle;
         connection.scanner = Scanner::default();
-        let deadline = now.instant + self.limits.idle_timeout;
-        self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+        // One that has answers to take has a deadline for that.
+        if !connection.blocked {
+            let deadline = now.instant + self.limits.idle_timeout;
+            self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+        }
+    }
+
+    /// When a peer must have taken all that was sent to it.
+    fn write_deadline(&self, connection: &Connection, now: Now) -> Instant {
+        now.instant + self.limits.write_timeout + limits::transfer_time(connection.sent_bytes)
     }
 
     /// Says goodbye: what is still to be sent is sent, what still arrives is thrown away.
@@ -650,8 +674,11 @@ impl Shared {
         self.outputs.close(connection.id);
         self.forget_request(connection);
         connection.phase = Phase::Closing;
-        let timeout = if connection.blocked { self.limits.write_timeout } else { limits::LINGER_TIMEOUT };
-        self.timers.set(connection.id, &mut connection.deadline, Some(now.instant + timeout));
+        let deadline = match connection.blocked {
+            true => self.write_deadline(connection, now),
+            false => now.instant + limits::LINGER_TIMEOUT,
+        };
+        self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
     }
 
     /// Drops a connection.

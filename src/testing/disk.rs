@@ -27,7 +27,13 @@ struct Platter {
     operations_left: Option<u64>,
     /// Such operations so far.
     operations: u64,
+    /// Such operations until one fails, and no other.
+    good_operations: Option<u64>,
     bytes_max: Option<u64>,
+    /// Something has failed in the last machine.
+    has_failed: bool,
+    /// Syncs are acknowledged, and nothing lasts for it.
+    lies: bool,
 }
 
 #[derive(Debug)]
@@ -55,10 +61,16 @@ impl Disk {
         self.platter().durable.clone()
     }
 
+    /// How many bytes it holds.
+    pub fn bytes(&self) -> u64 {
+        self.platter().cached.len() as u64
+    }
+
     /// The disk as the next machine sees it; machines before it cannot use it any more.
     pub fn mount(&self) -> Mount {
         let mut platter = self.platter();
         platter.lifetimes += 1;
+        platter.has_failed = false;
         Mount { disk: self.clone(), lifetime: platter.lifetimes }
     }
 
@@ -73,9 +85,31 @@ impl Disk {
         self.platter().operations_left == Some(0)
     }
 
+    /// Whether the machine that uses it was told of a failure: from then on it may do nothing right any more.
+    pub fn has_failed(&self) -> bool {
+        self.is_off() || self.platter().has_failed
+    }
+
+    /// Lets one operation fail once `operations` more were done, and nothing after it.
+    pub fn fail_once_after(&self, operations: u64) {
+        self.platter().good_operations = Some(operations);
+    }
+
     /// Lets the disk hold `bytes_max` bytes and no more.
     pub fn limit(&self, bytes_max: u64) {
         self.platter().bytes_max = Some(bytes_max);
+    }
+
+    /// No more faults, of those that a machine survives: there is room, and no operation fails.
+    pub fn heal(&self) {
+        let mut platter = self.platter();
+        (platter.good_operations, platter.bytes_max) = (None, None);
+    }
+
+    /// From now on it claims to have synced, and has not: what a drive does that has a cache and no battery. No server can
+    /// keep its promises on it, so that it shows whether anybody would notice.
+    pub fn lie(&self) {
+        self.platter().lies = true;
     }
 
     /// Writes, changes of length and syncs done so far.
@@ -83,23 +117,34 @@ impl Disk {
         self.platter().operations
     }
 
+    /// The process ends, and the machine goes on: whoever mounts the disk next reads what was written.
+    pub fn abandon(&self) {
+        let mut platter = self.platter();
+        platter.lifetimes += 1;
+        platter.operations_left = None;
+    }
+
     /// The machine loses power. Of what was not synced, each sector and each change of length lasts or is lost as
-    /// `seed` decides (some seeds lose all, some nothing); the disk is ready for [`Disk::mount`].
+    /// `seed` decides (some seeds lose all, some nothing), and one sector in a hundred is torn: of that, the first bytes
+    /// last. The disk is ready for [`Disk::mount`].
     pub fn crash(&self, seed: u64) {
         let mut platter = self.platter();
         let Platter { durable, cached, unsynced, lifetimes, operations_left, .. } = &mut *platter;
         let mut choices = Choices::new(seed);
         // Of four: 0 loses all, 3 nothing, others flip a coin for each.
         let mood = choices.below(4);
-        let mut lasts = move || match mood {
-            0 => false,
-            3 => true,
-            _ => choices.one_in(2),
+        // How many of so many bytes last.
+        let mut lasting = move |bytes: usize| match mood {
+            0 => 0,
+            3 => bytes,
+            _ if choices.one_in(100) => choices.below(bytes),
+            _ if choices.one_in(2) => bytes,
+            _ => 0,
         };
         for change in unsynced.drain(..) {
             match change {
                 Unsynced::Length(bytes) => {
-                    if lasts() {
+                    if lasting(1) == 1 {
                         durable.resize(bytes, 0);
                     }
                 }
@@ -107,8 +152,9 @@ impl Disk {
                     let mut rest = bytes.as_slice();
                     while !rest.is_empty() {
                         let (sector, later) = rest.split_at(rest.len().min(SECTOR_BYTES - at % SECTOR_BYTES));
-                        if lasts() && at + sector.len() <= durable.len() {
-                            durable[at..at + sector.len()].copy_from_slice(sector);
+                        let lasts = lasting(sector.len());
+                        if at + lasts <= durable.len() {
+                            durable[at..at + lasts].copy_from_slice(&sector[..lasts]);
                         }
                         at += sector.len();
                         rest = later;
@@ -150,7 +196,18 @@ impl Mount {
             *left -= 1;
         }
         platter.operations += 1;
-        Ok(platter)
+        match &mut platter.good_operations {
+            Some(0) => {
+                platter.good_operations = None;
+                platter.has_failed = true;
+                Err(io::Error::other("the disk has a bad moment"))
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(platter)
+            }
+            None => Ok(platter),
+        }
     }
 }
 
@@ -169,6 +226,7 @@ impl StorageBackend for Mount {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut platter = self.operate()?;
         if platter.bytes_max.is_some_and(|max| len > max) {
+            platter.has_failed = true;
             return Err(ErrorKind::StorageFull.into());
         }
         let len = usize::try_from(len).map_err(io::Error::other)?;
@@ -179,6 +237,9 @@ impl StorageBackend for Mount {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut platter = self.operate()?;
+        if platter.lies {
+            return Ok(());
+        }
         let Platter { durable, unsynced, .. } = &mut *platter;
         for change in unsynced.drain(..) {
             match change {
@@ -214,8 +275,8 @@ mod tests {
 
     #[test]
     fn what_was_synced_lasts_and_the_rest_may_not() {
-        let (mut kept, mut lost) = (0, 0);
-        for seed in 0..100 {
+        let (mut kept, mut lost, mut torn) = (0, 0, 0);
+        for seed in 0..1000 {
             let disk = Disk::new();
             let mount = disk.mount();
             mount.set_len(2048).unwrap();
@@ -229,11 +290,19 @@ mod tests {
             disk.mount().read(0, &mut bytes).unwrap();
             assert_eq!(bytes[..512], [1; 512]);
             for (sector, before) in [(&bytes[512..1024], 1), (&bytes[1024..1536], 0)] {
-                assert!(sector == [2; 512] || sector == [before; 512], "sectors are whole");
-                *if sector[0] == 2 { &mut kept } else { &mut lost } += 1;
+                let lasts = sector.iter().take_while(|byte| **byte == 2).count();
+                assert!(
+                    sector[lasts..].iter().all(|byte| *byte == before),
+                    "the first bytes are new, or all"
+                );
+                match lasts {
+                    512 => kept += 1,
+                    0 => lost += 1,
+                    _ => torn += 1,
+                }
             }
         }
-        assert!(kept > 50 && lost > 50, "{kept} and {lost}");
+        assert!(kept > 500 && lost > 500 && torn > 0, "{kept}, {lost} and {torn}");
     }
 
     #[test]
@@ -247,5 +316,38 @@ mod tests {
         assert_eq!(disk.operations(), 2);
         disk.crash(0);
         disk.mount().sync_data().unwrap();
+    }
+
+    #[test]
+    fn one_operation_fails_and_there_is_only_so_much_room() {
+        let disk = Disk::new();
+        let mount = disk.mount();
+        disk.fail_once_after(1);
+        mount.set_len(10).unwrap();
+        assert!(mount.write(0, &[1]).is_err());
+        mount.write(0, &[2]).unwrap();
+        disk.limit(10);
+        assert_eq!(mount.set_len(11).unwrap_err().kind(), ErrorKind::StorageFull);
+        disk.heal();
+        mount.set_len(11).unwrap();
+        disk.abandon();
+        let mut bytes = [0; 1];
+        assert!(mount.read(0, &mut bytes).is_err(), "a process that has ended");
+        disk.mount().read(0, &mut bytes).unwrap();
+        assert_eq!(bytes, [2]);
+    }
+
+    #[test]
+    fn what_a_liar_has_synced_may_be_lost() {
+        let is_lost = |seed| {
+            let disk = Disk::new();
+            disk.lie();
+            let mount = disk.mount();
+            mount.set_len(10).unwrap();
+            mount.sync_data().unwrap();
+            disk.crash(seed);
+            disk.durable().is_empty()
+        };
+        assert!((0..20).any(is_lost));
     }
 }

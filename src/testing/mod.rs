@@ -9,23 +9,32 @@
 //! * a clock that moves when it is told to;
 //! * a network: bytes in pieces, stalls, slow readers, half-closed, reset and forsaken connections, more of them than
 //!   the server takes;
-//! * lanes without threads: bounded queues, batches, answers that come late and in any order among the lanes;
-//! * a [`disk`] that fails at any write, also in the middle of a commit and of a start, and loses what was not synced;
-//! * clients of both generations, who pipeline requests of every kind, and rubbish.
+//! * lanes without threads: bounded queues, batches, answers that come late and in any order among the lanes; an audit log
+//!   that is full for a while, an issuer of tokens that does not answer;
+//! * a [`disk`] that loses power at any write, also in the middle of a commit and of a start, and with it what was not
+//!   synced, whole or torn; on which one operation fails; which is full;
+//! * clients of both generations and of several users, who pipeline requests of every kind, also for what is another's,
+//!   requests that are just as long as they may be or a byte longer, and rubbish;
+//! * options: limits, time-outs, sealed or not, tokens or not, privileged users or not, the audit log soon or before.
 //!
 //! Every step is held against what the server promises: the contract of each [`Output`](crate::server::event::Output);
-//! one answer to each request, in order; what was answered is on the disk after any crash, and what was refused is not;
-//! every answer is one that the model foretells; states go one way; limits hold; when the faults are healed everything
-//! comes to its end, and no deadline is left.
+//! one answer to each request, in order, or a closed connection, and for a reason; what was answered is on the disk after any
+//! crash, and what was refused is not; every answer is one that the model foretells; states go one way; nobody gets what he
+//! was not granted, or can tell it from what is not there; limits and time-outs hold, no sooner and no later; when the
+//! faults are healed everything comes to its end, and no deadline is left. The simulator knows every key, and looks for it
+//! in every answer but that to Get, in the log, the audit log, the metrics, and on the disk that is sealed.
+//!
+//! Whether it would notice is tried with faults that are planted
+//! ([`Sabotage`](simulator::sabotage::Sabotage)): `tests/canary.rs` finds each of them.
 //!
 //! All chance comes from the seed ([`choices`]), so the same seed is the same course of events. `tests/simulation.rs`
-//! plays a hundred; a failure names its seed and step. To see that seed again, with everything that happens:
+//! plays some hundreds; a failure names its seed and step. To see that seed again, with everything that happens:
 //!
 //! ```text
 //! KEYWAY_SEED=17 cargo test --test simulation -- --nocapture
 //! ```
 //!
-//! `KEYWAY_SEEDS=10000` plays so many.
+//! `KEYWAY_SEEDS=10000` plays so many. The fuzz target `simulation` lets a fuzzer choose instead of a seed.
 //!
 //! # The connection
 //!

@@ -8,16 +8,23 @@
 
 mod clock;
 mod http;
+mod issuer;
 mod kmip;
 mod lanes;
 mod lifecycle;
+mod logged;
 mod machine;
 mod model;
 mod network;
+mod options;
+pub mod sabotage;
+mod secrets;
 mod trace;
 mod workload;
 mod world;
 
+use super::choices::Choices;
+use sabotage::Sabotage;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,9 +78,12 @@ impl fmt::Display for Totals {
 /// Something that must not happen has.
 #[derive(Debug)]
 pub struct Failure {
-    seed: u64,
-    step: u64,
-    reason: String,
+    /// The seed.
+    pub seed: u64,
+    /// The input or output after which it was noticed.
+    pub step: u64,
+    /// What has happened.
+    pub reason: String,
 }
 
 impl fmt::Display for Failure {
@@ -85,7 +95,21 @@ impl fmt::Display for Failure {
 
 /// Plays one seed; `show` is given a line for everything that happens.
 pub fn run(seed: u64, show: Option<&mut dyn FnMut(&str)>) -> Result<Totals, Failure> {
-    let mut world = World::new(seed, show);
+    play(World::new(Choices::new(seed), None, show), seed)
+}
+
+/// The same with a fault that is to be found.
+pub fn run_sabotaged(seed: u64, sabotage: Sabotage) -> Result<Totals, Failure> {
+    play(World::new(Choices::new(seed), Some(sabotage), None), seed)
+}
+
+/// The body of a fuzz target: the bytes choose what happens, as far as they last; then the faults are healed.
+pub fn fuzz(data: &[u8]) {
+    let played = play(World::new(Choices::scripted(data), None, None), 0);
+    played.unwrap_or_else(|failure| panic!("step {}: {}", failure.step, failure.reason));
+}
+
+fn play(mut world: World<'_>, seed: u64) -> Result<Totals, Failure> {
     match catch_unwind(AssertUnwindSafe(|| world.play())) {
         Ok(()) => Ok(world.into_totals()),
         Err(panic) => {

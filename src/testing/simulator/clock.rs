@@ -5,7 +5,7 @@ use crate::time::{Instant, Now, Timestamp};
 use std::time::Duration;
 
 /// When a simulation begins.
-const START: i64 = 1_795_456_600;
+pub const START: i64 = 1_795_456_600;
 
 /// Both clocks, in step.
 pub struct Clock {

@@ -4,7 +4,8 @@
 use crate::kms::state::State;
 use crate::wire::json::Lexer;
 use crate::wire::kmip::dialect::{self, Dialect};
-use crate::wire::ttlv::{Fields, Tag, Value};
+use crate::wire::kmip::enumeration::{batch_error_continuation_option, operation};
+use crate::wire::ttlv::{Fields, Item, Tag, Value};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub enum Ask {
         tags: Vec<String>,
         active: bool,
         bits: usize,
+        /// How often it may protect something, if there is a limit: for clients of 5.x.
+        uses: Option<i64>,
     },
     /// A key that the client has made.
     Import {
@@ -76,11 +79,27 @@ pub enum Ask {
         head_only: bool,
     },
     Health,
-    /// What is no good request, with the statuses that may answer it.
+    /// Several requests about one object, in one message.
+    Batch {
+        uid: String,
+        steps: Vec<Ask>,
+        on_error: OnError,
+    },
+    /// What the server counts; on connections for that.
+    Metrics,
+    /// What is no good request, or nearly none, with the status that answers it.
     Rubbish {
         bytes: Vec<u8>,
-        statuses: &'static [u16],
+        status: u16,
     },
+}
+
+/// What a failed item of a message means for the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OnError {
+    Continue,
+    Stop,
+    Undo,
 }
 
 /// Something that was encrypted.
@@ -108,7 +127,8 @@ impl Ask {
             | Ask::Revoke { uid, .. }
             | Ask::Destroy { uid, .. }
             | Ask::Grant { uid, .. }
-            | Ask::Withdraw { uid, .. } => Some(uid),
+            | Ask::Withdraw { uid, .. }
+            | Ask::Batch { uid, .. } => Some(uid),
             _ => None,
         }
     }
@@ -121,9 +141,9 @@ impl Ask {
         let post = |path: &str, body: String| ("POST", path.to_owned(), body);
         let get = |path: String| ("GET", path, String::new());
         match self {
-            Ask::Create { uid, tags, active, bits } => {
+            Ask::Create { uid, tags, active, bits, uses } => {
                 let uid = uid.as_deref();
-                let attributes = attributes(dialect, uid, tags, *active, *bits);
+                let attributes = attributes(dialect, uid, tags, *active, (*bits, *uses));
                 kmip("Create", &[symmetric_key(), attributes])
             }
             Ask::Import { uid, tags, active, material, replace } => {
@@ -148,7 +168,7 @@ impl Ask {
                         text("UniqueIdentifier", uid),
                         symmetric_key(),
                         item("ReplaceExisting", "Boolean", &replace.to_string()),
-                        attributes(dialect, None, tags, *active, bits),
+                        attributes(dialect, None, tags, *active, (bits, None)),
                         structure(dialect, object, &block),
                     ],
                 )
@@ -206,14 +226,62 @@ impl Ask {
             Ask::Grant { uid, user, right } => post("/access/grant", access(dialect, uid, user, right)),
             Ask::Withdraw { uid, user, right } => post("/access/revoke", access(dialect, uid, user, right)),
             Ask::ListAccess { uid } => get(format!("/access/list/{uid}")),
+            Ask::Batch { steps, on_error, .. } => {
+                let path = if dialect == Dialect::V4 { "/kmip/2_1" } else { "/kmip" };
+                post(path, message(dialect, steps, *on_error))
+            }
             Ask::ListOwned => get("/access/owned".into()),
             Ask::Version { head_only } => {
                 (if *head_only { "HEAD" } else { "GET" }, "/version".into(), String::new())
             }
             Ask::Health => get("/health".into()),
+            Ask::Metrics => get("/metrics".into()),
             Ask::Rubbish { .. } => unreachable!("rubbish is sent as it is"),
         }
     }
+}
+
+/// A message of these requests.
+fn message(dialect: Dialect, steps: &[Ask], on_error: OnError) -> String {
+    let on_error = match on_error {
+        OnError::Continue => batch_error_continuation_option::CONTINUE,
+        OnError::Stop => batch_error_continuation_option::STOP,
+        OnError::Undo => batch_error_continuation_option::UNDO,
+    };
+    let version =
+        vec![Item::integer(Tag::PROTOCOL_VERSION_MAJOR, 2), Item::integer(Tag::PROTOCOL_VERSION_MINOR, 1)];
+    let header = vec![
+        Item::structure(Tag::PROTOCOL_VERSION, version),
+        Item::enumeration(Tag::BATCH_ERROR_CONTINUATION_OPTION, on_error),
+        Item::integer(Tag::BATCH_COUNT, steps.len() as i32),
+    ];
+    let mut bodies: Vec<Vec<u8>> = steps.iter().map(|step| step.spell(dialect).2.into_bytes()).collect();
+    let mut message = vec![Item::structure(Tag::REQUEST_HEADER, header)];
+    for body in &mut bodies {
+        let request = dialect::decode(body).expect("it was written a moment ago");
+        let operation = operation::ALL.code(request.root).expect("it is an operation");
+        let fields = vec![
+            Item::enumeration(Tag::OPERATION, operation),
+            Item::structure(Tag::REQUEST_PAYLOAD, request.fields),
+        ];
+        message.push(Item::structure(Tag::BATCH_ITEM, fields));
+    }
+    let mut body = Vec::new();
+    let root = if dialect == Dialect::V4 { "Message" } else { "RequestMessage" };
+    dialect::encode(dialect, root, &message, &mut body);
+    String::from_utf8(body).expect("JSON is text")
+}
+
+/// The status of each item in the answer to a message.
+pub fn read_statuses(mut body: Vec<u8>) -> Vec<u32> {
+    let answer = dialect::decode(&mut body).expect("an answer is a document");
+    assert!(["Message", "ResponseMessage"].contains(&answer.root), "{} answers no message", answer.root);
+    let items = Fields(&answer.fields);
+    let status = |item: &Value<'_>| {
+        let fields = Fields(item.children().expect("an item is a structure"));
+        fields.enumeration(Tag::RESULT_STATUS).expect("an item has a status")
+    };
+    items.all(Tag::BATCH_ITEM).map(status).collect()
 }
 
 fn item(tag: &str, kind: &str, value: &str) -> String {
@@ -246,7 +314,13 @@ fn symmetric_key() -> String {
 }
 
 /// The attributes of a new key.
-fn attributes(dialect: Dialect, uid: Option<&str>, tags: &[String], active: bool, bits: usize) -> String {
+fn attributes(
+    dialect: Dialect,
+    uid: Option<&str>,
+    tags: &[String],
+    active: bool,
+    (bits, uses): (usize, Option<i64>),
+) -> String {
     let mut items = Vec::new();
     if active && dialect == Dialect::V5 {
         items.push(item("ActivationDate", "DateTime", "\"2020-01-01T00:00:00Z\""));
@@ -255,6 +329,11 @@ fn attributes(dialect: Dialect, uid: Option<&str>, tags: &[String], active: bool
     items.push(item("CryptographicLength", "Integer", &bits.to_string()));
     items.extend(uid.map(|uid| text("UniqueIdentifier", uid)));
     items.push(tag_list(dialect, tags));
+    if let Some(uses) = uses {
+        let total = item("UsageLimitsTotal", "LongInteger", &format!("\"0x{uses:016X}\""));
+        let limits = [total, enumeration("UsageLimitsUnit", "Object")].join(",");
+        items.push(structure(dialect, "UsageLimits", &limits));
+    }
     structure(dialect, "Attributes", &items.join(","))
 }
 

@@ -2,16 +2,17 @@
 //! lanes, is for the simulator to say.
 #![forbid(unsafe_code)]
 
+use super::issuer;
 use crate::audit::recorder::Recorder;
-use crate::job::{self, Completion, ConnectionId, Job, JobId, Lane, Resources, Work};
+use crate::job::{self, Completion, ConnectionId, Counts, Done, Job, JobId, Lane, Resources, Work};
 use crate::limits::{GROUP_COMMIT_MAX, INLINE_BODY_BYTES_MAX, LANE_JOBS_MAX};
 use crate::store::Store;
 use crate::testing::choices::Choices;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-/// The lanes that requests and their records use.
-pub const LANES: [Lane; 3] = [Lane::Store, Lane::Bulk, Lane::Audit];
+/// The lanes that requests, their records and their tokens use.
+pub const LANES: [Lane; 4] = [Lane::Store, Lane::Bulk, Lane::Audit, Lane::KeySets];
 
 /// One lane.
 struct Queue {
@@ -28,11 +29,22 @@ pub struct Lanes {
     store: Queue,
     bulk: Queue,
     audit: Queue,
+    key_sets: Queue,
+    /// The issuer of tokens does not answer.
+    pub issuer_is_away: bool,
+    /// Sets of its keys that were handed over.
+    pub key_sets_told: usize,
 }
 
 impl Lanes {
     /// Idle lanes over `store`, each of which lets `jobs_max` jobs wait, but that of the audit log: the core hands over one.
-    pub fn new(store: &Arc<dyn Store>, jobs_max: usize, recorder: Recorder, choices: &mut Choices) -> Lanes {
+    pub fn new(
+        store: &Arc<dyn Store>,
+        counts: &Arc<Counts>,
+        jobs_max: usize,
+        recorder: Recorder,
+        choices: &mut Choices,
+    ) -> Lanes {
         let recorder = Arc::new(Mutex::new(recorder));
         let mut queue = |batch_max, jobs_max| Queue {
             resources: Resources {
@@ -43,7 +55,7 @@ impl Lanes {
                 egress: None,
                 quoter: None,
                 audit: Some(Arc::clone(&recorder)),
-                counts: Arc::default(),
+                counts: Arc::clone(counts),
             },
             batch_max,
             jobs_max,
@@ -54,6 +66,9 @@ impl Lanes {
             store: queue(GROUP_COMMIT_MAX, jobs_max),
             bulk: queue(1, jobs_max),
             audit: queue(1, LANE_JOBS_MAX),
+            key_sets: queue(1, LANE_JOBS_MAX),
+            issuer_is_away: false,
+            key_sets_told: 0,
         }
     }
 
@@ -74,11 +89,15 @@ impl Lanes {
 
     /// Runs what waits, as far as it is one batch; says how many jobs that were.
     pub fn run(&mut self, lane: Lane) -> usize {
+        let issuer_is_away = self.issuer_is_away;
         let Queue { resources, batch_max, waiting, done, .. } = self.queue(lane);
         let batch: Vec<Job> = waiting.drain(..waiting.len().min(*batch_max)).collect();
         let jobs = batch.len();
         let ids: Vec<JobId> = batch.iter().map(|job| job.id).collect();
-        let completions = job::run(batch, resources);
+        let completions = match lane {
+            Lane::KeySets => batch.into_iter().map(|job| ask_issuer(job, issuer_is_away)).collect(),
+            _ => job::run(batch, resources),
+        };
         let answered: Vec<JobId> = completions.iter().map(|completion| completion.id).collect();
         assert_eq!(ids, answered, "every job is answered, in order");
         done.extend(completions);
@@ -87,7 +106,14 @@ impl Lanes {
 
     /// The next answer of a lane.
     pub fn next_done(&mut self, lane: Lane) -> Option<Completion> {
-        self.queue(lane).done.pop_front()
+        let completion = self.queue(lane).done.pop_front()?;
+        self.key_sets_told += usize::from(matches!(completion.done, Done::KeySet(Ok(_))));
+        Some(completion)
+    }
+
+    /// Whether the issuer of tokens was asked and its answer was not told yet.
+    pub fn asks_issuer(&self) -> bool {
+        !self.key_sets.waiting.is_empty() || !self.key_sets.done.is_empty()
     }
 
     /// Whether a job of this connection is still to be run.
@@ -122,7 +148,7 @@ impl Lanes {
     }
 
     fn all(&self) -> impl Iterator<Item = &Queue> {
-        [&self.store, &self.bulk, &self.audit].into_iter()
+        [&self.store, &self.bulk, &self.audit, &self.key_sets].into_iter()
     }
 
     fn queue(&mut self, lane: Lane) -> &mut Queue {
@@ -130,9 +156,16 @@ impl Lanes {
             Lane::Store => &mut self.store,
             Lane::Bulk => &mut self.bulk,
             Lane::Audit => &mut self.audit,
-            Lane::Certificate | Lane::Egress | Lane::KeySets | Lane::Platform => {
-                unreachable!("there is neither certificate nor issuer nor platform")
+            Lane::KeySets => &mut self.key_sets,
+            Lane::Certificate | Lane::Egress | Lane::Platform => {
+                unreachable!("there is neither certificate nor platform")
             }
         }
     }
+}
+
+/// What the lane for it would fetch.
+fn ask_issuer(job: Job, is_away: bool) -> Completion {
+    let keys = if is_away { Err("the issuer does not answer".into()) } else { Ok(issuer::key_set()) };
+    Completion { id: job.id, done: Done::KeySet(keys) }
 }

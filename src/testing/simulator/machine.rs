@@ -1,22 +1,25 @@
 //! The process: a server, its lanes and its store, over the disk of one machine.
 #![forbid(unsafe_code)]
 
+use super::issuer;
 use super::lanes::{LANES, Lanes};
 use super::model::OWNER;
+use super::options::Options;
+use super::sabotage::{self, Sabotage};
 use crate::audit::chain::Chain;
 use crate::audit::recorder::{Medium, Recorder};
 use crate::audit::verify::Verifier;
-use crate::limits::Limits;
 use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
-use crate::server::{AuditMode, Parts, Server, Tls};
+use crate::server::{Parts, Server, Tls};
 use crate::store::redb::RedbStore;
 use crate::store::sealed::{self, MasterSecret};
 use crate::store::{Store, StoreError};
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
 use crate::time::Now;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A running process.
 pub struct Machine {
@@ -29,22 +32,59 @@ pub struct Machine {
     pub stopped_listening: bool,
     /// It has exited, with this code.
     pub exit: Option<u8>,
+    /// Answers that were to be recorded before they left.
+    pub answered: usize,
     /// Its audit log, of its own.
-    log: Arc<Mutex<Vec<u8>>>,
+    log: Memory,
 }
 
-/// A log in memory, which never fails.
-struct Memory(Arc<Mutex<Vec<u8>>>);
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Written>>);
+
+#[derive(Default)]
+struct Written {
+    lines: Vec<u8>,
+    /// Requests that are in them, and outlive a crash,
+    requests: BTreeSet<Vec<u8>>,
+    /// or do not yet.
+    unsynced: Vec<Vec<u8>>,
+    /// Nothing more can be written.
+    is_full: bool,
+}
+
+impl Memory {
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Medium for Memory {
-    fn append(&mut self, lines: &[u8], _sync: bool) -> Result<(), String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(lines);
+    fn append(&mut self, lines: &[u8], sync: bool) -> Result<(), String> {
+        let written = &mut *self.written();
+        if written.is_full {
+            return Err("there is no space left".into());
+        }
+        written.lines.extend_from_slice(lines);
+        for line in lines.split(|byte| *byte == b'\n') {
+            written.unsynced.extend(request_of(line));
+        }
+        if sync {
+            written.requests.extend(written.unsynced.drain(..));
+        }
         Ok(())
     }
 
     fn reopen(&mut self) -> Result<bool, String> {
         Ok(false)
     }
+}
+
+/// The request that a line is about, if it is about one.
+fn request_of(line: &[u8]) -> Option<Vec<u8>> {
+    const BEFORE: &[u8] = b"\"request\":\"";
+    let at = line.windows(BEFORE.len()).position(|part| part == BEFORE)? + BEFORE.len();
+    line[at..].split(|byte| *byte == b'"').next().map(<[u8]>::to_vec)
 }
 
 /// The key of all audit logs.
@@ -57,56 +97,74 @@ impl Machine {
     pub fn boot(
         disk: &Disk,
         master: Option<&MasterSecret>,
-        limits: &Limits,
-        audit: AuditMode,
-        jobs_max: usize,
+        options: &Options,
+        sabotage: Option<Sabotage>,
         now: Now,
         choices: &mut Choices,
     ) -> Result<Machine, StoreError> {
+        let master = master.filter(|_| sabotage != Some(Sabotage::Unsealed));
         let store = sealed::open(RedbStore::with_backend(disk.mount())?, master, &mut choices.fork())?;
+        let served = sabotage::store(sabotage, Arc::clone(&store));
+        let counts = Arc::default();
         let parts = Parts {
-            limits: limits.clone(),
+            limits: sabotage::limits(sabotage, &options.limits),
             default_username: OWNER.into(),
-            store: Arc::clone(&store),
+            store: Arc::clone(&served),
             entropy: Box::new(choices.fork()),
             tls: Tls::Off,
             client_authorities: Vec::new(),
             client_revocations: None,
             client_identity: ClientIdentity::CommonName,
-            token_issuers: Vec::new(),
-            force_default_username: false,
-            privileged_users: Vec::new(),
+            token_issuers: options.tokens.then(issuer::trusted).into_iter().collect(),
+            force_default_username: options.force_default_username,
+            privileged_users: options.privileged_users.clone(),
             decryption_key: None,
             bootstrap: None,
             attestation: None,
-            audit: Some(audit),
-            counts: Arc::default(),
+            audit: sabotage::audit(sabotage, options.audit),
+            counts: Arc::clone(&counts),
             resident_bytes: || None,
             now,
         };
-        let log = Arc::default();
-        let recorder = Recorder::new(Box::new(Memory(Arc::clone(&log))), log_key(), Chain::default(), 0);
+        let log = Memory::default();
+        let recorder = Recorder::new(Box::new(log.clone()), log_key(), Chain::default(), 0);
         Ok(Machine {
             server: Server::new(parts).expect("the parts fit"),
-            lanes: Lanes::new(&store, jobs_max, recorder, choices),
+            lanes: Lanes::new(&served, &counts, options.jobs_max, recorder, choices),
             store,
             draining: false,
             stopped_listening: false,
             exit: None,
+            answered: 0,
             log,
         })
     }
 
-    /// The audit log, which is as it was written, up to its end.
+    /// Lets the audit log be full, or not any more.
+    pub fn fill_log(&self, is_full: bool) {
+        self.log.written().is_full = is_full;
+    }
+
+    /// How many requests are in the audit log.
+    pub fn recorded(&self) -> usize {
+        self.log.written().requests.len()
+    }
+
+    /// Whether the audit log is full.
+    pub fn is_log_full(&self) -> bool {
+        self.log.written().is_full
+    }
+
+    /// The audit log, which is as it was written; up to its end, where it could be written.
     pub fn closed_log(&self) -> Vec<u8> {
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let key = log_key();
         let mut verifier = Verifier::new(&key);
-        for line in log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let Written { lines, is_full, .. } = &*self.log.written();
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             verifier.line(line).expect("the audit log is as it was written");
         }
-        assert!(verifier.is_closed(), "the audit log ends with its server");
-        log
+        assert!(verifier.is_closed() || *is_full, "the audit log ends with its server");
+        lines.clone()
     }
 
     /// Ends as the shell does: what was submitted is run, and nobody is told.

@@ -4,6 +4,8 @@
 //! change it knows only that they last and that their states go one way ([`shared`]).
 #![forbid(unsafe_code)]
 
+mod batch;
+mod foreign;
 mod key;
 mod shared;
 
@@ -11,12 +13,15 @@ use super::http::Reply;
 use super::kmip::{self, Answer, Ask, Sealed};
 use super::lifecycle::Possible;
 use super::network::Asked;
+use super::secrets::Secrets;
 use crate::crypto::aead::AesGcm;
 use crate::kms::object::Object;
 use crate::kms::tags;
 use crate::kms::terms;
 use crate::kms::view::{Search, SearchEnd, View};
 use crate::server::event::ConnectionId;
+use crate::wire::ttlv::{Fields, Tag, binary};
+use foreign::Doors;
 use key::{Key, Picture};
 use shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,25 +30,36 @@ use std::sync::Arc;
 
 /// The objects that every client changes.
 pub const SHARED: [&str; 3] = ["shared-0", "shared-1", "shared-2"];
-/// Fewer bytes may stand anywhere by chance.
-const SECRET_BYTES_MIN: usize = 8;
-/// Who owns everything: nobody has an identity of his own.
+/// How the name of an object ends that is seldom there.
+pub const NOWHERE: &str = "-nowhere";
+/// Who owns everything where nobody has an identity of his own.
 pub const OWNER: &str = "admin";
 
 /// What is known of all objects.
 pub struct Model {
     pub clients: Vec<Owned>,
     shared: BTreeMap<&'static str, Shared>,
+    doors: Doors,
+    /// All key material that there has ever been.
+    pub materials: Secrets,
+    /// What was encrypted.
+    pub data: Secrets,
 }
 
 /// What is known of the objects of one client.
 #[derive(Default)]
 pub struct Owned {
+    /// Who owns them.
+    pub user: &'static str,
     pub keys: BTreeMap<String, Key>,
     /// Keys that may have been made under identifiers that were never told.
     untold: usize,
     /// What was encrypted.
     pub sealed: Vec<Sealed>,
+    /// To whom something was ever granted, of each object.
+    ever_granted: BTreeMap<String, BTreeSet<&'static str>>,
+    /// It may make nothing.
+    may_make: bool,
 }
 
 /// The tag of all objects of a client.
@@ -52,11 +68,24 @@ pub fn tag_of(client: usize) -> String {
 }
 
 impl Model {
-    /// Nothing is there.
-    pub fn new(clients: usize) -> Model {
+    /// Nothing is there. The clients are these users, who may make objects or not.
+    pub fn new(clients: impl Iterator<Item = (&'static str, bool)>) -> Model {
         Model {
-            clients: (0..clients).map(|_| Owned::default()).collect(),
+            clients: clients.map(|(user, may_make)| Owned { user, may_make, ..Owned::default() }).collect(),
             shared: SHARED.into_iter().map(|uid| (uid, Shared::new())).collect(),
+            doors: Doors::default(),
+            materials: Secrets::default(),
+            data: Secrets::default(),
+        }
+    }
+
+    /// Keeps what a request has in it that nobody else is to see.
+    pub fn guard(&mut self, ask: &Ask) {
+        match ask {
+            Ask::Import { uid, material, .. } => self.materials.add(material, uid),
+            Ask::Encrypt { uid, data } => self.data.add(data, uid),
+            Ask::Batch { steps, .. } => steps.iter().for_each(|step| self.guard(step)),
+            _ => {}
         }
     }
 
@@ -69,11 +98,27 @@ impl Model {
     pub fn answered(&mut self, client: usize, asked: &Asked, reply: &Reply) {
         let told = format!("{:?} of client {client} was answered {}", asked.ask, reply.status);
         let accepted = reply.status == 200;
+        let may_make = self.clients[client].may_make;
         let refused = match &asked.ask {
+            Ask::Create { .. } | Ask::Import { .. } | Ask::ReKey { .. } if !may_make => 401,
             Ask::Grant { .. } | Ask::Withdraw { .. } | Ask::ListAccess { .. } => 401,
             _ => 422,
         };
         assert!(accepted || reply.status == refused, "{told}: {}", reply.body.escape_ascii());
+        if let Some(victim) = asked.victim {
+            return self.foreign_answered(client, victim, asked, reply, &told);
+        }
+        self.ended(asked);
+        if let Ask::Grant { uid, user, .. } = &asked.ask {
+            self.clients[client].ever_granted.entry(uid.clone()).or_default().insert(user);
+        }
+        if matches!(asked.ask, Ask::Create { .. } | Ask::Import { .. }) && !may_make {
+            return assert!(!accepted, "{told}: only privileged users make objects");
+        }
+        let uid = foreign::named(&asked.ask).unwrap_or_default();
+        if !accepted && uid.ends_with(NOWHERE) && !self.clients[client].may_have(uid) {
+            self.refused_as_missing(asked, reply, &told);
+        }
         if let Ask::ListAccess { uid } = &asked.ask {
             let list = accepted.then(|| kmip::read_list(reply.body.clone(), "user_id"));
             return self.clients[client].access_listed(&told, uid, list.as_deref());
@@ -85,6 +130,13 @@ impl Model {
         }
         if matches!(asked.ask, Ask::Grant { .. } | Ask::Withdraw { .. }) {
             return self.clients[client].changed(&told, asked, accepted);
+        }
+        if let Ask::Batch { uid, steps, on_error } = &asked.ask {
+            let statuses = kmip::read_statuses(reply.body.clone());
+            let told = format!("{told}: {statuses:?}");
+            let key = self.clients[client].key(uid);
+            key.observe(&told, |picture| batch::run(asked, steps, *on_error, picture).statuses == statuses);
+            return key.change(&told, asked, true);
         }
         let answer = accepted.then(|| kmip::read_answer(reply.body.clone(), asked.dialect));
         if let Some(answer) = &answer {
@@ -98,10 +150,22 @@ impl Model {
 
     /// The answer to a request of this client will never come.
     pub fn lose(&mut self, client: usize, asked: Asked, connection: ConnectionId) {
+        self.ended(&asked);
+        if asked.victim.is_some() {
+            return;
+        }
+        if let Ask::Grant { uid, user, .. } = &asked.ask {
+            self.clients[client].ever_granted.entry(uid.clone()).or_default().insert(user);
+        }
         let owned = &mut self.clients[client];
         match &asked.ask {
             Ask::Create { uid: None, .. } => owned.untold += 1,
             ask if shared_uid(ask).is_some() => {}
+            Ask::Encrypt { uid, .. } => {
+                if let Some(key) = owned.keys.get_mut(uid).filter(|key| key.may_be_limited()) {
+                    key.lose(asked, connection);
+                }
+            }
             ask => {
                 owned.untold += usize::from(matches!(ask, Ask::ReKey { .. }));
                 if let Some(uid) = ask.changes().map(str::to_owned) {
@@ -121,25 +185,13 @@ impl Model {
         self.clients.iter_mut().flat_map(|owned| owned.keys.values_mut()).for_each(Key::settle_all);
     }
 
-    /// All that nobody may see on the disk: names, and the material that there is.
-    pub fn secrets(&self, view: &dyn View) -> Vec<Vec<u8>> {
+    /// Names and material that are there.
+    pub fn there(&self, view: &dyn View) -> Vec<Vec<u8>> {
+        const NAME_BYTES_MIN: usize = 8;
         let owned = self.clients.iter().flat_map(|owned| owned.keys.keys().map(String::as_str));
         let objects = owned.chain(SHARED).filter_map(|uid| view.object(uid).expect("all is well"));
-        let of = |object: Arc<Object>| {
-            let material = object.material.expose().to_vec();
-            [object.uid.clone().into_bytes(), material]
-                .into_iter()
-                .filter(|secret| secret.len() >= SECRET_BYTES_MIN)
-        };
-        objects.flat_map(of).collect()
-    }
-
-    /// The key material that there is.
-    pub fn materials(&self, view: &dyn View) -> Vec<Vec<u8>> {
-        let owned = self.clients.iter().flat_map(|owned| owned.keys.keys().map(String::as_str));
-        let objects = owned.chain(SHARED).filter_map(|uid| view.object(uid).ok().flatten());
-        let materials = objects.map(|object| object.material.expose().to_vec());
-        materials.filter(|material| material.len() >= SECRET_BYTES_MIN).collect()
+        let of = |object: Arc<Object>| [object.uid.clone().into_bytes(), object.material.expose().to_vec()];
+        objects.flat_map(of).filter(|secret| secret.len() >= NAME_BYTES_MIN).collect()
     }
 
     /// Compares the store with all that was promised. Nothing is under way.
@@ -147,22 +199,28 @@ impl Model {
         const READABLE: &str = "the store can be read";
         let object = |uid: &str| view.object(uid).expect(READABLE);
         for (uid, shared) in &mut self.shared {
-            shared.found(&format!("{uid} in the store"), object(uid).as_deref());
+            let stored = object(uid);
+            if let Some(object) = &stored {
+                self.materials.add(object.material.expose(), uid);
+            }
+            shared.found(&format!("{uid} in the store"), stored.as_deref());
         }
         for (client, owned) in self.clients.iter_mut().enumerate() {
+            let user = owned.user;
             for (uid, key) in &mut owned.keys {
                 let grants = view.grants_on(uid, usize::MAX).expect(READABLE).expect("no limit");
                 let grants: Vec<_> =
                     grants.into_iter().map(|(user, rights)| (user, rights.names().collect())).collect();
                 let stored = object(uid);
                 let told = format!("{uid} in the store, {:?}", stored.as_ref().map(|object| object.state));
-                key.observe(&told, |picture| is_stored(picture, stored.as_deref(), &grants));
+                key.observe(&told, |picture| is_stored(picture, user, stored.as_deref(), &grants));
                 if let Some(object) = &stored {
                     key.learn(&told, object.material.expose());
+                    self.materials.add(object.material.expose(), uid);
                 }
             }
             let terms = [terms::of_tag(&tag_of(client))];
-            let search = Search { terms: &terms, owner: OWNER, users: &[] };
+            let search = Search { terms: &terms, owner: user, users: &[] };
             let mut tagged = Vec::new();
             let ended = view.search(&search, &mut |object| {
                 tagged.push(object.uid.clone());
@@ -171,12 +229,18 @@ impl Model {
             assert_eq!(ended.expect(READABLE), SearchEnd::Complete);
             owned.check_tagged("the tag in the store", &tag_of(client), &tagged);
         }
-        let owned = view.owned_by(OWNER, usize::MAX).expect(READABLE).expect("no limit");
-        check_unique("the owner in the store", &owned);
-        assert!(
-            owned.iter().all(|uid| object(uid).is_some()),
-            "the owner in the store has what is not there"
-        );
+        let users: BTreeSet<&str> = self.clients.iter().map(|owned| owned.user).collect();
+        for user in users {
+            let owned = view.owned_by(user, usize::MAX).expect(READABLE).expect("no limit");
+            check_unique("the owner in the store", &owned);
+            for uid in owned {
+                let stored = object(&uid);
+                assert!(stored.is_some(), "the owner in the store has what is not there: {uid}");
+                if let Some(object) = stored {
+                    self.materials.add(object.material.expose(), &uid);
+                }
+            }
+        }
     }
 }
 
@@ -189,10 +253,15 @@ fn shared_uid(ask: &Ask) -> Option<&str> {
     uid.filter(|uid| SHARED.contains(uid))
 }
 
+/// The name of its operation.
+fn name_of(ask: &Ask) -> String {
+    let debug = format!("{ask:?}");
+    debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
 /// An answer has the name of its request, and is about the same object.
 fn check_name(told: &str, asked: &Asked, answer: &Answer) {
-    let debug = format!("{:?}", asked.ask);
-    let name = debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let name = name_of(&asked.ask);
     assert_eq!(answer.root, format!("{name}Response"), "{told}");
     let uid = match &asked.ask {
         Ask::Get { uid } | Ask::GetAttributes { uid } | Ask::Encrypt { uid, .. } => Some(uid.as_str()),
@@ -205,14 +274,20 @@ fn check_name(told: &str, asked: &Asked, answer: &Answer) {
     }
 }
 
-fn is_stored(picture: Option<&Picture>, stored: Option<&Object>, grants: &[(String, Vec<&str>)]) -> bool {
+fn is_stored(
+    picture: Option<&Picture>,
+    user: &str,
+    stored: Option<&Object>,
+    grants: &[(String, Vec<&str>)],
+) -> bool {
     match (picture, stored) {
         (None, None) => grants.is_empty(),
         (Some(picture), Some(object)) => {
             let tags = picture.tags.iter().map(String::as_str).chain(["_kk"]);
-            object.owner == OWNER
+            object.owner == user
                 && object.state == picture.state
                 && tags.eq(object.tags.iter().map(String::as_str))
+                && stored_uses(object) == picture.uses
                 && picture.grants.len() == grants.len()
                 && picture.grants.iter().zip(grants).all(|((user, rights), (to, granted))| {
                     user == to && rights.iter().map(String::as_str).eq(granted.iter().copied())
@@ -222,7 +297,18 @@ fn is_stored(picture: Option<&Picture>, stored: Option<&Object>, grants: &[(Stri
     }
 }
 
+/// How often a key in the store may protect something, all in all and from now on.
+fn stored_uses(object: &Object) -> Option<(i64, i64)> {
+    let limits = binary::find(&object.attributes, Tag::USAGE_LIMITS)?;
+    let fields = Fields(limits.children().expect("limits are a structure"));
+    fields.long_integer(Tag::USAGE_LIMITS_TOTAL).zip(fields.long_integer(Tag::USAGE_LIMITS_COUNT))
+}
+
 impl Owned {
+    fn may_have(&self, uid: &str) -> bool {
+        self.keys.get(uid).is_some_and(|key| key.may_exist() || !key.is_settled())
+    }
+
     fn key(&mut self, uid: &str) -> &mut Key {
         self.keys.entry(uid.to_owned()).or_insert_with(Key::absent)
     }
@@ -247,6 +333,8 @@ impl Owned {
                 key.observe(told, |picture| key::effect(asked, picture).is_some());
                 let replacement = key.replacement(asked);
                 key.change(told, asked, true);
+                let known = self.ever_granted.get(uid).cloned().unwrap_or_default();
+                self.ever_granted.insert(new.clone(), known);
                 let earlier = self.keys.insert(new.clone(), replacement);
                 assert!(earlier.is_none(), "{told}: the identifier {new} was given before");
             }
@@ -280,8 +368,7 @@ impl Owned {
             }
             (Ask::Encrypt { uid, data }, answer) => {
                 let key = self.key(uid);
-                let usable = |picture: &Picture| picture.state == crate::kms::state::State::Active;
-                key.observe(told, |picture| picture.is_some_and(usable) == answer.is_some());
+                key.change(told, asked, answer.is_some());
                 if let Some(answer) = answer {
                     let sealed = sealed(uid, data, answer);
                     if let Some(material) = key.material() {

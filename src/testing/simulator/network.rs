@@ -6,9 +6,11 @@ use super::http::{Reply, ReplyReader};
 use super::kmip::Ask;
 use super::lifecycle::Possible;
 use crate::limits::INLINE_BODY_BYTES_MAX;
-use crate::server::event::ConnectionId;
+use crate::server::event::{ConnectionId, Listener};
+use crate::time::Instant;
 use crate::wire::kmip::dialect::Dialect;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// Bytes of a large request that are not its body: its head and the sizes of its chunks.
 const NO_BODY_BYTES_MAX: usize = 2048;
@@ -20,9 +22,15 @@ pub struct Network {
     /// How often each slot has been used.
     generations: Vec<u32>,
     free: Vec<u32>,
+    without_generations: bool,
 }
 
 impl Network {
+    /// No connections. With `without_generations`, their names are used again as they are.
+    pub fn new(without_generations: bool) -> Network {
+        Network { without_generations, ..Network::default() }
+    }
+
     /// A new connection, in the slot that was freed last.
     pub fn accept(&mut self, wire: Wire) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -37,7 +45,7 @@ impl Network {
     /// The connection is gone; its slot is free for the next generation.
     pub fn remove(&mut self, id: ConnectionId) -> Wire {
         let wire = self.wires.remove(&id).expect("what is aborted was accepted, and not aborted before");
-        self.generations[id.slot as usize] += 1;
+        self.generations[id.slot as usize] += u32::from(!self.without_generations);
         self.free.push(id.slot);
         wire
     }
@@ -68,10 +76,14 @@ impl Network {
         self.wires.values().map(Wire::body_bytes).sum()
     }
 
-    /// What must hold whenever the server rests. `holds` says whether answers wait for the audit log.
-    pub fn check_at_rest(&self, holds: bool) {
+    /// What must hold whenever the server rests. `holds` says whether requests may wait for something else than a lane that
+    /// works for them: for the audit log, or for the keys of an issuer. Nobody is waited for longer than `patience`.
+    pub fn check_at_rest(&self, holds: bool, now: Instant, patience: Duration) {
         for wire in self.wires.values().filter(|wire| !wire.closed) {
             let is_held = holds && wire.paused;
+            let is_awaited = !wire.paused && !wire.is_blocked() && !wire.broken;
+            let waited = now.saturating_since(wire.since);
+            assert!(!is_awaited || waited <= patience, "a peer has done nothing of use for {waited:?}");
             assert!(
                 wire.paused == wire.waits || is_held,
                 "nothing is read exactly while a request is in a lane"
@@ -97,6 +109,8 @@ pub struct Asked {
     pub is_large: bool,
     /// For a shared object: what was possible when it was asked.
     pub possible: Possible,
+    /// Whose the object is, where it is another user's.
+    pub victim: Option<usize>,
 }
 
 /// What a read gave.
@@ -119,6 +133,16 @@ pub enum Wrote {
 pub struct Wire {
     /// Whose it is.
     pub client: usize,
+    /// What it was accepted for.
+    pub listener: Listener,
+    /// When it was accepted, or all was sent that there was to send.
+    pub since: Instant,
+    /// When bytes arrived first after that.
+    pub begun: Option<Instant>,
+    /// Bytes that had arrived then.
+    delivered_before: u64,
+    /// Since when what was sent is not taken.
+    pub blocked_since: Instant,
     /// The client still waits for answers.
     pub attended: bool,
     /// Requests that are not answered.
@@ -163,9 +187,14 @@ pub struct Wire {
 
 impl Wire {
     /// A connection of this client, which lets `window` bytes stand untaken.
-    pub fn new(client: usize, window: usize, is_surplus: bool) -> Wire {
+    pub fn new(client: usize, listener: Listener, window: usize, is_surplus: bool, now: Instant) -> Wire {
         Wire {
             client,
+            listener,
+            since: now,
+            begun: None,
+            delivered_before: 0,
+            blocked_since: now,
             attended: true,
             asked: VecDeque::new(),
             replies: ReplyReader::default(),
@@ -283,6 +312,18 @@ impl Wire {
         if self.unsent == 0 { Wrote::Done } else { Wrote::Blocked }
     }
 
+    /// There is nothing more to send.
+    pub fn has_sent(&mut self, now: Instant) {
+        (self.since, self.begun) = (now, None);
+        self.delivered_before = self.delivered;
+    }
+
+    /// When the server may have begun to wait for the end of the next request.
+    pub fn began_to_wait(&self) -> Instant {
+        let is_pending = self.asked.front().is_some_and(|asked| asked.start < self.delivered_before);
+        self.begun.filter(|_| !is_pending).unwrap_or(self.since)
+    }
+
     /// The next answer that was sent, with the request that it is for.
     pub fn next_reply(&mut self) -> Option<(Reply, Option<Asked>)> {
         let next = self.asked.front().map(|asked| &asked.ask);
@@ -293,9 +334,11 @@ impl Wire {
     }
 
     /// The core closes; `draining` after it was asked to shut down.
-    pub fn close(&mut self, draining: bool) -> Wrote {
+    pub fn close(&mut self, draining: bool, now: Instant, idle_timeout: Duration) -> Wrote {
         assert!(!self.closed, "a connection is closed once");
         if !self.said_goodbye && !draining {
+            let is_idle = now.saturating_since(self.since) >= idle_timeout;
+            assert!(self.ended || is_idle, "a connection is closed for no reason");
             let complete = |asked: &&Asked| asked.end.is_some_and(|end| end <= self.delivered);
             let unanswered = self.asked.iter().find(complete);
             assert!(unanswered.is_none(), "a request was not answered: {unanswered:?}");

@@ -4,7 +4,7 @@
 use std::fmt::{self, Write};
 
 /// Bytes of a message that a line shows.
-const SHOWN_BYTES_MAX: usize = 400;
+const SHOWN_BYTES_MAX: usize = 1000;
 
 /// The record of one simulation.
 pub struct Trace<'s> {

@@ -1,21 +1,27 @@
 //! The clients and what they ask for.
 #![forbid(unsafe_code)]
 
-use super::kmip::Ask;
-use super::model::{self, Model, SHARED};
+use super::issuer;
+use super::kmip::{Ask, OnError};
+use super::model::{self, Model, NOWHERE, OWNER, SHARED};
+use super::options::{Options, USERS};
 use crate::limits::INLINE_BODY_BYTES_MAX;
 use crate::server::event::ConnectionId;
 use crate::testing::choices::Choices;
 use crate::wire::kmip::dialect::Dialect;
 
-/// Users that objects are granted to.
-const USERS: [&str; 3] = ["*", "alice", "bob"];
 const RIGHTS: [&str; 3] = ["decrypt", "encrypt", "get"];
 /// Tags beside that of the client.
 const TAGS: [&str; 2] = ["blue", "red"];
 
 /// One client.
 pub struct Client {
+    /// Who it is.
+    pub user: &'static str,
+    /// Its proof of that, where it needs one.
+    pub token: Option<String>,
+    /// Whether it may make objects.
+    pub may_make: bool,
     /// How it spells KMIP.
     pub dialect: Dialect,
     /// Requests that it still wants to send.
@@ -31,23 +37,46 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with a script of a random length.
-    pub fn new(large_bodies: bool, choices: &mut Choices) -> Client {
+    /// The client with this index, and a script of a random length.
+    pub fn new(index: usize, options: &Options, choices: &mut Choices) -> Client {
+        let user = options.user(index);
         Client {
+            user,
+            token: options.tokens.then(|| issuer::token(user)),
+            may_make: options.may_make(user),
             dialect: *choices.pick(&[Dialect::V4, Dialect::V5]),
             remaining: 10 + choices.below(60),
             wire: None,
             depth: 1 + choices.below(4),
-            large_bodies,
+            large_bodies: options.large_bodies,
             named: 0,
         }
     }
 
-    /// The next request of the client with this index.
-    pub fn compose(&mut self, index: usize, model: &Model, choices: &mut Choices) -> Ask {
-        if choices.one_in(6) {
-            return on_shared(choices);
+    /// The next request of the client with this index; and whose the object is, where it asks for what belongs to another
+    /// user.
+    pub fn compose(
+        &mut self,
+        index: usize,
+        model: &Model,
+        options: &Options,
+        choices: &mut Choices,
+    ) -> (Ask, Option<usize>) {
+        if choices.one_in(8) {
+            return (self.rubbish(options, choices), None);
         }
+        if choices.one_in(5)
+            && let Some((victim, ask)) = on_foreign(self.user, model, choices)
+        {
+            return (ask, Some(victim));
+        }
+        if self.user == OWNER && choices.one_in(6) {
+            return (on_shared(choices), None);
+        }
+        (self.on_own(index, model, choices), None)
+    }
+
+    fn on_own(&mut self, index: usize, model: &Model, choices: &mut Choices) -> Ask {
         let owned = &model.clients[index];
         let mut tags = vec![model::tag_of(index)];
         if choices.one_in(2) {
@@ -57,17 +86,22 @@ impl Client {
         let may_exist: Vec<&String> =
             owned.keys.iter().filter(|(_, key)| key.may_exist()).map(|(uid, _)| uid).collect();
         let enough = may_exist.len() >= 6;
+        if may_exist.is_empty() && !self.may_make && choices.one_in(2) {
+            return choices.pick(&[Ask::ListOwned, Ask::Health, Ask::Version { head_only: true }]).clone();
+        }
         if may_exist.is_empty() || (!enough && choices.one_in(5)) {
             self.named += 1;
             let uid = format!("c{index}-{}", self.named);
+            let is_limited = self.dialect == Dialect::V5 && choices.one_in(3);
+            let uses = is_limited.then(|| choices.below(4) as i64 + 1);
             return match choices.below(3) {
-                0 => Ask::Create { uid: None, tags, active, bits: *choices.pick(&[128, 192, 256]) },
-                1 => Ask::Create { uid: Some(uid), tags, active, bits: 256 },
+                0 => Ask::Create { uid: None, tags, active, bits: *choices.pick(&[128, 192, 256]), uses },
+                1 => Ask::Create { uid: Some(uid), tags, active, bits: 256, uses },
                 _ => Ask::Import { uid, tags, active, material: choices.bytes(32), replace: false },
             };
         }
         let uid = match choices.below(16) {
-            0 => format!("c{index}-nowhere"),
+            0 => format!("c{index}{NOWHERE}"),
             _ => (*choices.pick(&may_exist)).clone(),
         };
         if self.large_bodies && choices.one_in(4) {
@@ -75,8 +109,9 @@ impl Client {
         }
         // What may still be done by a request that nobody waits for is only looked at.
         let settled = owned.keys.get(&uid).is_none_or(|key| key.is_settled());
-        let (user, right) = (*choices.pick(&USERS), *choices.pick(&RIGHTS));
-        match choices.below(if settled { 35 } else { 20 }) {
+        let others: Vec<_> = USERS.into_iter().chain(["*"]).filter(|user| *user != self.user).collect();
+        let (user, right) = (*choices.pick(&others), *choices.pick(&RIGHTS));
+        match choices.below(if settled { 40 } else { 20 }) {
             0..3 => Ask::Get { uid },
             3..6 => Ask::GetAttributes { uid },
             6..8 => Ask::Locate { tags },
@@ -89,15 +124,16 @@ impl Client {
             15 => Ask::ListAccess { uid },
             16 => Ask::ListOwned,
             17 => Ask::Health,
-            18..20 => rubbish(choices),
+            18..20 => Ask::GetAttributes { uid },
             20..23 => Ask::Activate { uid },
             23..26 => Ask::Revoke { uid, compromised: choices.one_in(3) },
             26..28 => Ask::Destroy { uid, remove: choices.one_in(3) },
-            28 => Ask::Create { uid: Some(uid), tags, active, bits: 256 },
+            28 => Ask::Create { uid: Some(uid), tags, active, bits: 256, uses: None },
             29 => Ask::Import { uid, tags, active, material: choices.bytes(16), replace: choices.one_in(2) },
             30..32 => Ask::SetAttribute { uid, tags },
             32 => Ask::ReKey { uid },
             33 => Ask::Grant { uid, user, right },
+            34..39 => batch(uid, &tags, choices),
             _ => Ask::Withdraw { uid, user, right },
         }
     }
@@ -108,7 +144,7 @@ fn on_shared(choices: &mut Choices) -> Ask {
     match choices.below(10) {
         0..2 => {
             let tags = vec!["shared".to_owned()];
-            Ask::Create { uid: Some(uid), tags, active: choices.one_in(3), bits: 256 }
+            Ask::Create { uid: Some(uid), tags, active: choices.one_in(3), bits: 256, uses: None }
         }
         2 => Ask::Activate { uid },
         3 => Ask::Revoke { uid, compromised: choices.one_in(2) },
@@ -119,30 +155,106 @@ fn on_shared(choices: &mut Choices) -> Ask {
     }
 }
 
-fn rubbish(choices: &mut Choices) -> Ask {
-    let post = |path: &str, body: &str| {
-        let head = format!("POST {path} HTTP/1.1\r\nHost: keyway.example\r\n");
-        format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
-    };
-    let (bytes, statuses): (Vec<u8>, &'static [u16]) = match choices.below(9) {
-        0 => (b"what is this?\r\n\r\n".to_vec(), &[400]),
-        1 => (b"GET /version HTTP/1.1\r\n\r\n".to_vec(), &[400]),
-        2 => (b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), &[404]),
-        3 => (post("/kmip/2_1", "{\"tag\":\"Get\",\"value\":"), &[422]),
-        4 => (post("/kmip/2_1", "{\"tag\":\"Dance\",\"value\":[]}"), &[404]),
-        5 => (post("/access/grant", "{}"), &[400]),
-        6 => {
-            let head = b"POST /kmip/2_1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
-            (head.to_vec(), &[400])
-        }
-        7 => {
-            let head = "GET /version HTTP/1.1\r\nHost: a\r\nX: ";
-            ([head.as_bytes(), &vec![b'x'; 20_000], b"\r\n\r\n"].concat(), &[431])
-        }
-        _ => {
-            let head = b"POST /kmip/2_1 HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n";
-            (head.to_vec(), &[413])
+/// A message about one object.
+fn batch(uid: String, tags: &[String], choices: &mut Choices) -> Ask {
+    let mut step = || {
+        let uid = uid.clone();
+        match choices.below(9) {
+            0 => Ask::Get { uid },
+            1 => Ask::GetAttributes { uid },
+            2..4 => Ask::Encrypt { uid, data: choices.bytes(20) },
+            4 => Ask::Activate { uid },
+            5 => Ask::Revoke { uid, compromised: choices.one_in(3) },
+            6 => Ask::Destroy { uid, remove: choices.one_in(3) },
+            _ => Ask::SetAttribute { uid, tags: tags[..1 + choices.below(tags.len())].to_vec() },
         }
     };
-    Ask::Rubbish { bytes, statuses }
+    let steps = (0..4).map(|_| step()).collect();
+    let on_error = *choices.pick(&[OnError::Continue, OnError::Stop, OnError::Undo]);
+    Ask::Batch { uid, steps, on_error }
+}
+
+/// A request about an object of another user, and whose it is.
+fn on_foreign(user: &str, model: &Model, choices: &mut Choices) -> Option<(usize, Ask)> {
+    let foreign: Vec<(usize, &String)> = model
+        .clients
+        .iter()
+        .enumerate()
+        .filter(|(_, owned)| owned.user != user)
+        .flat_map(|(victim, owned)| owned.keys.keys().map(move |uid| (victim, uid)))
+        .collect();
+    if foreign.is_empty() {
+        return None;
+    }
+    let (victim, uid) = *choices.pick(&foreign);
+    let uid = uid.clone();
+    let tags = vec![model::tag_of(victim)];
+    let sealed: Vec<_> = model.clients[victim].sealed.iter().filter(|sealed| sealed.uid == uid).collect();
+    let right = *choices.pick(&RIGHTS);
+    let friend = *choices.pick(&["carol", "*"]);
+    Some((
+        victim,
+        match choices.below(20) {
+            0..5 => Ask::Get { uid },
+            5..7 => Ask::GetAttributes { uid },
+            // What others do counts as well, and is not counted here.
+            7..9 if !model.clients[victim].keys[&uid].may_be_limited() => {
+                Ask::Encrypt { uid, data: choices.bytes(20) }
+            }
+            9..11 if !sealed.is_empty() => Ask::Decrypt((*choices.pick(&sealed)).clone()),
+            9..12 => Ask::Locate { tags },
+            12 => Ask::Activate { uid },
+            13 => Ask::Revoke { uid, compromised: choices.one_in(2) },
+            14 => Ask::Destroy { uid, remove: choices.one_in(2) },
+            15 => Ask::SetAttribute { uid, tags },
+            16 => Ask::ReKey { uid },
+            17..19 => Ask::Grant { uid, user: friend, right },
+            _ => Ask::ListAccess { uid },
+        },
+    ))
+}
+
+impl Client {
+    /// What is no good request, or only just one.
+    fn rubbish(&self, options: &Options, choices: &mut Choices) -> Ask {
+        let limits = &options.limits;
+        let proof = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let proof = proof.unwrap_or_default();
+        let head = |line: &str| format!("{line} HTTP/1.1\r\nHost: keyway.example\r\n{proof}");
+        let get = |target: &str| format!("{}\r\n", head(&format!("GET {target}")));
+        let post = |path: &str, body: &str| {
+            format!("{}Content-Length: {}\r\n\r\n{body}", head(&format!("POST {path}")), body.len())
+        };
+        // As long as it may be, or one byte longer.
+        let over = choices.below(2);
+        let or_over = |status, too_long| if over == 0 { status } else { too_long };
+        let (text, status) = match choices.below(13) {
+            0 => ("what is this?\r\n\r\n".to_owned(), 400),
+            1 => (format!("GET /version HTTP/1.1\r\n{proof}\r\n"), 400),
+            2 => (get("/nothing"), 404),
+            3 => (post("/kmip/2_1", "{\"tag\":\"Get\",\"value\":"), 422),
+            4 => (post("/kmip/2_1", "{\"tag\":\"Dance\",\"value\":[]}"), 404),
+            5 => (post("/access/grant", "{}"), 400),
+            6 => (format!("{}Transfer-Encoding: chunked\r\n\r\nzz\r\n", head("POST /kmip/2_1")), 400),
+            7 => (format!("{}X: {}\r\n\r\n", head("GET /version"), "x".repeat(20_000)), 431),
+            8 => (format!("{}Content-Length: 99999999999\r\n\r\n", head("POST /kmip/2_1")), 413),
+            9 => {
+                let rest = format!("{}X: \r\n\r\n", head("GET /nothing")).len();
+                let field = "x".repeat(limits.head_bytes_max + over - rest);
+                (format!("{}X: {field}\r\n\r\n", head("GET /nothing")), or_over(404, 431))
+            }
+            10 => (get(&format!("/{}", "x".repeat(limits.target_bytes_max + over - 1))), or_over(404, 414)),
+            11 if limits.body_bytes_max <= INLINE_BODY_BYTES_MAX => {
+                let body = "{\"tag\":\"Dance\",\"value\":[]}";
+                let body = format!("{body:length$}", length = limits.body_bytes_max + over);
+                (post("/kmip/2_1", &body), or_over(404, 413))
+            }
+            _ if self.token.is_some() => {
+                let token = issuer::bad_token(self.user, choices);
+                (format!("GET /version HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n"), 401)
+            }
+            _ => (post("/access/grant", "[]"), 400),
+        };
+        Ask::Rubbish { bytes: text.into_bytes(), status }
+    }
 }

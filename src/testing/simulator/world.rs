@@ -9,19 +9,23 @@ use super::clock::Clock;
 use super::http;
 use super::kmip::Ask;
 use super::lanes::LANES;
+use super::logged;
 use super::machine::Machine;
 use super::model::Model;
 use super::network::{Asked, Network, Read, Wire, Wrote};
+use super::options::Options;
+use super::sabotage::Sabotage;
 use super::trace::Trace;
 use super::workload::Client;
 use crate::job::Completion;
-use crate::limits::{INLINE_BODY_BYTES_MAX, LANE_JOBS_MAX, Limits, READ_BYTES, REFUSED_CONNECTIONS_MAX};
+use crate::limits::{INLINE_BODY_BYTES_MAX, KEY_SET_REFRESH_INTERVAL, READ_BYTES, REFUSED_CONNECTIONS_MAX};
 use crate::secret::Secret;
 use crate::server::AuditMode;
 use crate::server::event::{ConnectionId, Input, Listener};
 use crate::store::sealed::MasterSecret;
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
+use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -54,9 +58,10 @@ pub(super) struct World<'s> {
     disk: Disk,
     /// Of a database that is sealed.
     master: Option<MasterSecret>,
-    limits: Limits,
-    jobs_max: usize,
-    audit: AuditMode,
+    options: Options,
+    sabotage: Option<Sabotage>,
+    /// Slots, and when a timer of a connection that is gone would end whoever is in them.
+    stray_timers: Vec<(Instant, u32)>,
     /// `None` only while it starts.
     machine: Option<Machine>,
     network: Network,
@@ -67,42 +72,43 @@ pub(super) struct World<'s> {
     echoes: VecDeque<Echo>,
     /// How seldom each lane runs.
     paces: [usize; LANES.len()],
-    /// Things go wrong.
+    /// Things go wrong,
     troubled: bool,
+    /// until now.
+    healed: Option<Instant>,
     totals: Totals,
 }
 
 impl<'s> World<'s> {
-    /// The world of this seed, before anything has happened.
-    pub fn new(seed: u64, show: Option<&'s mut dyn FnMut(&str)>) -> World<'s> {
-        let mut choices = Choices::new(seed);
-        // Some worlds are about large bodies: there is room for one or two, and their lane is slow.
-        let large_bodies = choices.one_in(4);
-        let limits = Limits {
-            connections_max: 2 + choices.below(5),
-            body_bytes_max: 1024 * 1024,
-            bodies_bytes_max: if large_bodies { *choices.pick(&[80_000, 150_000]) } else { 1024 * 1024 },
-            ..Limits::default()
-        };
-        let jobs_max = *choices.pick(&[1, 2, 4, LANE_JOBS_MAX]);
+    /// A world before anything has happened.
+    pub fn new(
+        mut choices: Choices,
+        sabotage: Option<Sabotage>,
+        show: Option<&'s mut dyn FnMut(&str)>,
+    ) -> World<'s> {
+        logged::listen();
+        let options = Options::draw(&mut choices);
         let clients = 2 + choices.below(6);
-        let clients: Vec<Client> = (0..clients).map(|_| Client::new(large_bodies, &mut choices)).collect();
+        let clients: Vec<Client> =
+            (0..clients).map(|index| Client::new(index, &options, &mut choices)).collect();
+        let without_generations = sabotage == Some(Sabotage::AnswerWithoutGeneration);
         World {
             trace: Trace::new(show),
             clock: Clock::new(),
             disk: Disk::new(),
-            master: choices.one_in(2).then(|| MasterSecret::Key(Secret::new(vec![0x5A; 32]))),
-            limits,
-            jobs_max,
-            audit: *choices.pick(&[AuditMode::Soon, AuditMode::Required]),
+            master: options.sealed.then(|| MasterSecret::Key(Secret::new(vec![0x5A; 32]))),
+            sabotage,
+            stray_timers: Vec::new(),
             machine: None,
-            network: Network::default(),
-            model: Model::new(clients.len()),
+            network: Network::new(without_generations),
+            model: Model::new(clients.iter().map(|client| (client.user, client.may_make))),
             clients,
             unsettled: Vec::new(),
             echoes: VecDeque::new(),
-            paces: [1, if large_bodies { 50 } else { 1 }, 1],
+            paces: [1, if options.large_bodies { 50 } else { 1 }, 1, 1],
+            options,
             troubled: true,
+            healed: None,
             totals: Totals::default(),
             choices,
         }
@@ -121,10 +127,15 @@ impl<'s> World<'s> {
 
     /// The whole course: trouble, healing, the end.
     pub fn play(&mut self) {
+        self.trace.note(format_args!("{:?}", self.options));
         self.boot();
+        if self.sabotage == Some(Sabotage::CommitBeforeSync) {
+            self.disk.lie();
+        }
+        let is_scripted = !self.choices.is_unscripted();
         for _ in 0..TROUBLE_STEPS {
             self.act();
-            if self.is_at_rest() {
+            if self.is_at_rest() || (is_scripted && self.choices.is_unscripted()) {
                 break;
             }
         }
@@ -135,12 +146,16 @@ impl<'s> World<'s> {
     /// No more faults: what is in flight completes, every client gets to its end, every connection goes.
     fn heal(&mut self) {
         self.note("the faults are healed");
-        if self.disk.is_off() {
+        if self.disk.has_failed() {
             self.crash("a disk that has failed is replaced");
         }
         self.troubled = false;
+        self.healed = Some(self.clock.now().instant);
         self.paces = [1; LANES.len()];
         self.disk.fail_after(u64::MAX);
+        self.disk.heal();
+        self.machine().fill_log(false);
+        self.machine().lanes.issuer_is_away = false;
         for _ in 0..HEALING_STEPS_MAX {
             if self.is_at_rest() {
                 return;
@@ -160,10 +175,18 @@ impl<'s> World<'s> {
     fn end(&mut self) {
         for _ in 0..TIMEOUTS_MAX {
             let Some(deadline) = self.machine().server.poll_timeout() else { break };
+            let is_refresh = deadline == self.clock.now().instant + KEY_SET_REFRESH_INTERVAL;
+            if self.options.tokens && is_refresh && self.machine().lanes.is_idle() {
+                break;
+            }
             self.clock.advance(deadline.saturating_since(self.clock.now().instant));
             self.time_out();
+            self.drain_lanes();
         }
-        assert_eq!(self.machine().server.poll_timeout(), None, "nothing is pending");
+        let now = self.clock.now().instant;
+        let pending = self.machine().server.poll_timeout();
+        let refresh = self.options.tokens.then(|| now + KEY_SET_REFRESH_INTERVAL);
+        assert_eq!(pending, refresh, "nothing is pending but that keys grow old");
         self.settle();
         assert!(self.unsettled.is_empty(), "nothing is under way");
         self.check_store();
@@ -172,6 +195,18 @@ impl<'s> World<'s> {
         assert_eq!(self.machine().exit, Some(0), "nothing is left to wait for");
         self.machine().finish_lanes();
         self.check_log();
+    }
+
+    /// Runs and tells all that waits in lanes.
+    fn drain_lanes(&mut self) {
+        for lane in LANES {
+            while self.machine().lanes.has_waiting(lane) {
+                self.machine().lanes.run(lane);
+            }
+            while let Some(completion) = self.machine().lanes.next_done(lane) {
+                self.complete(completion);
+            }
+        }
     }
 
     // What may happen.
@@ -198,7 +233,7 @@ impl<'s> World<'s> {
         let index = self.choices.below(self.clients.len());
         let Some(id) = self.clients[index].wire else {
             // Where there is no room, few try.
-            let is_full = self.network.len() >= self.limits.connections_max;
+            let is_full = self.network.len() >= self.options.limits.connections_max;
             if self.clients[index].remaining > 0 && self.choices.one_in(if is_full { 30 } else { 2 }) {
                 return self.connect(index);
             }
@@ -226,15 +261,17 @@ impl<'s> World<'s> {
     fn connect(&mut self, index: usize) {
         let machine = self.machine.as_ref().expect(RUNS);
         if machine.stopped_listening
-            || self.network.len() >= self.limits.connections_max + REFUSED_CONNECTIONS_MAX
+            || self.network.len() >= self.options.limits.connections_max + REFUSED_CONNECTIONS_MAX
         {
             return;
         }
-        let is_surplus = self.network.len() >= self.limits.connections_max;
+        let is_surplus = self.network.len() >= self.options.limits.connections_max;
         let window = *self.choices.pick(&[300, 2_000, 1 << 20]);
-        let id = self.network.accept(Wire::new(index, window, is_surplus));
+        let listener = if self.choices.one_in(12) { Listener::Metrics } else { Listener::Main };
+        let now = self.clock.now().instant;
+        let id = self.network.accept(Wire::new(index, listener, window, is_surplus, now));
         self.clients[index].wire = Some(id);
-        let (peer, listener) = (([127, 0, 0, 1], 40_000).into(), Listener::Main);
+        let peer = ([127, 0, 0, 1], 40_000).into();
         self.tell(Input::Accepted { connection: id, peer, listener });
         let refused = self.network.get(id).is_none_or(|wire| wire.closed);
         assert_eq!(refused, is_surplus, "what is accepted is served up to the cap, and refused above it");
@@ -243,7 +280,12 @@ impl<'s> World<'s> {
     fn ask(&mut self, index: usize, id: ConnectionId) {
         let client = &mut self.clients[index];
         client.remaining -= 1;
-        let ask = client.compose(index, &self.model, &mut self.choices);
+        let is_metrics = self.network.open(id).listener == Listener::Metrics;
+        let (ask, victim) = match is_metrics {
+            true => (Ask::Metrics, None),
+            false => client.compose(index, &self.model, &self.options, &mut self.choices),
+        };
+        self.model.guard(&ask);
         let mut bytes = Vec::new();
         let mut is_large = false;
         if let Ask::Rubbish { bytes: rubbish, .. } = &ask {
@@ -251,7 +293,8 @@ impl<'s> World<'s> {
         } else {
             let (method, path, body) = ask.spell(client.dialect);
             is_large = body.len() > INLINE_BODY_BYTES_MAX;
-            http::write_request(method, &path, body.as_bytes(), &mut self.choices, &mut bytes);
+            let request = (method, path.as_str(), body.as_bytes());
+            http::write_request(request, client.token.as_deref(), &mut self.choices, &mut bytes);
         }
         self.totals.requests += 1;
         let possible = self.model.possible(&ask);
@@ -266,7 +309,9 @@ impl<'s> World<'s> {
         let end = (!is_cut).then_some(start + bytes.len() as u64);
         self.trace.note_bytes(format_args!("request {number} of client {index} on {id:?}"), &bytes);
         wire.push(&bytes);
-        wire.asked.push_back(Asked { number, ask, dialect, start, end, is_large, possible });
+        let asked = Asked { number, ask, dialect, start, end, is_large, possible, victim };
+        self.model.asked(index, &asked);
+        wire.asked.push_back(asked);
         if is_cut {
             self.client_breaks(index, id);
         }
@@ -323,7 +368,14 @@ impl<'s> World<'s> {
         let id = *self.choices.pick(&readable);
         let bytes_max = *self.choices.pick(&[1, 10, 100, 1_000, READ_BYTES]);
         match self.network.open(id).read(bytes_max) {
-            Read::Bytes(mut bytes) => self.tell(Input::Received { connection: id, bytes: &mut bytes }),
+            Read::Bytes(mut bytes) => {
+                let now = self.clock.now().instant;
+                self.network.open(id).begun.get_or_insert(now);
+                if self.sabotage == Some(Sabotage::RequestsLogged) {
+                    log::debug!("{}", String::from_utf8_lossy(&bytes));
+                }
+                self.tell(Input::Received { connection: id, bytes: &mut bytes });
+            }
             Read::End => self.tell(Input::Ended { connection: id }),
             Read::Reset => self.tell(Input::Reset { connection: id }),
         }
@@ -337,7 +389,11 @@ impl<'s> World<'s> {
         let id = *self.choices.pick(&takeable);
         let bytes_max = *self.choices.pick(&[1, 100, 10_000, usize::MAX]);
         match self.network.open(id).take(bytes_max) {
-            Wrote::Done => self.tell(Input::Drained { connection: id }),
+            Wrote::Done => {
+                let now = self.clock.now().instant;
+                self.network.open(id).has_sent(now);
+                self.tell(Input::Drained { connection: id });
+            }
             Wrote::Reset => self.tell(Input::Reset { connection: id }),
             Wrote::Blocked | Wrote::StillBlocked => {}
         }
@@ -375,22 +431,42 @@ impl<'s> World<'s> {
     fn fault(&mut self) {
         match self.choices.below(30) {
             0 => self.crash("the power fails"),
-            1..3 if !self.disk.is_off() => {
+            1 if !self.disk.is_off() => {
                 let operations = self.choices.below(40);
-                self.note(&format!("the disk will fail after {operations} operations"));
+                self.note(&format!("the power will fail after {operations} operations of the disk"));
                 self.disk.fail_after(operations as u64);
+            }
+            2 => {
+                let operations = self.choices.below(40);
+                self.note(&format!("the disk will fail once, after {operations} operations"));
+                self.disk.fail_once_after(operations as u64);
             }
             3 if !self.machine().draining => self.shut_down(),
             4..8 => self.paces = [0; LANES.len()].map(|_| *self.choices.pick(&[1, 1, 5, 50])),
+            8 => {
+                self.note("the disk is as good as full");
+                self.disk.limit(self.disk.bytes() + *self.choices.pick(&[0, 1 << 16]));
+            }
+            9..11 => {
+                let is_full = !self.machine().is_log_full();
+                self.note(&format!("the audit log is full: {is_full}"));
+                self.machine().fill_log(is_full);
+            }
+            11..13 => {
+                let lanes = &mut self.machine().lanes;
+                lanes.issuer_is_away = !lanes.issuer_is_away;
+            }
             _ => {}
         }
     }
 
     /// What must hold whenever the server rests.
     fn check_at_rest(&mut self) {
-        self.network.check_at_rest(self.audit == AuditMode::Required);
+        let holds = self.options.audit == Some(AuditMode::Required) || self.machine().lanes.asks_issuer();
+        let now = self.clock.now().instant;
+        self.network.check_at_rest(holds, now, self.options.patience());
         let bodies_bytes = self.network.bodies_bytes() + self.machine().lanes.bodies_bytes();
-        let bodies_bytes_max = self.limits.bodies_bytes_max;
+        let bodies_bytes_max = self.options.limits.bodies_bytes_max;
         assert!(
             bodies_bytes <= bodies_bytes_max,
             "{bodies_bytes} bytes of large bodies are held, more than {bodies_bytes_max}"

@@ -7,6 +7,7 @@
 use super::super::kmip::{Ask, Sealed};
 use super::super::lifecycle;
 use super::super::network::Asked;
+use super::batch;
 use crate::kms::state::State;
 use crate::server::event::ConnectionId;
 use crate::wire::kmip::dialect::Dialect;
@@ -24,6 +25,8 @@ pub struct Picture {
     pub material: Option<Vec<u8>>,
     /// The user's tags.
     pub tags: Vec<String>,
+    /// How often it may protect something, all in all and from now on, if there is a limit.
+    pub uses: Option<(i64, i64)>,
     /// Who was granted what.
     pub grants: BTreeMap<String, BTreeSet<String>>,
 }
@@ -38,6 +41,10 @@ impl Picture {
             activated: active,
             material,
             tags: tags.to_vec(),
+            uses: match &asked.ask {
+                Ask::Create { uses, .. } => uses.map(|uses| (uses, uses)),
+                _ => None,
+            },
             grants: BTreeMap::new(),
         }
     }
@@ -48,6 +55,7 @@ impl Picture {
             number: asked.number,
             state: if self.activated { State::Active } else { State::PreActive },
             material: None,
+            uses: self.uses.map(|(total, _)| (total, total)),
             ..self.clone()
         }
     }
@@ -89,6 +97,9 @@ pub fn effect(asked: &Asked, before: Option<&Picture>) -> Option<Option<Picture>
     let is_v4 = asked.dialect == Dialect::V4;
     let new = |tags: &[String], active, material| Picture::new(asked, tags, active, material);
     match (&asked.ask, before) {
+        (Ask::Batch { steps, on_error, .. }, before) => {
+            Some(batch::run(asked, steps, *on_error, before).after)
+        }
         (Ask::Create { tags, active, .. }, None) => Some(Some(new(tags, *active, None))),
         (Ask::Import { tags, active, material, .. }, None) => {
             Some(Some(new(tags, *active, Some(material.clone()))))
@@ -98,6 +109,11 @@ pub fn effect(asked: &Asked, before: Option<&Picture>) -> Option<Option<Picture>
             Some(Some(Picture { grants: old.grants.clone(), ..new }))
         }
         (Ask::Create { .. } | Ask::Import { .. }, Some(_)) | (_, None) => None,
+        (Ask::Encrypt { .. }, Some(old)) => {
+            let uses = old.uses.map(|(total, left)| (total, left - 1));
+            let may_be_used = old.state == State::Active && uses.is_none_or(|(_, left)| left >= 0);
+            may_be_used.then(|| Some(Picture { uses, ..old.clone() }))
+        }
         (Ask::Activate { .. }, Some(old)) => {
             let new = Picture { state: State::Active, activated: true, ..old.clone() };
             (old.state == State::PreActive).then_some(Some(new))
@@ -178,6 +194,19 @@ impl Key {
     /// Whether nothing is under way that this client does not wait for.
     pub fn is_settled(&self) -> bool {
         self.unsettled.is_empty()
+    }
+
+    /// Whether it may look like this, by now or when all was done that was not answered.
+    pub fn may_be(&mut self, such: impl Fn(&Picture) -> bool) -> bool {
+        self.spread();
+        self.pictures.iter().any(|(picture, _)| picture.as_ref().is_some_and(&such))
+    }
+
+    /// Whether it may be that each use counts.
+    pub fn may_be_limited(&self) -> bool {
+        let mut pictures = self.pictures.iter().flat_map(|(picture, _)| picture);
+        let makes_limits = |asked: &Asked| matches!(asked.ask, Ask::Create { uses: Some(_), .. });
+        pictures.any(|picture| picture.uses.is_some()) || self.unanswered.iter().any(makes_limits)
     }
 
     /// Whether there may be an object.

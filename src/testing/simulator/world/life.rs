@@ -5,8 +5,9 @@ use super::{RUNS, World};
 use crate::server::EXIT_STORE_FAILED;
 use crate::server::event::Input;
 use crate::store::StoreError;
+use crate::testing::simulator::logged;
 use crate::testing::simulator::machine::Machine;
-use crate::wire::hex;
+use crate::testing::simulator::secrets::Secrets;
 
 impl World<'_> {
     /// Starts a server on what is on the disk, which may fail meanwhile, and looks whether all that was promised is
@@ -17,20 +18,18 @@ impl World<'_> {
                 self.disk.fail_after(self.choices.below(60) as u64);
             }
             let now = self.clock.now();
-            let (disk, master) = (&self.disk, self.master.as_ref());
-            match Machine::boot(disk, master, &self.limits, self.audit, self.jobs_max, now, &mut self.choices)
-            {
+            let (disk, master, options) = (&self.disk, self.master.as_ref(), &self.options);
+            match Machine::boot(disk, master, options, self.sabotage, now, &mut self.choices) {
                 Ok(machine) => {
                     self.machine = Some(machine);
                     self.note("the server starts");
                     return self.check_store();
                 }
                 Err(error) => {
-                    let is_power = matches!(error, StoreError::Io(_));
-                    assert!(self.troubled && is_power, "the server does not start: {error}");
-                    self.totals.crashes += 1;
-                    self.note("the disk fails while the server starts");
-                    self.disk.crash(self.choices.number());
+                    let is_disk = matches!(error, StoreError::Io(_) | StoreError::DiskFull);
+                    assert!(self.troubled && is_disk, "the server does not start: {error}");
+                    self.note(&format!("while the server starts: {error}"));
+                    self.leave_disk();
                 }
             }
         }
@@ -40,8 +39,19 @@ impl World<'_> {
     pub(super) fn crash(&mut self, why: &str) {
         self.note(why);
         self.totals.crashes += 1;
-        self.disk.crash(self.choices.number());
+        self.disk.crash(self.choices.below(1 << 16) as u64);
         self.bury();
+    }
+
+    /// A process has ended that could not use its disk; often the power fails as well, and somebody makes room.
+    fn leave_disk(&mut self) {
+        if self.disk.is_off() || self.choices.one_in(2) {
+            self.totals.crashes += 1;
+            self.disk.crash(self.choices.below(1 << 16) as u64);
+        } else {
+            self.disk.abandon();
+        }
+        self.disk.heal();
     }
 
     /// The process has ended by itself.
@@ -49,11 +59,14 @@ impl World<'_> {
         match self.machine().exit {
             Some(EXIT_STORE_FAILED) => {
                 assert!(self.troubled, "the store failed on a good disk");
-                self.crash("the server has given up its disk");
+                self.note("the server has given up its disk");
+                self.leave_disk();
+                self.bury();
             }
             Some(0) => {
                 self.machine().finish_lanes();
                 self.check_log();
+                self.disk.abandon();
                 self.bury();
             }
             code => panic!("the server exits with {code:?}"),
@@ -62,7 +75,12 @@ impl World<'_> {
 
     /// All connections are gone, and what was not done never will be; a new server starts.
     fn bury(&mut self) {
+        if self.master.is_some() && self.choices.one_in(8) {
+            let shown = self.model.materials.find(&self.disk.durable()).map(str::to_owned);
+            assert_eq!(shown, None, "a sealed disk shows a key");
+        }
         self.machine = None;
+        self.stray_timers.clear();
         for id in self.network.select(|_| true) {
             let wire = self.network.open(id);
             let (index, attended) = (wire.client, wire.attended);
@@ -86,26 +104,30 @@ impl World<'_> {
     /// Whether the disk shows what was put in is as it should be.
     pub(super) fn check_disk(&mut self) {
         let store = self.machine.as_ref().expect(RUNS).store.read();
-        let secrets = self.model.secrets(&*store.expect("all is well at the end"));
+        let there = self.model.there(&*store.expect("all is well at the end"));
         let disk = self.disk.durable();
-        let shows = |secret: &Vec<u8>| disk.windows(secret.len()).any(|part| part == secret);
-        match self.master {
-            Some(_) => assert!(!secrets.iter().any(shows), "a sealed disk shows a key or a name"),
-            None => assert!(secrets.iter().all(shows), "what is searched for can be found"),
+        let mut sought = Secrets::default();
+        for (number, secret) in there.iter().enumerate() {
+            sought.add(secret, &number.to_string());
+        }
+        if self.master.is_some() {
+            // Nor what is there no more.
+            let shown = sought.find(&disk).or_else(|| self.model.materials.find(&disk));
+            assert_eq!(shown, None, "a sealed disk shows a key or a name");
+        } else {
+            assert!(sought.missing(&disk).is_empty(), "what is searched for can be found");
         }
     }
 
-    /// Whether the log of a server that has ended is whole, and shows no key.
+    /// Whether the log of a server that has ended is whole, and neither it nor what the server has told of itself shows what
+    /// it was entrusted with.
     pub(super) fn check_log(&mut self) {
         let machine = self.machine.as_ref().expect(RUNS);
-        let log = machine.closed_log();
-        let Ok(view) = machine.store.read() else { return };
-        for material in self.model.materials(&*view) {
-            let mut digits = Vec::new();
-            hex::encode(&material, &mut digits);
-            let lower = digits.to_ascii_lowercase();
-            let shows = |part: &[u8]| log.windows(part.len()).any(|window| window == part);
-            assert!(![material, digits, lower].iter().any(|form| shows(form)), "the audit log shows a key");
+        let audit = if self.options.audit.is_some() { machine.closed_log() } else { Vec::new() };
+        let told = logged::take();
+        for secrets in [&self.model.materials, &self.model.data] {
+            assert_eq!(secrets.find(&audit), None, "the audit log shows a secret");
+            assert_eq!(secrets.find(told.as_bytes()), None, "the log shows a secret");
         }
     }
 

@@ -1,0 +1,82 @@
+//! How the server of one simulation is set up.
+#![forbid(unsafe_code)]
+
+use super::model::OWNER;
+use crate::kms::policy::Principal;
+use crate::limits::{INLINE_BODY_BYTES_MAX, LANE_JOBS_MAX, Limits};
+use crate::server::AuditMode;
+use crate::testing::choices::Choices;
+use std::time::Duration;
+
+/// Whoever may ask, where tokens say who does.
+pub const USERS: [&str; 3] = [OWNER, "alice", "bob"];
+
+/// The options, and what the world around the server is like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub limits: Limits,
+    /// Jobs that wait in a lane.
+    pub jobs_max: usize,
+    pub audit: Option<AuditMode>,
+    /// Whether the database is sealed.
+    pub sealed: bool,
+    /// Whether clients must show tokens,
+    pub tokens: bool,
+    /// which then make no difference.
+    pub force_default_username: bool,
+    pub privileged_users: Vec<Principal>,
+    /// It is about large bodies: there is room for one or two, and their lane is slow.
+    pub large_bodies: bool,
+}
+
+impl Options {
+    /// Any options.
+    pub fn draw(choices: &mut Choices) -> Options {
+        let large_bodies = choices.one_in(4);
+        let tokens = choices.one_in(2);
+        let seconds = |choices: &mut Choices, usual| Duration::from_secs(*choices.pick(&[1, 2, usual]));
+        let body_bytes_max = if large_bodies { 1024 * 1024 } else { *choices.pick(&[3_000, 1024 * 1024]) };
+        let limits = Limits {
+            connections_max: 2 + choices.below(5),
+            head_bytes_max: *choices.pick(&[2_000, 16 * 1024]),
+            target_bytes_max: *choices.pick(&[100, 1_000]),
+            body_bytes_max,
+            bodies_bytes_max: if large_bodies { *choices.pick(&[80_000, 150_000]) } else { 1024 * 1024 },
+            head_timeout: seconds(choices, 10),
+            body_timeout: seconds(choices, 30),
+            idle_timeout: seconds(choices, 75),
+            write_timeout: seconds(choices, 30),
+            drain_timeout: seconds(choices, 10),
+            ..Limits::default()
+        };
+        let privileged = choices.one_in(6);
+        Options {
+            limits,
+            jobs_max: *choices.pick(&[1, 2, 4, LANE_JOBS_MAX]),
+            audit: *choices.pick(&[None, Some(AuditMode::Soon), Some(AuditMode::Required)]),
+            sealed: choices.one_in(2),
+            tokens,
+            force_default_username: tokens && choices.one_in(8),
+            privileged_users: privileged.then(|| Principal(OWNER.into())).into_iter().collect(),
+            large_bodies,
+        }
+    }
+
+    /// Whose the objects are that the client with this index makes.
+    pub fn user(&self, client: usize) -> &'static str {
+        if self.tokens && !self.force_default_username { USERS[client % USERS.len()] } else { OWNER }
+    }
+
+    /// Whether that user may make objects, as long as nobody says so.
+    pub fn may_make(&self, user: &str) -> bool {
+        self.privileged_users.is_empty()
+            || self.privileged_users.iter().any(|privileged| privileged.0 == user)
+    }
+
+    /// The longest time from one answer to the next request's last byte, which the server waits for.
+    pub fn patience(&self) -> Duration {
+        let Limits { idle_timeout, head_timeout, body_timeout, body_bytes_max, .. } = self.limits;
+        let longest = body_bytes_max.max(INLINE_BODY_BYTES_MAX);
+        idle_timeout + head_timeout + body_timeout + crate::limits::transfer_time(longest)
+    }
+}

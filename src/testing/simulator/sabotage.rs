@@ -1,0 +1,138 @@
+//! Faults that are planted to see whether the simulator would notice: what it does not find when it is there, it does not
+//! prove absent.
+//!
+//! They are planted in what the simulator itself puts around the server: the disk, the store that the server is given, its
+//! limits, the names of its connections. One needs a door in the server, which is there only with the feature `testing`
+//! ([`Server::dangerous_time_out`](crate::server::Server::dangerous_time_out)).
+#![forbid(unsafe_code)]
+
+use crate::kms::object::Object;
+use crate::kms::rights::Rights;
+use crate::kms::view::{Changes, Search, SearchEnd, Show, StoreError, View};
+use crate::limits::Limits;
+use crate::server::AuditMode;
+use crate::store::{Store, Transaction};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+/// A fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A commit is acknowledged before it is on the disk.
+    CommitBeforeSync,
+    /// Nobody asks whether the one who asks for an object may have it.
+    AuthorisationSkipped,
+    /// One connection more than the cap is served.
+    ConnectionTooMany,
+    /// A head may have one byte more than its cap.
+    HeadTooLong,
+    /// A body may have one byte more than its cap.
+    BodyTooLong,
+    /// A timer knows the slot of its connection and not the generation: it ends whoever is there.
+    TimerWithoutGeneration,
+    /// The answer of a lane knows the slot of its connection and not the generation.
+    AnswerWithoutGeneration,
+    /// Keys are written as they are where they should be sealed.
+    Unsealed,
+    /// Requests are logged.
+    RequestsLogged,
+    /// An answer leaves before its line is in the audit log.
+    AnswerBeforeRecord,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Sabotage; 10] = [
+        Sabotage::CommitBeforeSync,
+        Sabotage::AuthorisationSkipped,
+        Sabotage::ConnectionTooMany,
+        Sabotage::HeadTooLong,
+        Sabotage::BodyTooLong,
+        Sabotage::TimerWithoutGeneration,
+        Sabotage::AnswerWithoutGeneration,
+        Sabotage::Unsealed,
+        Sabotage::RequestsLogged,
+        Sabotage::AnswerBeforeRecord,
+    ];
+}
+
+/// The limits that a server is given that should have `limits`.
+pub fn limits(sabotage: Option<Sabotage>, limits: &Limits) -> Limits {
+    let mut limits = limits.clone();
+    match sabotage {
+        Some(Sabotage::ConnectionTooMany) => limits.connections_max += 1,
+        Some(Sabotage::HeadTooLong) => limits.head_bytes_max += 1,
+        Some(Sabotage::BodyTooLong) => limits.body_bytes_max += 1,
+        _ => {}
+    }
+    limits
+}
+
+/// When a server records that should do so as `audit` says.
+pub fn audit(sabotage: Option<Sabotage>, audit: Option<AuditMode>) -> Option<AuditMode> {
+    match sabotage {
+        Some(Sabotage::AnswerBeforeRecord) => audit.map(|_| AuditMode::Soon),
+        _ => audit,
+    }
+}
+
+/// The store that a server is given instead of `store`.
+pub fn store(sabotage: Option<Sabotage>, store: Arc<dyn Store>) -> Arc<dyn Store> {
+    match sabotage {
+        Some(Sabotage::AuthorisationSkipped) => Arc::new(Granting(store)),
+        _ => store,
+    }
+}
+
+/// A store, or a view of one, in which everybody was granted everything: the one question that decides about what belongs to
+/// others is always answered yes.
+struct Granting<S>(S);
+
+impl Store for Granting<Arc<dyn Store>> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn read(&self) -> Result<Box<dyn View>, StoreError> {
+        Ok(Box::new(Granting(self.0.read()?)))
+    }
+
+    fn transact(
+        &self,
+        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.0.transact(&mut |transaction| work(&mut Granting(transaction)))
+    }
+}
+
+impl<P: Deref<Target: View>> View for Granting<P> {
+    fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
+        self.0.object(uid)
+    }
+
+    fn search(&self, search: &Search<'_>, show: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
+        self.0.search(search, show)
+    }
+
+    fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError> {
+        self.0.owned_by(owner, limit)
+    }
+
+    fn granted(&self, _: &str, _: &str) -> Result<Rights, StoreError> {
+        Ok(Rights(u32::MAX))
+    }
+
+    fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        self.0.grants_on(uid, limit)
+    }
+
+    fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        self.0.grants_to(user, limit)
+    }
+}
+
+impl<P: DerefMut<Target: Transaction>> Transaction for Granting<P> {
+    fn apply(&mut self, changes: Changes) -> Result<(), StoreError> {
+        self.0.apply(changes)
+    }
+}

@@ -1,0 +1,62 @@
+//! Faults that are planted, and that the simulator must find: it proves nothing absent that it would not notice.
+#![forbid(unsafe_code)]
+
+use keyway::testing::simulator;
+use keyway::testing::simulator::sabotage::Sabotage;
+
+/// Seeds within which each is found.
+const SEEDS_MAX: u64 = 1_000;
+
+/// What is said of each when it is found: one of these.
+fn symptoms(sabotage: Sabotage) -> &'static [&'static str] {
+    match sabotage {
+        Sabotage::CommitBeforeSync => {
+            &["the model knows only of", "the server does not start: the database is damaged"]
+        }
+        Sabotage::AuthorisationSkipped => &[
+            "nobody has allowed",
+            "may know nothing",
+            "are told apart",
+            "only privileged users make objects",
+        ],
+        Sabotage::ConnectionTooMany => &["what is accepted is served up to the cap, and refused above it"],
+        Sabotage::HeadTooLong => &["404 for Rubbish"],
+        Sabotage::BodyTooLong => &["404 for Rubbish"],
+        Sabotage::TimerWithoutGeneration => &[
+            "a connection is closed for no reason",
+            "a connection is dropped that is neither closed, nor broken, nor slow",
+            "a peer is slow after",
+            "it was in time",
+        ],
+        Sabotage::AnswerWithoutGeneration => &[
+            "what is answered was asked",
+            "about something else",
+            "an answer in the dialect of its request",
+            "an answer that nobody asked for",
+        ],
+        Sabotage::Unsealed => &["a sealed disk shows a key"],
+        Sabotage::RequestsLogged => &["the log shows a secret"],
+        Sabotage::AnswerBeforeRecord => &["answers have left, and"],
+    }
+}
+
+/// Why the fault was not found, if it was not.
+fn miss(sabotage: Sabotage) -> Option<String> {
+    for seed in 0..SEEDS_MAX {
+        if let Err(failure) = simulator::run_sabotaged(seed, sabotage) {
+            let symptoms = symptoms(sabotage);
+            let is_known = symptoms.iter().any(|symptom| failure.reason.contains(symptom));
+            return (!is_known).then(|| format!("{sabotage:?}: this is something else: {failure}"));
+        }
+    }
+    Some(format!("{sabotage:?} is not found with {SEEDS_MAX} seeds"))
+}
+
+#[test]
+fn every_planted_fault_is_found() {
+    // Their panics are what is wanted, and nobody needs to read them.
+    std::panic::set_hook(Box::new(|_| {}));
+    let missed: Vec<String> = Sabotage::ALL.into_iter().filter_map(miss).collect();
+    let _ = std::panic::take_hook();
+    assert!(missed.is_empty(), "{missed:#?}");
+}
