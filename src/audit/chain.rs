@@ -4,7 +4,8 @@
 use crate::crypto;
 use crate::secret::Secret;
 use crate::wire::hex;
-use std::io::Write;
+use crate::wire::json::write_integer;
+use std::io::{BufRead, Write};
 
 /// A SHA-256.
 pub type Hash = [u8; 32];
@@ -51,7 +52,16 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// Appends a line with the members up to the next newline of `lines`, which are taken from these, to `out`.
+    pub fn next_line(&mut self, lines: &mut &[u8], out: &mut Vec<u8>) {
+        let start = self.open(out);
+        lines.read_until(b'\n', out).expect("memory can be read");
+        out.pop_if(|last| *last == b'\n');
+        self.close(start, out);
+    }
+
     /// Appends a line with these members to `out`.
+    #[cfg(test)]
     pub fn line(&mut self, members: &[u8], out: &mut Vec<u8>) {
         let start = self.open(out);
         out.extend_from_slice(members);
@@ -85,7 +95,9 @@ impl Chain {
     fn open(&mut self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
         self.sequence += 1;
-        let _ = write!(out, "{{\"seq\":{},", self.sequence);
+        out.extend_from_slice(b"{\"seq\":");
+        write_integer(self.sequence as i64, out);
+        out.push(b',');
         start
     }
 

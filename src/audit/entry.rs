@@ -18,7 +18,7 @@
 #![forbid(unsafe_code)]
 
 use crate::limits;
-use crate::wire::json::write_string;
+use crate::wire::json::{write_integer, write_string};
 use std::io::Write;
 
 /// What was decided about one request, or about one item of a batch.
@@ -90,8 +90,8 @@ impl Method {
 pub struct Occasion<'e> {
     /// When, as it is written.
     pub time: &'e str,
-    /// Names the request.
-    pub request: &'e str,
+    /// Names the request: what all of this server have in common, and its number.
+    pub request: (&'e str, u64),
     /// Where it came from.
     pub peer: &'e str,
     /// Who asks, where that is known.
@@ -107,9 +107,12 @@ pub struct Occasion<'e> {
 impl Occasion<'_> {
     /// Appends the members of one line and a newline to `out`.
     pub fn write(&self, decision: &Decision, out: &mut Vec<u8>) {
-        for part in
-            ["\"time\":\"", self.time, "\",\"request\":\"", self.request, "\",\"peer\":\"", self.peer, "\""]
-        {
+        let (server, number) = self.request;
+        for part in ["\"time\":\"", self.time, "\",\"request\":\"", server, "-"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        write_integer(number as i64, out);
+        for part in ["\",\"peer\":\"", self.peer, "\""] {
             out.extend_from_slice(part.as_bytes());
         }
         if let Some(user) = self.user {
@@ -134,7 +137,8 @@ impl Occasion<'_> {
             write_list(rights.iter().copied(), out);
         }
         if let Some(status) = self.status {
-            let _ = write!(out, ",\"status\":{status}");
+            out.extend_from_slice(b",\"status\":");
+            write_integer(i64::from(status), out);
         }
         let failed = decision.reason.is_some() || self.status.is_none_or(|status| status >= 400);
         plain_member("result", if failed { "Failed" } else { "Success" }, out);
@@ -201,7 +205,7 @@ mod tests {
     fn written(decision: &Decision, status: Option<u16>) -> String {
         let occasion = Occasion {
             time: "2026-11-23T17:56:40.007Z",
-            request: "0A-1",
+            request: ("0A", 1),
             peer: "127.0.0.1:4711",
             user: Some("alice\n\""),
             method: Method::Certificate,

@@ -88,8 +88,9 @@ impl Recorder {
         if let Some(reason) = self.begins {
             chain.checkpoint(&group.time, reason, self.cut_bytes, &self.key, &mut out);
         }
-        for members in group.lines.split(|byte| *byte == b'\n').filter(|members| !members.is_empty()) {
-            chain.line(members, &mut out);
+        let mut lines = group.lines.as_slice();
+        while !lines.is_empty() {
+            chain.next_line(&mut lines, &mut out);
         }
         if let Some(reason) = group.checkpoint {
             chain.checkpoint(&group.time, reason, 0, &self.key, &mut out);

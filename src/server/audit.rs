@@ -37,8 +37,6 @@ pub struct Audit {
     /// What the identifiers of requests begin with: others than those of an earlier server.
     prefix: String,
     requests: u64,
-    /// The last request's identifier.
-    request: String,
     /// The time as it is written, and when that was.
     time: (Now, String),
     /// The members of lines that wait, each with a newline, and how many these are.
@@ -81,7 +79,6 @@ impl Audit {
             is_required,
             prefix: String::from_utf8(prefix).expect("digits"),
             requests: 0,
-            request: String::new(),
             time: (now, time_text(now)),
             waiting: Vec::new(),
             waiting_lines: 0,
@@ -138,23 +135,24 @@ impl Audit {
         &self.time.1
     }
 
-    fn next_request(&mut self) {
-        self.requests += 1;
-        self.request.clear();
-        let _ = write!(self.request, "{}-{}", self.prefix, self.requests);
-    }
-
     /// Adds lines, or counts them as lost.
     fn add(&mut self, occasion: Told<'_>, decisions: &[Decision], now: Now) {
         self.time(now);
-        self.next_request();
+        self.requests += 1;
         if self.waiting.len() > limits::AUDIT_WAITING_BYTES_MAX {
             self.lost_lines += decisions.len() as u64;
             return;
         }
         let Told { peer, user, method, route, status } = occasion;
-        let occasion =
-            Occasion { time: &self.time.1, request: &self.request, peer, user, method, route, status };
+        let occasion = Occasion {
+            time: &self.time.1,
+            request: (&self.prefix, self.requests),
+            peer,
+            user,
+            method,
+            route,
+            status,
+        };
         for decision in decisions {
             occasion.write(decision, &mut self.waiting);
         }

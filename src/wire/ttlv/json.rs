@@ -12,7 +12,7 @@ use super::{Item, Tag, Value};
 use crate::limits::{TTLV_DEPTH_MAX, TTLV_ITEMS_MAX};
 use crate::time::Timestamp;
 use crate::wire::hex;
-use crate::wire::json::{Error, Lexer, write_string};
+use crate::wire::json::{Error, Lexer, write_integer, write_string};
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration;
 use std::borrow::Cow;
@@ -85,7 +85,7 @@ pub(crate) fn write_scalar(
     });
     match value {
         Value::Structure(_) => unreachable!("structures are opened and closed"),
-        Value::Integer(value) => write_decimal(i64::from(*value), out),
+        Value::Integer(value) => write_integer(i64::from(*value), out),
         Value::LongInteger(value) | Value::DateTimeExtended(value) => {
             write_hex_number(&value.to_be_bytes(), out);
             out.push(b'"');
@@ -109,7 +109,7 @@ pub(crate) fn write_scalar(
             }
             out.push(b'"');
         }
-        Value::Interval(seconds) => write_decimal(i64::from(*seconds), out),
+        Value::Interval(seconds) => write_integer(i64::from(*seconds), out),
     }
     out.push(b'}');
 }
@@ -381,24 +381,6 @@ fn open_item(name: &'static str, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"tag":""#);
     out.extend_from_slice(name.as_bytes());
     out.push(b'"');
-}
-
-fn write_decimal(value: i64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = value.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 fn write_hex_number(bytes: &[u8], out: &mut Vec<u8>) {
