@@ -7,7 +7,7 @@
 use super::scanner::TOO_MANY_FIELDS;
 use super::target::{Target, is_host_and_port};
 use super::{BODY_TOO_LARGE, Framing, Refusal, Version, is_token_byte};
-use crate::limits::{HEADERS_MAX, Limits};
+use crate::limits::{HEADERS_MAX, LEADING_EMPTY_LINES_MAX, Limits};
 use std::fmt;
 use std::mem::MaybeUninit;
 
@@ -138,8 +138,9 @@ pub fn parse<'a>(
 /// of a refusal (RFC 9110 section 9.3.2).
 pub fn is_of_head_request(bytes: &[u8]) -> bool {
     let mut request_line = bytes;
-    while let Some(rest) = request_line.strip_prefix(b"\r\n") {
-        request_line = rest;
+    // One more is refused: what follows it is no request, however much of it has arrived.
+    for _ in 0..LEADING_EMPTY_LINES_MAX {
+        request_line = request_line.strip_prefix(b"\r\n").unwrap_or(request_line);
     }
     request_line.starts_with(b"HEAD ")
 }
