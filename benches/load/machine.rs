@@ -52,13 +52,10 @@ fn apt_get(arguments: Vec<&str>) -> bool {
 pub fn description() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let kernel = run("uname", ["-r"]);
+    let release = run("uname", ["-r"]);
+    let kernel = release.split('.').take(2).collect::<Vec<_>>().join(".");
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    format!(
-        "{cores} cores of {}, Linux {}.",
-        name.map_or("an unknown processor", |(_, name)| name),
-        kernel.trim()
-    )
+    format!("{cores} cores of {}, Linux {}.", name.map_or("an unknown processor", |(_, name)| name), kernel)
 }
 
 /// The core of the servers and that of the clients, where there are two.
