@@ -1,5 +1,6 @@
 //! A view that remembers the objects it was asked for. A view never changes, so what was once found in it stays right for
-//! as long as it lives; a batch, or a busy key, is looked up, opened and decoded once.
+//! as long as it lives; a batch, or a busy key, is looked up, opened and decoded once. That there is none is remembered as
+//! well: how soon an answer comes again must not tell what is hidden from what is not there.
 #![forbid(unsafe_code)]
 
 use super::StoreError;
@@ -15,13 +16,16 @@ use std::sync::Arc;
 pub struct Remembered<V> {
     view: V,
     /// Each has a place, given by its identifier, which it takes from whoever was there.
-    objects: RefCell<Vec<Option<Arc<Object>>>>,
+    places: RefCell<Vec<Option<Place>>>,
 }
+
+/// An identifier that was asked for, and the object, if there is one.
+type Place = (String, Option<Arc<Object>>);
 
 impl<V: View> Remembered<V> {
     /// A view that has been asked for nothing yet.
     pub fn new(view: V) -> Remembered<V> {
-        Remembered { view, objects: RefCell::default() }
+        Remembered { view, places: RefCell::default() }
     }
 }
 
@@ -34,15 +38,16 @@ fn place(uid: &str) -> usize {
 
 impl<V: View> View for Remembered<V> {
     fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
-        let mut objects = self.objects.borrow_mut();
-        objects.resize(REMEMBERED_OBJECTS, None);
-        let place = &mut objects[place(uid)];
-        if let Some(object) = place.as_ref().filter(|object| object.uid == uid) {
-            return Ok(Some(Arc::clone(object)));
+        let mut places = self.places.borrow_mut();
+        places.resize(REMEMBERED_OBJECTS, None);
+        let place = &mut places[place(uid)];
+        if let Some((_, found)) = place.as_ref().filter(|(known, _)| known == uid) {
+            return Ok(found.clone());
         }
         let found = self.view.object(uid)?;
-        if let Some(object) = found.as_ref().filter(|object| object.bytes() <= REMEMBERED_OBJECT_BYTES_MAX) {
-            *place = Some(Arc::clone(object));
+        let bytes = uid.len() + found.as_ref().map_or(0, |object| object.bytes());
+        if bytes <= REMEMBERED_OBJECT_BYTES_MAX {
+            *place = Some((uid.to_owned(), found.clone()));
         }
         Ok(found)
     }
@@ -126,14 +131,16 @@ mod tests {
             asked.extend(is_asked.then(|| uid.to_owned()));
             assert_eq!(*view.view.0.borrow(), asked, "{uid}");
         }
+        let long = "x".repeat(REMEMBERED_OBJECT_BYTES_MAX + 1);
         for _ in 0..2 {
+            assert!(view.object(&long).unwrap().is_some());
             assert!(view.object("missing").unwrap().is_none());
         }
         let rival = (0..).map(|n| n.to_string()).find(|rival| place(rival) == place("a")).unwrap();
         for uid in [rival.as_str(), "a"] {
             assert_eq!(view.object(uid).unwrap().unwrap().uid, uid);
         }
-        asked.extend(["missing", "missing", &rival, "a"].map(str::to_owned));
+        asked.extend([&long, "missing", &long, &rival, "a"].map(str::to_owned));
         assert_eq!(*view.view.0.borrow(), asked);
     }
 }
