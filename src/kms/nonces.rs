@@ -153,24 +153,9 @@ fn with_leased(parts: &[u8], count: u64) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kms::state::State;
-    use crate::secret::Secret;
 
     fn key() -> Object {
-        Object {
-            uid: "k".into(),
-            owner: "o".into(),
-            object_type: 2,
-            state: State::Active,
-            key_format: 7,
-            algorithm: 3,
-            length_bits: 256,
-            usage_mask: 12,
-            material: Secret::new(vec![1]),
-            attributes: Vec::new(),
-            parts: Vec::new(),
-            tags: Vec::new(),
-        }
+        Object::example("k")
     }
 
     #[test]

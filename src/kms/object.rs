@@ -48,6 +48,25 @@ impl Object {
         }
     }
 
+    /// An AES key of `o` that encrypts and decrypts, for tests to change.
+    #[cfg(test)]
+    pub fn example(uid: &str) -> Object {
+        Object {
+            uid: uid.to_owned(),
+            owner: "o".into(),
+            object_type: 2,
+            state: State::Active,
+            key_format: 7,
+            algorithm: 3,
+            length_bits: 256,
+            usage_mask: 12,
+            material: Secret::new(vec![1]),
+            attributes: Vec::new(),
+            parts: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+
     /// About as much memory as it takes.
     pub fn bytes(&self) -> usize {
         let names = self.uid.len() + self.owner.len() + self.tags.iter().map(String::len).sum::<usize>();

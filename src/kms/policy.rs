@@ -150,8 +150,6 @@ fn implied(granted: Rights) -> Rights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kms::state::State;
-    use crate::secret::Secret;
     use std::cell::RefCell;
 
     /// A store with one object of `owner`, and every question to it.
@@ -160,20 +158,7 @@ mod tests {
     impl View for Asked {
         fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
             self.0.borrow_mut().push(format!("object {}", uid.len()));
-            let object = Object {
-                uid: uid.into(),
-                owner: "owner".into(),
-                object_type: 2,
-                state: State::Active,
-                key_format: 7,
-                algorithm: 3,
-                length_bits: 256,
-                usage_mask: 12,
-                material: Secret::new(vec![1]),
-                attributes: Vec::new(),
-                parts: Vec::new(),
-                tags: Vec::new(),
-            };
+            let object = Object { owner: "owner".into(), ..Object::example(uid) };
             Ok((uid == "there").then(|| Arc::new(object)))
         }
         fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {

@@ -76,8 +76,6 @@ impl<V: View> View for Remembered<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kms::state::State;
-    use crate::secret::Secret;
 
     /// Counts the questions for objects, of which it has any; those whose name is long are large.
     #[derive(Default)]
@@ -88,18 +86,8 @@ mod tests {
             self.0.borrow_mut().push(uid.to_owned());
             Ok((uid != "missing").then(|| {
                 Arc::new(Object {
-                    uid: uid.to_owned(),
-                    owner: "o".into(),
-                    object_type: 2,
-                    state: State::Active,
-                    key_format: 7,
-                    algorithm: 3,
-                    length_bits: 256,
-                    usage_mask: 12,
-                    material: Secret::new(vec![1]),
                     attributes: vec![0; if uid.len() > 5 { REMEMBERED_OBJECT_BYTES_MAX } else { 0 }],
-                    parts: Vec::new(),
-                    tags: Vec::new(),
+                    ..Object::example(uid)
                 })
             }))
         }
