@@ -36,6 +36,12 @@ impl Secret {
     }
 }
 
+impl From<Buffer> for Secret {
+    fn from(bytes: Buffer) -> Secret {
+        Secret(bytes)
+    }
+}
+
 /// Bytes that may hold secrets: overwritten when dropped, spare room and all. Unlike [`Zeroizing`](zeroize::Zeroizing), many
 /// bytes at a time: every request and its answer pass through some.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 mod support;
 
+use keyway::crypto::material::Material;
 use keyway::kms::object::Object;
 use keyway::kms::rights::Rights;
 use keyway::kms::view::Change;
@@ -200,7 +201,7 @@ fn object(uid: &str, count: u64) -> Object {
 
 fn large_objects_and_lists_are_kept(store: &dyn Store) {
     let bytes: Vec<u8> = (0..limits::WRITE_BODY_BYTES_MAX).map(|i| (i * 31 / 7) as u8).collect();
-    let large = Object { material: Secret::copy_of(&bytes), owner: "large".into(), ..object("large-0", 0) };
+    let large = Object { material: Material::copy_of(&bytes), owner: "large".into(), ..object("large-0", 0) };
     let many = |from: usize| -> Vec<Change> {
         (from..from + 300)
             .map(|i| Change::Insert(Object { owner: "many".into(), ..object(&format!("many-{i}"), 0) }))
@@ -209,7 +210,7 @@ fn large_objects_and_lists_are_kept(store: &dyn Store) {
     store
         .transact(&mut |transaction| {
             for i in 0..5 {
-                let material = Secret::copy_of(large.material.expose());
+                let material = Material::copy_of(large.material.expose());
                 let tags = large.tags.clone();
                 let attributes = large.attributes.clone();
                 let (uid, owner) = (format!("large-{i}"), large.owner.clone());
@@ -231,7 +232,7 @@ fn large_objects_and_lists_are_kept(store: &dyn Store) {
         store.transact(&mut |transaction| transaction.apply(part.take().unwrap())).unwrap();
     }
     let view = store.read().unwrap();
-    assert!(view.object("large-4").unwrap().unwrap().material.matches(&bytes));
+    assert!(view.object("large-4").unwrap().unwrap().material.expose() == bytes);
     assert_eq!(
         view.owned_by("many", 1000).unwrap().unwrap(),
         (0..600).map(|i| format!("many-{i}")).collect::<Vec<_>>()

@@ -4,12 +4,12 @@
 
 mod support;
 
+use keyway::crypto::material::Material;
 use keyway::kms::attributes;
 use keyway::kms::object::Object;
 use keyway::kms::rights::Rights;
 use keyway::kms::state::State;
 use keyway::kms::view::Change;
-use keyway::secret::Secret;
 use keyway::time::Timestamp;
 use keyway::wire::kmip::enumeration::{link_type, object_type};
 use keyway::wire::ttlv::{Item, Tag};
@@ -67,7 +67,7 @@ fn object(uid: &str, object_type: u32, state: State, links: &[(u32, &str)]) -> O
         algorithm: 4,
         length_bits: 2048,
         usage_mask: 3,
-        material: Secret::new(vec![1, 2, 3]),
+        material: Material::copy_of(&[1, 2, 3]),
         attributes: attributes::encoded(&items),
         parts: Vec::new(),
         tags: Vec::new(),

@@ -257,7 +257,7 @@ fn a_sealed_file_shows_nothing_of_what_was_put_in() {
 
     let store = sealed(RedbStore::with_backend(disk.mount()).unwrap());
     let view = store.read().unwrap();
-    assert!(view.object("marked-identifier").unwrap().unwrap().material.matches(b"marked-material"));
+    assert!(view.object("marked-identifier").unwrap().unwrap().material.expose() == b"marked-material");
     let terms = ["marked-tag", "marked-second-tag"].map(terms::of_tag);
     let search = Search { terms: &terms, owner: "marked-owner", users: &[] };
     assert_eq!(found(&*view, &search, 9).0, ["marked-identifier"]);

@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::report::{Report, Target, median, median_ratio, number};
 use crate::servers::Keyway;
 use crate::support::{Scratch, on};
+use keyway::crypto::material::Material;
 use keyway::kms::object::Object;
 use keyway::kms::state::State;
 use keyway::kms::view::Change;
@@ -159,7 +160,7 @@ fn fill(folder: &Path, count: usize, is_sealed: bool) {
                 algorithm: 3,
                 length_bits: 256,
                 usage_mask: 2108,
-                material: Secret::new(material),
+                material: Material::copy_of(&material),
                 attributes,
                 parts: Vec::new(),
                 tags: tags_of(key),

@@ -4,12 +4,13 @@
 
 use openssl::symm;
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
+use std::sync::LazyLock;
 use zeroize::{Zeroize, Zeroizing};
 
-/// A key that is ready for use.
-pub struct AesGcm(Key);
+/// A key that is ready for use. It stays in one place, and is overwritten there.
+pub struct AesGcm(Box<Key>);
 
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one request")]
+#[expect(clippy::large_enum_variant, reason = "hardly any key has 192 bits")]
 enum Key {
     Ring(LessSafeKey),
     Aes192(Zeroizing<[u8; 24]>),
@@ -26,13 +27,13 @@ impl AesGcm {
             32 => ring(&AES_256_GCM),
             _ => None,
         };
-        key.map(AesGcm)
+        key.map(|key| AesGcm(Box::new(key)))
     }
 
     /// Encrypts `data` in place and gives the authentication tag; `None` for data beyond what GCM can encrypt (64 GiB).
     /// A nonce must not be used twice with one key.
     pub fn seal(&self, nonce: &[u8; 12], additional_data: &[u8], data: &mut [u8]) -> Option<[u8; 16]> {
-        match &self.0 {
+        match &*self.0 {
             Key::Ring(key) => {
                 let nonce = Nonce::assume_unique_for_key(*nonce);
                 let tag = key.seal_in_place_separate_tag(nonce, Aad::from(additional_data), data).ok()?;
@@ -52,7 +53,7 @@ impl AesGcm {
     /// Decrypts `data` in place if it is genuine; otherwise `data` holds nothing of use.
     #[must_use = "what is not genuine must not be used"]
     pub fn open(&self, nonce: &[u8; 12], additional_data: &[u8], data: &mut [u8], tag: &[u8; 16]) -> bool {
-        match &self.0 {
+        match &*self.0 {
             Key::Ring(key) => {
                 let nonce = Nonce::assume_unique_for_key(*nonce);
                 let (aad, tag) = (Aad::from(additional_data), Tag::from(*tag));
@@ -72,6 +73,20 @@ impl AesGcm {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Drop for AesGcm {
+    /// ring does not overwrite its keys. Another key, in the same form, takes their place.
+    fn drop(&mut self) {
+        static NO_SECRET: LazyLock<LessSafeKey> = LazyLock::new(|| {
+            LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &[0; 32]).expect("a key of 256 bits"))
+        });
+        if let Key::Ring(key) = &mut *self.0 {
+            key.clone_from(&NO_SECRET);
+            // The compiler must not know that nobody reads this.
+            zeroize::optimization_barrier(key);
         }
     }
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::aead::AesGcm;
+use super::material::Material;
 use crate::secret::Buffer;
 use openssl::cipher::{Cipher as Evp, CipherRef};
 use openssl::cipher_ctx::CipherCtx;
@@ -124,7 +125,7 @@ pub struct Keyed<'k> {
     /// The cipher.
     pub cipher: Cipher,
     /// Its key.
-    pub key: &'k [u8],
+    pub key: &'k Material,
     /// Its nonce; empty where there is none.
     pub nonce: &'k [u8],
     /// What is authenticated beside the data; empty where nothing is.
@@ -135,7 +136,7 @@ impl Keyed<'_> {
     /// Encrypts, and gives the authentication tag (without meaning where the cipher has none). `None` where the lengths are
     /// none that [`Cipher`] allows.
     pub fn encrypt(self, data: &[u8]) -> Option<(Buffer, [u8; TAG_BYTES])> {
-        if let Some((cipher, nonce)) = self.by_ring() {
+        if let Some((cipher, nonce)) = self.aes_gcm() {
             let mut data = Buffer::new(data.to_vec());
             let tag = cipher.seal(nonce, self.additional_data, &mut data)?;
             return Some((data, tag));
@@ -150,7 +151,7 @@ impl Keyed<'_> {
     /// Decrypts what is genuine: `None` for all else. Without a tag (empty) nobody knows. A shorter tag is the beginning of
     /// a whole one (SP 800-38D section 5.2.1.2).
     pub fn decrypt(self, data: &[u8], tag: &[u8]) -> Option<Buffer> {
-        if let (Some((cipher, nonce)), Ok(tag)) = (self.by_ring(), tag.try_into()) {
+        if let (Some((cipher, nonce)), Ok(tag)) = (self.aes_gcm(), tag.try_into()) {
             let mut data = Buffer::new(data.to_vec());
             return cipher.open(nonce, self.additional_data, &mut data, tag).then_some(data);
         }
@@ -161,13 +162,14 @@ impl Keyed<'_> {
         Some(opened)
     }
 
-    fn by_ring(&self) -> Option<(AesGcm, &[u8; GCM_NONCE_BYTES])> {
+    /// AES-GCM with a nonce of the usual length: OpenSSL takes much longer to get ready.
+    fn aes_gcm(&self) -> Option<(&AesGcm, &[u8; GCM_NONCE_BYTES])> {
         let nonce = self.nonce.try_into().ok()?;
-        (self.cipher == Cipher::AesGcm).then(|| AesGcm::new(self.key)).flatten().map(|cipher| (cipher, nonce))
+        (self.cipher == Cipher::AesGcm).then(|| self.key.aes_gcm()).flatten().map(|cipher| (cipher, nonce))
     }
 
     fn evp(&self) -> Option<Fetched> {
-        Some(Fetched::Built(match (self.cipher, self.key.len()) {
+        Some(Fetched::Built(match (self.cipher, self.key.expose().len()) {
             (Cipher::AesGcm, 16) => Evp::aes_128_gcm(),
             (Cipher::AesGcm, 24) => Evp::aes_192_gcm(),
             (Cipher::AesGcm, 32) => Evp::aes_256_gcm(),
@@ -221,7 +223,8 @@ pub struct Running {
 impl Running {
     /// Begins. The tag that shall be found is given beforehand. `None` where the lengths are none that [`Cipher`] allows.
     pub fn start(keyed: Keyed<'_>, direction: Direction, tag: Option<&[u8]>) -> Option<Running> {
-        let Keyed { cipher, key, nonce, additional_data } = keyed;
+        let Keyed { cipher, nonce, additional_data, .. } = keyed;
+        let key = keyed.key.expose();
         let nonce_is_legal = match cipher {
             Cipher::AesGcm => (1..=GCM_NONCE_BYTES_MAX).contains(&nonce.len()),
             _ => nonce.len() == cipher.nonce_bytes(),

@@ -8,6 +8,7 @@ pub mod jwe;
 pub mod jws;
 pub mod kdf;
 pub mod mac;
+pub mod material;
 pub mod padding;
 pub mod pkcs12;
 pub mod self_signed;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::state::State;
-use crate::secret::Secret;
+use crate::crypto::material::Material;
 use crate::time::Timestamp;
 use crate::wire::ttlv::{Tag, Value, binary};
 
@@ -25,7 +25,7 @@ pub struct Object {
     /// KMIP's cryptographic usage mask.
     pub usage_mask: u32,
     /// The bare key bytes, or what they are wrapped in; empty when destroyed.
-    pub material: Secret,
+    pub material: Material,
     /// All other attributes, as TTLV items in the binary encoding, one after the other.
     pub attributes: Vec<u8>,
     /// What else belongs to the object and is no attribute (`SecretDataType`, `OpaqueDataType`, `KeyWrappingData`), likewise.
@@ -40,7 +40,7 @@ impl Object {
         Object {
             uid: self.uid.clone(),
             owner: self.owner.clone(),
-            material: Secret::copy_of(self.material.expose()),
+            material: Material::copy_of(self.material.expose()),
             attributes: self.attributes.clone(),
             parts: self.parts.clone(),
             tags: self.tags.clone(),
@@ -60,7 +60,7 @@ impl Object {
             algorithm: 3,
             length_bits: 256,
             usage_mask: 12,
-            material: Secret::new(vec![1]),
+            material: Material::copy_of(&[1]),
             attributes: Vec::new(),
             parts: Vec::new(),
             tags: Vec::new(),
@@ -147,7 +147,7 @@ mod tests {
             algorithm: 3,
             length_bits: 256,
             usage_mask: 12,
-            material: Secret::new(Vec::new()),
+            material: Material::none(),
             attributes,
             parts: Vec::new(),
             tags: Vec::new(),

@@ -7,8 +7,8 @@ use super::refusal::{Failure, Refusal};
 use super::rights::{NO_OBJECT, Rights};
 use super::terms::Term;
 use super::view::{Search, SearchEnd, Show, StoreError, View};
+use crate::crypto::material::Material;
 use crate::limits;
-use crate::secret::Buffer;
 use std::sync::Arc;
 
 /// Who asks: a user name, from the one table of identities (certificates and tokens, or the default user).
@@ -42,7 +42,7 @@ pub const EVERYBODY: &str = "*";
 /// Proof that the principal may do what was asked with this object.
 pub struct Authorized {
     object: Arc<Object>,
-    opened: Option<Buffer>,
+    opened: Option<Material>,
 }
 
 impl Authorized {
@@ -51,9 +51,14 @@ impl Authorized {
         &self.object
     }
 
-    /// Its key bytes; those of an object that is stored wrapped are of no use until it is opened.
+    /// Its key; that of an object that is stored wrapped is of no use until it is opened.
+    pub fn key(&self) -> &Material {
+        self.opened.as_ref().unwrap_or(&self.object.material)
+    }
+
+    /// The bytes of its key.
     pub fn material(&self) -> &[u8] {
-        self.opened.as_ref().map_or(self.object.material.expose(), |opened| opened.as_slice())
+        self.key().expose()
     }
 
     /// Whether its key bytes are there bare.
@@ -63,7 +68,7 @@ impl Authorized {
 
     /// The same object with the key bytes that are wrapped in it. They stay beside it: the object itself, which may be put
     /// back, is as it was stored.
-    pub fn opened(self, material: Buffer) -> Authorized {
+    pub fn opened(self, material: Material) -> Authorized {
         Authorized { opened: Some(material), ..self }
     }
 

@@ -19,6 +19,7 @@ use super::refusal::{Failure, Refusal};
 use super::rights::Rights;
 use super::state::State;
 use super::target::Target;
+use crate::crypto::material::Material;
 use crate::crypto::wrap;
 use crate::entropy::{Entropy, random};
 use crate::limits;
@@ -265,7 +266,7 @@ pub fn wrap_at_rest(object: &mut Object, kek: &str, context: &Context<'_>) -> Re
         .flatten()
         .ok_or_else(too_long)?;
     let mode = Item::enumeration(Tag::BLOCK_CIPHER_MODE, Mode::KeyWrapPadding.code());
-    object.material = Secret::new(wrapped);
+    object.material = Material::new(Secret::new(wrapped));
     let data = wrapping_data(&kek.object().uid, vec![mode], Encoding::None);
     binary::encode(&[data], &mut object.parts);
     Ok(())
@@ -298,7 +299,7 @@ fn open_at(key: Authorized, context: &Context<'_>, depth: usize) -> Result<Autho
     let content = content.with_value(Fields::new("KeyValue", &items))?;
     let mut material = Buffer::new(Vec::with_capacity(content.material.len()));
     material.append(content.material);
-    Ok(key.opened(material))
+    Ok(key.opened(material.into()))
 }
 
 /// The fields of a key value that [`unwrap`] has found.

@@ -607,12 +607,15 @@ impl Shared {
         if self.plain_out.is_empty() {
             return;
         }
+        let sent_bytes = self.plain_out.len();
         match &mut connection.tls {
-            Some(session) => session.send(&self.plain_out, self.outputs.buffer()),
-            None => self.outputs.buffer().extend_from_slice(&self.plain_out),
+            Some(session) => {
+                session.send(&self.plain_out, self.outputs.buffer());
+                self.plain_out.wipe();
+            }
+            None => self.outputs.take_over(&mut self.plain_out),
         }
         self.outputs.send_buffered(connection.id);
-        let sent_bytes = self.plain_out.len();
         if connection.blocked {
             // A request before the one that it has not taken the answer to was in a lane: it gets time for both.
             connection.sent_bytes += sent_bytes;
@@ -621,7 +624,6 @@ impl Shared {
         } else {
             connection.sent_bytes = sent_bytes;
         }
-        self.plain_out.wipe();
     }
 
     /// Refuses what is not HTTP as it should be: after that, nobody knows where the next request would begin. With a head

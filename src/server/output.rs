@@ -3,18 +3,16 @@
 
 use super::event::{ConnectionId, Listener, Output};
 use crate::job::Job;
+use crate::secret::Buffer;
 use std::collections::VecDeque;
 use std::ops::Range;
-use zeroize::Zeroize;
-
-/// Room that the buffer keeps between turns; more is given back.
-const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// A queue of effects.
 #[derive(Default)]
 pub struct Outputs {
     queue: VecDeque<Queued>,
-    buffer: Vec<u8>,
+    /// Over plain HTTP, it holds secrets.
+    buffer: Buffer,
     /// Up to where the buffer has been queued.
     queued_bytes: usize,
     exited: bool,
@@ -36,6 +34,16 @@ impl Outputs {
     /// Where bytes to be sent are appended; [`Outputs::send_buffered`] says to whom.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
+    }
+
+    /// Appends bytes to the buffer, and empties where they were. Where nothing else is in it, they are not copied.
+    pub fn take_over(&mut self, bytes: &mut Buffer) {
+        if self.buffer.is_empty() {
+            std::mem::swap(&mut self.buffer, bytes);
+        } else {
+            self.buffer.append(bytes);
+            bytes.wipe();
+        }
     }
 
     /// Sends what was appended since the last call.
@@ -88,12 +96,10 @@ impl Outputs {
         }
     }
 
-    /// The next effect. When there is none, the buffer is wiped: over plain HTTP it holds secrets.
+    /// The next effect. When there is none, the buffer is wiped.
     pub fn poll(&mut self) -> Option<Output<'_>> {
         let Some(next) = self.queue.pop_front() else {
-            self.buffer.as_mut_slice().zeroize();
-            self.buffer.clear();
-            self.buffer.shrink_to(KEPT_BYTES_MAX);
+            self.buffer.wipe();
             self.queued_bytes = 0;
             return None;
         };

@@ -25,9 +25,10 @@
 #![forbid(unsafe_code)]
 
 use super::StoreError;
+use crate::crypto::material::Material;
 use crate::kms::object::Object;
 use crate::kms::state::State;
-use crate::secret::{Buffer, Secret};
+use crate::secret::Buffer;
 
 /// The version that [`encode`] writes.
 const VERSION: u8 = 2;
@@ -88,7 +89,7 @@ pub fn decode(record: &[u8]) -> Result<Object, StoreError> {
     for _ in 0..tags_len {
         tags.push(fields.name()?);
     }
-    let material = Secret::copy_of(fields.bytes()?);
+    let material = Material::copy_of(fields.bytes()?);
     let attributes = fields.bytes()?.to_vec();
     let parts = if version == 1 { Vec::new() } else { fields.bytes()?.to_vec() };
     if !fields.0.is_empty() {
@@ -185,7 +186,7 @@ mod tests {
             algorithm: 3,
             length_bits: 256,
             usage_mask: 12,
-            material: Secret::copy_of(&[0xAA, 0xBB]),
+            material: Material::copy_of(&[0xAA, 0xBB]),
             attributes: vec![0x42, 0x01],
             parts: vec![0x54],
             tags: vec!["_kk".into(), "a\0b".into(), String::new()],

@@ -268,8 +268,9 @@ impl<'a> Lexer<'a> {
     }
 
     /// Consumes `text` if the next bytes are these: a run of whole tokens, the last of which opens nothing.
-    pub fn skip_exactly(&mut self, text: &[u8]) -> bool {
-        let is_next = self.rest.starts_with(text);
+    #[inline]
+    pub fn skip_exactly<const N: usize>(&mut self, text: &[u8; N]) -> bool {
+        let is_next = self.rest.first_chunk() == Some(text);
         if is_next {
             self.take(text.len());
             self.opened = false;

@@ -1,5 +1,6 @@
 //! The store against the reference model: random transactions, and all that can be asked about what they leave.
 
+use keyway::crypto::material::Material;
 use keyway::entropy::Entropy;
 use keyway::kms::object::Object;
 use keyway::kms::rights::Rights;
@@ -48,7 +49,7 @@ impl Choices {
             algorithm: self.below(9) as u32,
             length_bits: self.below(4096) as u32,
             usage_mask: self.below(1 << 20) as u32,
-            material: Secret::new(vec![self.below(256) as u8; self.below(100)]),
+            material: Material::copy_of(&vec![self.below(256) as u8; self.below(100)]),
             attributes: self.attributes(),
             parts: vec![self.below(256) as u8; self.below(40)],
             tags,
@@ -254,7 +255,7 @@ pub fn marked() -> Object {
         algorithm: 3,
         length_bits: 256,
         usage_mask: 12,
-        material: Secret::copy_of(b"marked-material"),
+        material: Material::copy_of(b"marked-material"),
         attributes: b"marked-attribute".to_vec(),
         parts: b"marked-part".to_vec(),
         tags: vec!["marked-tag".into(), "marked-second-tag".into()],

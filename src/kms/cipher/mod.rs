@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod parameters;
+pub mod short;
 pub mod stream;
 pub mod suite;
 
@@ -14,13 +15,15 @@ use super::state::State;
 use super::streams::Step;
 use super::target::{Ambiguity, Target};
 use super::wrapping;
-use crate::crypto::cipher::{Cipher, Keyed};
+use crate::crypto::cipher::{Cipher, Keyed, TAG_BYTES};
 use crate::crypto::wrap;
 use crate::entropy::Entropy;
 use crate::secret::Buffer;
 use crate::wire::ttlv::Tag;
 use parameters::Parameters;
+use short::Short;
 use std::borrow::Cow;
+use std::ops::Deref;
 use stream::{Opening, Sealing};
 use suite::Suite;
 
@@ -41,7 +44,7 @@ pub struct Plan {
 /// All that is needed beside key and data.
 struct Chosen<'r> {
     suite: Suite,
-    nonce: Cow<'r, [u8]>,
+    nonce: Nonce<'r>,
     /// The counter block, where it is not the nonce itself.
     counter: Option<Vec<u8>>,
     additional_data: Cow<'r, [u8]>,
@@ -50,7 +53,7 @@ struct Chosen<'r> {
 impl Chosen<'_> {
     fn keyed<'k>(&'k self, cipher: Cipher, key: &'k Authorized) -> Keyed<'k> {
         let nonce = self.counter.as_deref().unwrap_or(&self.nonce);
-        Keyed { cipher, key: key.material(), nonce, additional_data: &self.additional_data }
+        Keyed { cipher, key: key.key(), nonce, additional_data: &self.additional_data }
     }
 }
 
@@ -58,12 +61,30 @@ impl Chosen<'_> {
 pub struct Sealed<'r> {
     /// Without nonce and tag.
     pub data: Buffer,
-    /// As the request gave it, or as it was made; empty where there is none.
-    pub nonce: Cow<'r, [u8]>,
+    /// Empty where there is none.
+    pub nonce: Nonce<'r>,
     /// The authentication tag; empty where there is none.
-    pub tag: Vec<u8>,
+    pub tag: Short,
     /// What was authenticated beside the data.
     pub additional_data: Cow<'r, [u8]>,
+}
+
+/// As the request gave it, or as it was made.
+pub enum Nonce<'r> {
+    /// The request's.
+    Given(&'r [u8]),
+    /// A random one.
+    Drawn(Short),
+}
+
+impl Deref for Nonce<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Nonce::Given(nonce) => nonce,
+            Nonce::Drawn(nonce) => nonce,
+        }
+    }
 }
 
 impl<'r> Message<'r> {
@@ -101,7 +122,7 @@ impl<'r> Message<'r> {
         entropy: &mut dyn Entropy,
     ) -> Result<Sealed<'r>, Refusal> {
         let chosen = self.choose_for_encrypt(plan, entropy)?;
-        let (data, mut tag) = match chosen.suite {
+        let (data, tag) = match chosen.suite {
             Suite::KeyWrap { padded } => {
                 let wrapped = wrap::wrap(key.material(), padded, data).ok_or_else(|| {
                     Refusal::invalid(format!(
@@ -109,7 +130,7 @@ impl<'r> Message<'r> {
                         chosen.suite.name()
                     ))
                 })?;
-                (Buffer::new(wrapped), Vec::new())
+                (Buffer::new(wrapped), [0; TAG_BYTES])
             }
             Suite::Cipher { cipher, padding, .. } => {
                 let padded = match (padding, cipher.block_bytes()) {
@@ -121,13 +142,12 @@ impl<'r> Message<'r> {
                 };
                 let data = padded.as_ref().map_or(data, |padded| padded);
                 check_data_length("Encrypt", cipher, data.len())?;
-                let (data, tag) = chosen.keyed(cipher, key).encrypt(data).ok_or_else(|| {
+                chosen.keyed(cipher, key).encrypt(data).ok_or_else(|| {
                     Refusal::invalid(format!("Encrypt: the data is too long for {}", cipher.name()))
-                })?;
-                (data, tag.to_vec())
+                })?
             }
         };
-        tag.truncate(chosen.suite.tag_bytes());
+        let tag = Short::beginning(tag, chosen.suite.tag_bytes());
         Ok(Sealed { data, nonce: chosen.nonce, tag, additional_data: chosen.additional_data })
     }
 
@@ -137,7 +157,7 @@ impl<'r> Message<'r> {
         key: &Authorized,
         plan: Plan,
         entropy: &mut dyn Entropy,
-    ) -> Result<(Sealing, Cow<'r, [u8]>), Refusal> {
+    ) -> Result<(Sealing, Nonce<'r>), Refusal> {
         let chosen = self.choose_for_encrypt(plan, entropy)?;
         let sealing = Sealing::start(chosen.suite, chosen.keyed(chosen.suite.cipher(), key))?;
         Ok((sealing, chosen.nonce))
@@ -180,16 +200,17 @@ impl<'r> Message<'r> {
         }
         let nonce = match self.nonce {
             [] => {
-                let mut nonce = vec![0; suite.nonce_bytes(&parameters)];
-                entropy.fill(&mut nonce);
-                Cow::Owned(nonce)
+                let bytes = suite.nonce_bytes(&parameters);
+                let mut nonce = [0; Short::BYTES_MAX];
+                entropy.fill(&mut nonce[..bytes]);
+                Nonce::Drawn(Short::beginning(nonce, bytes))
             }
             _ if parameters.random_nonce => {
                 return Err(Refusal::invalid(
                     "Encrypt: IVCounterNonce must be absent, since the CryptographicParameters ask for a RandomIV",
                 ));
             }
-            nonce => Cow::Borrowed(nonce),
+            nonce => Nonce::Given(nonce),
         };
         self.chosen(suite, parameters, nonce)
     }
@@ -199,15 +220,10 @@ impl<'r> Message<'r> {
         if self.nonce.is_empty() && suite.nonce_bytes(&parameters) > 0 {
             return Err(Refusal::invalid("Decrypt: missing field `IVCounterNonce`"));
         }
-        self.chosen(suite, parameters, Cow::Borrowed(self.nonce))
+        self.chosen(suite, parameters, Nonce::Given(self.nonce))
     }
 
-    fn chosen(
-        &self,
-        suite: Suite,
-        parameters: Parameters,
-        nonce: Cow<'r, [u8]>,
-    ) -> Result<Chosen<'r>, Refusal> {
+    fn chosen(&self, suite: Suite, parameters: Parameters, nonce: Nonce<'r>) -> Result<Chosen<'r>, Refusal> {
         let counter = suite.counter(&nonce, &parameters)?;
         Ok(Chosen { suite, additional_data: self.additional_data(suite, &parameters)?, nonce, counter })
     }

@@ -4,6 +4,7 @@
 use super::super::refusal::Refusal;
 use super::suite::Suite;
 use crate::crypto::cipher::{Cipher, Direction, Keyed, Running};
+use crate::crypto::material::Material;
 use crate::crypto::padding::Padding;
 use crate::entropy::Entropy;
 use crate::limits;
@@ -147,7 +148,7 @@ impl Opening {
     }
 
     /// Takes the last piece, and the tag if it did not come before: all that is left to be given out.
-    pub fn finish(mut self, key: &[u8], data: &[u8], last_tag: &[u8]) -> Result<Buffer, Refusal> {
+    pub fn finish(mut self, key: &Material, data: &[u8], last_tag: &[u8]) -> Result<Buffer, Refusal> {
         let mut given = self.update(data)?;
         match self {
             Opening::Authenticated { suite, nonce, additional_data, tag, kept } => {

@@ -7,8 +7,8 @@ use super::super::refusal::Refusal;
 use super::super::state::State;
 use super::super::{symmetric, tags};
 use super::Content;
+use crate::crypto::material::Material;
 use crate::limits;
-use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{cryptographic_algorithm, key_format_type, object_type, usage_mask};
@@ -59,7 +59,7 @@ pub fn new_object(
             activation,
             now,
         )?,
-        material: Secret::copy_of(content.material),
+        material: Material::copy_of(content.material),
         parts: parts(content)?,
         tags: tags::for_new_object(template.user_tags(), content.object_type, dialect)?,
     })

@@ -94,7 +94,7 @@ impl<'r> Operation<'r> for Decrypt<'r> {
                 reply(&[uid, data, Item::bytes(Tag::CORRELATION_VALUE, correlation)]);
             }
             Step::Last(correlation) => {
-                let data = taken(&session, correlation)?.finish(key.material(), self.data, self.tag)?;
+                let data = taken(&session, correlation)?.finish(key.key(), self.data, self.tag)?;
                 reply(&[uid, Item::bytes(Tag::DATA, data.as_slice())]);
             }
         }

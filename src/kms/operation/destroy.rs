@@ -11,8 +11,8 @@ use super::super::state::State;
 use super::super::target::Target;
 use super::super::view::{Change, Changes};
 use super::{Context, Effect, Operation};
+use crate::crypto::material::Material;
 use crate::entropy::Entropy;
-use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::ttlv::{Item, Tag};
@@ -89,7 +89,7 @@ impl Destroy<'_> {
         }
         let uid = || self.target.text.to_owned();
         object.state = state.destroyed().ok_or_else(|| Refusal::WrongState { uid: uid(), state })?;
-        object.material = Secret::new(Vec::new());
+        object.material = Material::none();
         let date = Item::date_time(Tag::DESTROY_DATE, now);
         attributes::set(&mut object, vec![date], now)?;
         Ok(Change::Replace(object))

@@ -78,7 +78,7 @@ impl<'r> Operation<'r> for Encrypt<'r> {
             items.push(Item::bytes(Tag::CORRELATION_VALUE, &*sealed.additional_data));
         }
         if !sealed.tag.is_empty() {
-            items.push(Item::bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, sealed.tag.as_slice()));
+            items.push(Item::bytes(Tag::AUTHENTICATED_ENCRYPTION_TAG, &*sealed.tag));
         }
         reply(&items);
         Ok(())

@@ -14,6 +14,7 @@ use super::super::tags;
 use super::super::target::{Ambiguity, Target};
 use super::super::view::{Change, Changes};
 use super::{Context, Effect, Operation};
+use crate::crypto::material::Material;
 use crate::entropy::{Entropy, uuid_v4};
 use crate::limits;
 use crate::secret::Secret;
@@ -122,7 +123,7 @@ impl ReKey<'_> {
     fn replacement(&mut self, old: &Object, context: &Context<'_>) -> Result<Object, Failure> {
         let now = context.now;
         let length = symmetric::length_bytes(old.algorithm, old.length_bits)?;
-        let material = Secret::copy_of(&self.material.expose()[..length]);
+        let material = Material::copy_of(&self.material.expose()[..length]);
         let before = attributes::stored(old)?;
         let mut items: Vec<Item<'_>> = before.iter().filter(|item| is_copied(item.tag)).cloned().collect();
         for item in &mut items {

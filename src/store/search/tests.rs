@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::*;
+use crate::crypto::material::Material;
 use crate::kms::rights::Rights;
 use crate::kms::state::State;
 use crate::kms::terms;
 use crate::kms::view::Change;
-use crate::secret::Secret;
 use crate::store::redb::RedbStore;
 use crate::store::rows::Engine;
 use crate::store::{Store, Transaction};
@@ -34,7 +34,7 @@ fn store() -> RedbStore {
         algorithm: 3,
         length_bits: 256,
         usage_mask: 12,
-        material: Secret::new(Vec::new()),
+        material: Material::none(),
         attributes: Vec::new(),
         parts: Vec::new(),
         tags: tags(number),

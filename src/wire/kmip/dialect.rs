@@ -287,23 +287,24 @@ fn write_v5(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
 
 fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
     // Without what 4.9.1 does not know, so that what stands on both sides of it is one array.
-    let known: Vec<_> = items
+    let mut known = items
         .iter()
         .filter(|item| !parent.is_some_and(is_attributes) || is_v4_attribute(item.tag))
         .filter_map(|item| Some((v4_name(parent, item)?, item)))
-        .collect();
+        .peekable();
     let mut before = None;
-    for run in known.chunk_by(|(_, a), (_, b)| a.tag == b.tag) {
-        let (name, tag) = (run[0].0, run[0].1.tag);
+    while let Some((name, first)) = known.next() {
+        let tag = first.tag;
         let wrapped = match tag {
             Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
             Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
             _ => false,
         };
         before = Some(tag);
-        let write_run = |out: &mut Vec<u8>| {
-            for (_, item) in run {
-                write_item_v4(parent, items, item, out);
+        let mut write_run = |out: &mut Vec<u8>| {
+            write_named_v4(name, parent, items, first, out);
+            while let Some((name, item)) = known.next_if(|(_, item)| item.tag == tag) {
+                write_named_v4(name, parent, items, item, out);
             }
         };
         match wrapped {
@@ -331,7 +332,18 @@ fn write_structure_v4(
 }
 
 fn write_item_v4(parent: Option<Tag>, siblings: &[Item<'_>], item: &Item<'_>, out: &mut Vec<u8>) {
-    let Some(name) = v4_name(parent, item) else { return };
+    if let Some(name) = v4_name(parent, item) {
+        write_named_v4(name, parent, siblings, item, out);
+    }
+}
+
+fn write_named_v4(
+    name: &'static str,
+    parent: Option<Tag>,
+    siblings: &[Item<'_>],
+    item: &Item<'_>,
+    out: &mut Vec<u8>,
+) {
     match (&item.value, item.tag) {
         (Value::Structure(_), Tag::ATTRIBUTES) if parent == Some(Tag::KEY_BLOCK) => (),
         (Value::Structure(reason), Tag::REVOCATION_REASON) => {
@@ -377,7 +389,7 @@ fn v4_name(parent: Option<Tag>, item: &Item<'_>) -> Option<&'static str> {
         Tag::REQUEST_HEADER | Tag::RESPONSE_HEADER => "Header",
         Tag::TIME_STAMP => "Timestamp",
         Tag::UNIQUE_BATCH_ITEM_ID => "UniqueBatchItemId",
-        tag if tag.object_type().is_some() && matches!(item.value, Value::Structure(_)) => "Object",
+        tag if matches!(item.value, Value::Structure(_)) && tag.object_type().is_some() => "Object",
         tag => tag.name()?,
     })
 }

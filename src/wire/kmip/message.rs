@@ -235,7 +235,11 @@ impl<'r, 'o> ResponseMessage<'r, 'o> {
         bytes_max: Option<usize>,
     ) -> bool {
         let before = (self.out.len(), self.count);
-        self.push(&item.answered(result_status::SUCCESS), Some(payload));
+        let [operation, status] = item.answered(result_status::SUCCESS);
+        match item.id_field() {
+            None => self.push(&[operation, status], Some(payload)),
+            Some(id) => self.push(&[operation, id, status], Some(payload)),
+        }
         let bytes = self.out.len() - self.start + self.closing().len();
         let fits = bytes_max.is_none_or(|most| bytes <= most);
         if !fits {
@@ -247,15 +251,25 @@ impl<'r, 'o> ResponseMessage<'r, 'o> {
 
     /// Adds the answer to an item that was refused.
     pub fn failed(&mut self, item: &BatchItem<'_>, reason: u32, text: &str) {
-        let mut fields = item.answered(result_status::OPERATION_FAILED);
-        fields.push(Item::enumeration(Tag::RESULT_REASON, reason));
-        fields.push(Item::text(Tag::RESULT_MESSAGE, text));
-        self.push(&fields, None);
+        let why = [Item::enumeration(Tag::RESULT_REASON, reason), Item::text(Tag::RESULT_MESSAGE, text)];
+        self.not_done(item, result_status::OPERATION_FAILED, why);
     }
 
     /// Adds the answer to an item that was done and is undone.
     pub fn undone(&mut self, item: &BatchItem<'_>) {
-        self.push(&item.answered(result_status::OPERATION_UNDONE), None);
+        self.not_done(item, result_status::OPERATION_UNDONE, []);
+    }
+
+    fn not_done<'f>(
+        &mut self,
+        item: &'f BatchItem<'_>,
+        status: u32,
+        why: impl IntoIterator<Item = Item<'f>>,
+    ) {
+        let [operation, status] = item.answered(status);
+        let fields: Vec<_> =
+            [Some(operation), item.id_field(), Some(status)].into_iter().flatten().chain(why).collect();
+        self.push(&fields, None);
     }
 
     /// Adds the one answer to what cannot be read as a message.
@@ -332,11 +346,12 @@ impl<'r, 'o> ResponseMessage<'r, 'o> {
 }
 
 impl BatchItem<'_> {
-    fn answered(&self, status: u32) -> Vec<Item<'_>> {
-        let mut fields = Vec::with_capacity(5);
-        fields.push(Item::enumeration(Tag::OPERATION, self.operation));
-        fields.extend(self.id.map(|id| Item::bytes(Tag::UNIQUE_BATCH_ITEM_ID, id)));
-        fields.push(Item::enumeration(Tag::RESULT_STATUS, status));
-        fields
+    /// The operation and the status, between which an identifier stands.
+    fn answered(&self, status: u32) -> [Item<'static>; 2] {
+        [Item::enumeration(Tag::OPERATION, self.operation), Item::enumeration(Tag::RESULT_STATUS, status)]
+    }
+
+    fn id_field(&self) -> Option<Item<'_>> {
+        self.id.map(|id| Item::bytes(Tag::UNIQUE_BATCH_ITEM_ID, id))
     }
 }

@@ -133,6 +133,9 @@ enum Kind {
     DateTimeExtended,
 }
 
+/// The children of most structures are no more.
+const USUAL_CHILDREN: usize = 4;
+
 struct Reader<'a> {
     lexer: Lexer<'a>,
     dialect: Dialect,
@@ -161,10 +164,8 @@ impl<'a> Reader<'a> {
         // As every client writes it; whatever is written otherwise is read token by token.
         if self.lexer.skip_exactly(br#"{"tag":"#) {
             tag = Some(&*self.lexer.string_bytes()?);
-            if self.lexer.skip_exactly(br#","type":"#) {
-                kind = Some(self.kind()?);
-            }
-            is_at_value = self.lexer.skip_exactly(br#","value":"#);
+            kind = self.usual_kind();
+            is_at_value = kind.is_some() || self.lexer.skip_exactly(br#","value":"#);
         } else {
             self.lexer.open_object()?;
         }
@@ -187,7 +188,28 @@ impl<'a> Reader<'a> {
         Ok((tag, kind.unwrap_or(Kind::Structure)))
     }
 
+    /// What stands between the tag and the value, for those kinds that most items have.
+    fn usual_kind(&mut self) -> Option<Kind> {
+        let lexer = &mut self.lexer;
+        if lexer.skip_exactly(br#","type":"TextString","value":"#) {
+            Some(Kind::TextString)
+        } else if lexer.skip_exactly(br#","type":"ByteString","value":"#) {
+            Some(Kind::ByteString)
+        } else if lexer.skip_exactly(br#","type":"Enumeration","value":"#) {
+            Some(Kind::Enumeration)
+        } else if lexer.skip_exactly(br#","type":"Structure","value":"#) {
+            Some(Kind::Structure)
+        } else if lexer.skip_exactly(br#","type":"Integer","value":"#) {
+            Some(Kind::Integer)
+        } else {
+            None
+        }
+    }
+
     fn tail(&mut self) -> Result<(), Error> {
+        if self.lexer.skip_exactly(b"}") {
+            return Ok(());
+        }
         match self.lexer.member()? {
             None => Ok(()),
             Some("tag" | "type") => Err(self.lexer.data("`tag` and `type` must stand before `value`")),
@@ -220,9 +242,12 @@ impl<'a> Reader<'a> {
         let Some(depth) = depth.checked_sub(1) else {
             return Err(self.lexer.data("structures are nested too deep"));
         };
-        let mut items = Vec::new();
         self.lexer.open_array()?;
-        while self.lexer.element()? {
+        if !self.lexer.element()? {
+            return Ok(Vec::new());
+        }
+        let mut items = Vec::with_capacity(USUAL_CHILDREN);
+        loop {
             let (name, kind) = self.head()?;
             self.items += 1;
             if self.items > TTLV_ITEMS_MAX {
@@ -242,8 +267,10 @@ impl<'a> Reader<'a> {
                 }
             }
             self.tail()?;
+            if !self.lexer.element()? {
+                return Ok(items);
+            }
         }
-        Ok(items)
     }
 
     fn value(&mut self, tag: Tag, kind: Kind, depth: usize) -> Result<Value<'a>, Error> {
