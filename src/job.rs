@@ -49,6 +49,8 @@ pub enum JobId {
     Revocations,
     /// The server itself, for the databases of tenants.
     Tenants,
+    /// The server itself, for its database.
+    Database,
     /// The server itself, for the keys of this issuer of tokens (an index).
     KeySet(u8),
     /// The server itself, and the requests whose answers wait for their lines.
@@ -112,7 +114,7 @@ impl Job {
     /// Where it is to be run.
     pub fn lane(&self) -> Lane {
         match self.work {
-            Work::Write(_) => Lane::Store,
+            Work::Write(_) | Work::Verify => Lane::Store,
             Work::Read(_) | Work::Probe | Work::NewDatabase | Work::CloseUnused => Lane::Bulk,
             Work::LoadCertificate { .. } | Work::LoadRevocations { .. } | Work::Provide { .. } => {
                 Lane::Certificate
@@ -133,6 +135,8 @@ pub enum Work {
     Read(Box<Call>),
     /// Making a database for a new tenant.
     NewDatabase,
+    /// Making sure that the database is whole, where opening it has not.
+    Verify,
     /// Asking the database whether it answers.
     Probe,
     /// Closing the databases of tenants that nobody has asked for in a while.
@@ -202,6 +206,8 @@ pub enum Done {
     Answered(Reply),
     /// To a request that was taken for one that only reads: this is to be written.
     MustWrite(Call),
+    /// The database is whole.
+    Verified,
     /// The database was asked.
     Probed,
     /// Unused databases of tenants were closed.
@@ -294,6 +300,10 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
         match work {
             Work::Write(call) => writes.push((id, *call)),
             Work::Read(call) => completions.push(Completion { id, done: requests::read(*call, resources) }),
+            Work::Verify => {
+                let done = resources.store.verify().map_or_else(Done::StoreFailed, |()| Done::Verified);
+                completions.push(Completion { id, done });
+            }
             Work::Probe => {
                 // What came of it is what the store tells of its trouble.
                 let _ = resources.store.read().and_then(|view| view.granted("", ""));

@@ -88,6 +88,10 @@ pub const READ_BYTES: usize = 36 * 1024;
 pub const TLS_SESSIONS_MAX: usize = 1024;
 /// Cache of the embedded store, in bytes.
 pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Cache of the same while its file is verified, which reads everything once.
+pub const VERIFYING_CACHE_BYTES: usize = 1024 * 1024;
+/// A file of the embedded store that is not larger is verified before anything is answered: it takes some 60 ms.
+pub const VERIFIED_FIRST_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Cache of one tenant's database, in bytes.
 pub const TENANT_CACHE_BYTES: usize = 512 * 1024;
 /// Requests committed in one transaction at most.

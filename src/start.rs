@@ -8,7 +8,7 @@ mod owner;
 
 use crate::config::{Config, Platform, Sandbox};
 use crate::egress::{self, Egress};
-use crate::job::{Counts, Resources};
+use crate::job::{Counts, Job, JobId, Resources, Work};
 use crate::limits;
 use crate::secret;
 use crate::server::clients::Revocations;
@@ -163,6 +163,10 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     }
     let readers = if store.reads_at_once() { 1 } else { limits::READERS };
     let executor = Executor::start(reactor.waker(), readers, resources).map_err(failed)?;
+    if bootstrap.is_none() {
+        let taken = executor.submit(Job { id: JobId::Database, work: Work::Verify });
+        debug_assert!(taken.is_ok(), "nothing waits in the lane yet");
+    }
     let server = Server::new(Parts {
         limits: config.limits,
         default_username: config.default_username,

@@ -5,12 +5,18 @@
 
 mod support;
 
-use std::fs;
+use keyway::kms::object::Object;
+use keyway::kms::view::Change;
+use keyway::store::Store;
+use keyway::store::redb::RedbStore;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
 use support::mounts::{Mounts, skipped};
+use support::stores::Choices;
 use support::{CREATE, Client, Scratch, Server, keyway, keyway_fails, on, value_of, wait_for};
 
 const EXIT_STORE_FAILED: i32 = 3;
@@ -144,6 +150,41 @@ fn a_damaged_file_is_refused_and_kept() {
     }
     fs::write(&file, &whole).unwrap();
     verify(Server::start(scratch.path(), &[]).port, &[(uid, Some(key))]);
+}
+
+#[test]
+fn a_large_file_is_served_before_it_was_verified_and_damage_is_told_soon() {
+    let scratch = Scratch::new();
+    let folder = scratch.path().join("data/sqlite-data");
+    let store = RedbStore::open(&folder, false).unwrap();
+    let large = |n: u8| {
+        let attributes = vec![n; 1 << 20];
+        vec![Change::Insert(Object { attributes, uid: format!("large-{n}"), ..Choices::new(1).object() })]
+    };
+    store.transact(&mut |transaction| (0..70).try_for_each(|n| transaction.apply(large(n)))).unwrap();
+    drop(store);
+    let mark = folder.join("keyway.unverified");
+
+    let server = Server::start(scratch.path(), &[]);
+    let uid = create(&mut Client::connect(server.port)).unwrap();
+    assert!(server.log().contains("the database was verified"), "a change waits for it: {}", server.log());
+    assert!(!mark.exists());
+    assert_eq!(server.terminate().code(), Some(0));
+    verify(Server::start(scratch.path(), &[]).port, &[(uid, None)]);
+    assert_eq!(Server::start(scratch.path(), &[]).terminate().code(), Some(0));
+
+    let file = folder.join("keyway.redb");
+    let whole = fs::read(&file).unwrap();
+    let at = whole.windows(4096).position(|bytes| bytes == [33; 4096]).unwrap();
+    OpenOptions::new().write(true).open(&file).unwrap().write_at(&[34], at as u64 + 99).unwrap();
+    let mut server = Server::start(scratch.path(), &[]);
+    assert_eq!(server.wait().code(), Some(EXIT_STORE_FAILED));
+    let told = server.log();
+    assert!(told.contains("the database is damaged ("), "{told}");
+    assert!(mark.exists());
+    let (code, told) = fails(scratch.path());
+    assert_eq!(code, EXIT_STORE_FAILED, "{told}");
+    assert!(told.ends_with("): restore it from a backup; the damaged file was kept"), "{told}");
 }
 
 fn hex_byte(pair: &[u8]) -> u8 {

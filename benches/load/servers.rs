@@ -1,9 +1,10 @@
 //! The servers: ours, and the reference.
 
 use crate::Bench;
-use crate::support::{Scratch, Server, free_port, keyway, wait_for};
+use crate::support::{Scratch, Server, free_port, keyway, keyway_at, wait_for};
 use std::fs;
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// The name of the certificate that all servers show.
@@ -21,14 +22,14 @@ pub struct Keyway {
 impl Keyway {
     /// Starts one, pinned to its core.
     pub fn start(bench: &Bench, tls: bool) -> Keyway {
-        let keyway = Keyway::start_unpinned(bench, tls);
+        let keyway = Keyway::start_serving(bench, Path::new(env!("CARGO_BIN_EXE_keyway")), tls, &[]);
         bench.cores.pin_server(keyway.server.pid());
         keyway
     }
 
-    /// Starts one with TLS for so many connections, pinned to its core.
-    pub fn start_for(bench: &Bench, connections: usize) -> Keyway {
-        let keyway = Keyway::start_serving(bench, true, &["--max-connections", &connections.to_string()]);
+    /// Starts another build with TLS and these arguments, pinned to its core.
+    pub fn start_program(bench: &Bench, program: &Path, others: &[&str]) -> Keyway {
+        let keyway = Keyway::start_serving(bench, program, true, others);
         bench.cores.pin_server(keyway.server.pid());
         keyway
     }
@@ -45,12 +46,13 @@ impl Keyway {
         keyway
     }
 
-    /// Starts one that shares the core of the clients: nothing is done to it between its start and its first answer.
-    pub fn start_unpinned(bench: &Bench, tls: bool) -> Keyway {
-        Keyway::start_serving(bench, tls, &[])
+    /// Starts another build in the clear, that shares the core of the clients: nothing is done to it between its start and
+    /// its first answer.
+    pub fn start_unpinned(bench: &Bench, program: &Path) -> Keyway {
+        Keyway::start_serving(bench, program, false, &[])
     }
 
-    fn start_serving(bench: &Bench, tls: bool, others: &[&str]) -> Keyway {
+    fn start_serving(bench: &Bench, program: &Path, tls: bool, others: &[&str]) -> Keyway {
         let folder = Scratch::new();
         let bundle = bench.authority.file("server.p12");
         if !fs::exists(&bundle).unwrap() {
@@ -58,7 +60,7 @@ impl Keyway {
         }
         let tls_arguments = ["--https-p12-file", &bundle, "--https-p12-password", PASSWORD];
         let arguments = [if tls { &tls_arguments[..] } else { &[] }, others].concat();
-        let command = keyway(&arguments);
+        let command = keyway_at(program, &arguments);
         Keyway { server: Server::spawn(folder.path(), command), _folder: folder }
     }
 }

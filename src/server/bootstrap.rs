@@ -19,7 +19,7 @@ use crate::bootstrap::guard::{Guard, Verdict};
 use crate::bootstrap::page;
 use crate::bootstrap::provision::{self, Provision};
 use crate::crypto::x509::Identity;
-use crate::job::{Provided, Work};
+use crate::job::{Job, JobId, Provided, Work};
 use crate::limits;
 use crate::secret::Secret;
 use crate::store::database::Database;
@@ -273,6 +273,7 @@ impl Shared {
                 info!("the certificate is {summary}");
             }
             bootstrap.store.open(store);
+            self.outputs.submit(Job { id: JobId::Database, work: Work::Verify });
             Ok(())
         });
         match taken {

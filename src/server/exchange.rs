@@ -436,6 +436,7 @@ impl Shared {
             | Done::Revocations { .. }
             | Done::RevocationsUnchanged
             | Done::UnusedClosed { .. }
+            | Done::Verified
             | Done::OrderBegun(_)
             | Done::OrderFinished(_)
             | Done::RenewalInfo(_)

@@ -407,6 +407,8 @@ impl Server {
             }
             (JobId::Audit, _) => unreachable!("the core hands over one group at a time"),
             (JobId::Certificate, done) => self.shared.certificate_answered(done, now),
+            // Where the lane was busy, whoever changes something first has it done.
+            (JobId::Database, _) => {}
             (JobId::Tenants, done) => self.shared.databases_answered(&done, now),
             (JobId::KeySet(index), done) => self.key_set_fetched(index, done, now),
             (JobId::Revocations, done) => {
@@ -719,6 +721,7 @@ impl Shared {
             Done::Answered(_)
             | Done::MustWrite(_)
             | Done::Probed
+            | Done::Verified
             | Done::UnusedClosed { .. }
             | Done::StoreFailed(_)
             | Done::Provided(_)

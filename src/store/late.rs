@@ -44,6 +44,10 @@ impl Store for LateStore {
         self.opened()?.transact(work)
     }
 
+    fn verify(&self) -> Result<(), StoreError> {
+        self.opened()?.verify()
+    }
+
     fn reads_at_once(&self) -> bool {
         self.opened().is_ok_and(|store| store.reads_at_once())
     }

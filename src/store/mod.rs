@@ -44,6 +44,12 @@ pub trait Store: Send + Sync {
         work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
+    /// Makes sure that what is there is whole, where opening has not done so yet. It may take long, reads go on meanwhile,
+    /// and no change is made before.
+    fn verify(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Whether reads take microseconds, so that they need no lane.
     fn reads_at_once(&self) -> bool {
         true

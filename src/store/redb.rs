@@ -1,8 +1,8 @@
 //! The embedded store: one file, `keyway.redb`, kept by redb.
 //!
 //! Commits are durable and in two phases: the checksums of redb are no cryptography, and attributes are bytes that
-//! strangers choose, so a half-written commit must not depend on them. Every start verifies the whole file (a second for
-//! a million objects), because redb trusts what it reads later. After any error of the disk redb answers nothing more:
+//! strangers choose, so a half-written commit must not depend on them. The whole file is verified (a second for a million
+//! objects) when it is opened, or soon after ([`verification`]), because redb trusts what it reads later. After any error of the disk redb answers nothing more:
 //! such errors are fatal, and the next start recovers the last commit.
 #![forbid(unsafe_code)]
 
@@ -10,9 +10,11 @@ pub mod new_file;
 mod overlay;
 mod rows;
 mod snapshot;
+mod verification;
 
 use self::overlay::Overlay;
 use self::rows::{Cleared, Writing};
+use self::verification::Unverified;
 use super::StoreError;
 use super::rows::{Engine, Key, Rows, RowsMut, SCHEMA_NAME, Table};
 use crate::limits;
@@ -22,7 +24,8 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use snapshot::{Snapshot, Snapshots};
 
@@ -38,6 +41,8 @@ const UNFINISHED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub struct RedbStore {
     /// Shared with [`Snapshots`], which do not keep it.
     database: Arc<Database>,
+    /// Nothing is written before it was.
+    unverified: Mutex<Option<Unverified>>,
 }
 
 impl RedbStore {
@@ -47,7 +52,17 @@ impl RedbStore {
     ///
     /// The file is made the owner's alone whenever it is not; a folder that others may read is only warned of, since it
     /// may be a mounted volume with rules of its own.
+    ///
+    /// A large file is verified later, by [`Engine::verify`] or before the first change.
     pub fn open(folder: &Path, clear: bool) -> Result<RedbStore, StoreError> {
+        RedbStore::open_trusting(folder, clear, limits::VERIFIED_FIRST_BYTES_MAX)
+    }
+
+    fn open_trusting(
+        folder: &Path,
+        clear: bool,
+        verified_first_bytes_max: u64,
+    ) -> Result<RedbStore, StoreError> {
         prepare_folder(folder)?;
         // Nobody else may be making the file while this looks whether its making was cut short.
         let _guard = Guard::take(folder)?;
@@ -55,14 +70,19 @@ impl RedbStore {
         let file = open_file(&path, Making::WhereMissing).map_err(inaccessible(&path))?;
         // The file's name must last as well as its content.
         sync_folder(folder)?;
-        RedbStore::start(FileBackend::new(file)?, clear, limits::STORE_CACHE_BYTES)
+        let unverified = Unverified::trust(&path, &file, verified_first_bytes_max)?;
+        let store = RedbStore::start(FileBackend::new(file)?, clear, limits::STORE_CACHE_BYTES, unverified)?;
+        if store.unverified().is_none() {
+            verification::verified(&path)?;
+        }
+        Ok(store)
     }
 
     /// Makes a file, which must not be there, in a folder that is guarded ([`Guard`]).
     pub fn make_file(path: &Path, cache_bytes: usize) -> Result<RedbStore, StoreError> {
         let file = open_file(path, Making::Always).map_err(inaccessible(path))?;
         path.parent().map_or(Ok(()), sync_folder)?;
-        RedbStore::start(FileBackend::new(file)?, false, cache_bytes)
+        RedbStore::start(FileBackend::new(file)?, false, cache_bytes, None)
     }
 
     /// Opens a file, which must be there, in a folder that is guarded.
@@ -71,12 +91,12 @@ impl RedbStore {
         if file.metadata()?.len() == 0 {
             return Err(StoreError::Corrupt("the file is empty".to_owned()));
         }
-        RedbStore::start(FileBackend::new(file)?, false, cache_bytes)
+        RedbStore::start(FileBackend::new(file)?, false, cache_bytes, None)
     }
 
     /// Opens the database that lies in `backend`, and makes one where that is empty.
     pub fn with_backend(backend: impl StorageBackend) -> Result<RedbStore, StoreError> {
-        RedbStore::start(backend, false, limits::STORE_CACHE_BYTES)
+        RedbStore::start(backend, false, limits::STORE_CACHE_BYTES, None)
     }
 
     /// Opens the database in `file`, which is only read, and verifies it, as every opening does. What is changed in it is
@@ -91,9 +111,14 @@ impl RedbStore {
         Ok(store)
     }
 
-    fn start(backend: impl StorageBackend, clear: bool, cache_bytes: usize) -> Result<RedbStore, StoreError> {
+    fn start(
+        backend: impl StorageBackend,
+        clear: bool,
+        cache_bytes: usize,
+        unverified: Option<Unverified>,
+    ) -> Result<RedbStore, StoreError> {
         discard_unfinished(&backend)?;
-        let store = RedbStore::verify(backend, cache_bytes)?;
+        let store = RedbStore::open_backend(backend, cache_bytes, unverified)?;
         // This commit also tells at once when the disk cannot be written.
         let transaction = store.begin_write()?;
         let cleared = rows::prepare(&transaction, clear)?;
@@ -105,11 +130,28 @@ impl RedbStore {
     }
 
     fn verify(backend: impl StorageBackend, cache_bytes: usize) -> Result<RedbStore, StoreError> {
+        RedbStore::open_backend(backend, cache_bytes, None)
+    }
+
+    fn open_backend(
+        backend: impl StorageBackend,
+        cache_bytes: usize,
+        unverified: Option<Unverified>,
+    ) -> Result<RedbStore, StoreError> {
+        let is_repaired = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_repaired);
         let database = Builder::new()
             .set_cache_size(cache_bytes)
-            .set_check_integrity_on_open(true)
+            .set_check_integrity_on_open(unverified.is_none())
+            .set_repair_callback(move |_| told.store(true, Ordering::Relaxed))
             .create_with_backend(backend)?;
-        Ok(RedbStore { database: Arc::new(database) })
+        // After a crash, redb has verified it whatever was asked.
+        let unverified = unverified.filter(|_| !is_repaired.load(Ordering::Relaxed));
+        Ok(RedbStore { database: Arc::new(database), unverified: Mutex::new(unverified) })
+    }
+
+    fn unverified(&self) -> MutexGuard<'_, Option<Unverified>> {
+        self.unverified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
@@ -132,6 +174,7 @@ impl Engine for RedbStore {
         &self,
         work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.verify()?;
         // Dropped without a commit, the transaction is undone.
         let transaction = self.begin_write()?;
         let mut writing = Writing { tables: rows::writing(&transaction)?, has_changed: false };
@@ -141,6 +184,16 @@ impl Engine for RedbStore {
         if has_changed {
             transaction.commit()?;
         }
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<(), StoreError> {
+        let mut unverified = self.unverified();
+        if let Some(pending) = &*unverified {
+            pending.verify()?;
+            log::info!("the database was verified");
+        }
+        *unverified = None;
         Ok(())
     }
 }

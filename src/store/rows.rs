@@ -213,6 +213,12 @@ pub trait Engine: Send + Sync {
         work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
+    /// Makes sure that what is there is whole, where opening has not done so yet. It may take long, reads go on meanwhile,
+    /// and no change is made before.
+    fn verify(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Whether reads take microseconds, so that they need no lane.
     fn reads_at_once(&self) -> bool {
         true
@@ -236,6 +242,9 @@ impl Engine for Box<dyn Engine> {
         work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         (**self).transact(work)
+    }
+    fn verify(&self) -> Result<(), StoreError> {
+        (**self).verify()
     }
     fn reads_at_once(&self) -> bool {
         (**self).reads_at_once()

@@ -69,6 +69,10 @@ impl<E: Engine> Engine for Sealed<E> {
         self.engine.transact(&mut |rows| work(&mut SealedRows { rows, keys: self.keys.clone() }))
     }
 
+    fn verify(&self) -> Result<(), StoreError> {
+        self.engine.verify()
+    }
+
     fn reads_at_once(&self) -> bool {
         self.engine.reads_at_once()
     }

@@ -34,6 +34,10 @@ impl<E: Engine> Store for E {
         })
     }
 
+    fn verify(&self) -> Result<(), StoreError> {
+        Engine::verify(self)
+    }
+
     fn reads_at_once(&self) -> bool {
         Engine::reads_at_once(self)
     }

@@ -69,7 +69,12 @@ impl Drop for Scratch {
 
 /// The program with these arguments and nothing of ours in its environment.
 pub fn keyway(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keyway"));
+    keyway_at(Path::new(env!("CARGO_BIN_EXE_keyway")), args)
+}
+
+/// The same of another build.
+pub fn keyway_at(program: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("KMS_") {
             command.env_remove(name);

@@ -18,6 +18,8 @@ const PAGE_BYTES: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Overlay {
     file: FileBackend,
+    /// Whether this process holds its locks already.
+    is_our_own: bool,
     written: Mutex<Written>,
 }
 
@@ -33,10 +35,19 @@ struct Written {
 impl Overlay {
     /// Over a file that is open for reading.
     pub(super) fn new(file: File) -> Result<Overlay, ::redb::DatabaseError> {
+        Overlay::over(file, false)
+    }
+
+    /// Over a file that this process has open as a database, to which nothing is written meanwhile.
+    pub(super) fn of_our_own(file: File) -> Result<Overlay, ::redb::DatabaseError> {
+        Overlay::over(file, true)
+    }
+
+    fn over(file: File, is_our_own: bool) -> Result<Overlay, ::redb::DatabaseError> {
         let file = FileBackend::new(file)?;
         let bytes = file.len()?;
         let written = Mutex::new(Written { bytes, file_bytes: bytes, pages: BTreeMap::new() });
-        Ok(Overlay { file, written })
+        Ok(Overlay { file, is_our_own, written })
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
@@ -114,19 +125,19 @@ impl StorageBackend for Overlay {
     // Whoever writes the file holds its locks for himself; whoever only reads it shares them.
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.try_lock_shared_range(start, end)
+        self.try_lock_shared_range(start, end)
     }
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.try_lock_shared_range(start, end)
+        if self.is_our_own { Ok(true) } else { self.file.try_lock_shared_range(start, end) }
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.unlock_range(start, end)
+        if self.is_our_own { Ok(()) } else { self.file.unlock_range(start, end) }
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.query_lock_range(start, end)
+        if self.is_our_own { Ok(false) } else { self.file.query_lock_range(start, end) }
     }
 
     fn close(&self) -> io::Result<()> {

@@ -138,6 +138,7 @@ impl Lanes {
             | Work::FinishOrder { .. }
             | Work::AskRenewalInfo { .. }
             | Work::NewDatabase
+            | Work::Verify
             | Work::Probe
             | Work::CloseUnused
             | Work::FetchKeySet(_)
