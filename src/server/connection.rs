@@ -1,16 +1,19 @@
-//! One connection and where it stands.
+//! A connection: where it stands, and its way from the first byte to the last.
 #![forbid(unsafe_code)]
 
+use super::Shared;
 use super::event::{ConnectionId, Listener};
-use super::metrics::Asked;
+use super::metrics::{Asked, HandshakeFailure};
 use super::routes::Exchange;
 use super::timers::Deadline;
 use super::tls::TlsSession;
 use crate::kms::policy::Principal;
+use crate::limits;
 use crate::secret::Buffer;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::wire::http::body;
 use crate::wire::http::scanner::Scanner;
+use log::{debug, warn};
 use std::cell::OnceCell;
 use std::net::SocketAddr;
 
@@ -134,5 +137,226 @@ impl Connection {
             asked: None,
             charged_bytes: 0,
         }
+    }
+}
+
+/// Whoever has no certificate, or not the right one, is somebody's concern; other failures are everyday noise. Whether it
+/// is one of the former.
+fn tell_handshake_failure(connection: &Connection, error: &rustls::Error) -> bool {
+    match error {
+        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
+            warn!("{}: refused, its client certificate: {error}", connection.peer);
+            true
+        }
+        _ => {
+            debug!("{}: TLS failed: {error}", connection.peer);
+            false
+        }
+    }
+}
+
+impl Shared {
+    /// Bytes from the peer.
+    pub(super) fn receive(&mut self, connection: &mut Connection, bytes: &mut [u8], now: Now) {
+        if matches!(connection.phase, Phase::Closing | Phase::Aborted) {
+            return;
+        }
+        let Some(session) = &mut connection.tls else {
+            self.consume(connection, bytes, now);
+            return self.settle(connection, now);
+        };
+        if matches!(connection.phase, Phase::Handshake)
+            && !session.has_begun()
+            && bytes[0].is_ascii_uppercase()
+        {
+            self.metrics.handshake_failed(HandshakeFailure::PlainHttp);
+            return self.refuse_plain_http(connection, bytes, now);
+        }
+        let mut plain = std::mem::take(&mut self.plain_in);
+        let received = session.receive(bytes, &mut plain, self.outputs.buffer());
+        let (handshaken, is_validator) = (session.is_handshaken(), session.is_validator());
+        let certificate = session.peer_certificate().filter(|_| matches!(connection.phase, Phase::Handshake));
+        let user =
+            certificate.filter(|_| handshaken).map(|certificate| self.client_identity.user_of(certificate));
+        connection.ended |= session.has_ended();
+        self.outputs.send_buffered(connection.id);
+        match received {
+            Err(error) => {
+                let is_refusal = tell_handshake_failure(connection, &error);
+                if is_refusal {
+                    self.record_refused_authentication(connection, now);
+                }
+                if matches!(connection.phase, Phase::Handshake) || is_refusal {
+                    self.metrics.handshake_failed(match is_refusal {
+                        true => HandshakeFailure::Certificate,
+                        false => HandshakeFailure::Protocol,
+                    });
+                }
+                self.close(connection, now);
+            }
+            Ok(()) => {
+                if handshaken && matches!(connection.phase, Phase::Handshake) {
+                    self.metrics.handshake();
+                    self.become_idle(connection, now);
+                    match user {
+                        Some(Some(_)) if self.force_default_username => {}
+                        Some(Some(user)) => connection.user = Some(user),
+                        Some(None) => {
+                            warn!(
+                                "{}: refused, its certificate has no {} that can be a user",
+                                connection.peer,
+                                self.client_identity.noun()
+                            );
+                            self.record_refused_authentication(connection, now);
+                            self.close(connection, now);
+                        }
+                        None => {}
+                    }
+                    if is_validator {
+                        debug!("{}: has validated a proof", connection.peer);
+                        self.close(connection, now);
+                    }
+                }
+                if !plain.is_empty() {
+                    self.consume(connection, &mut plain, now);
+                }
+            }
+        }
+        plain.wipe();
+        self.plain_in = plain;
+        self.settle(connection, now);
+    }
+
+    /// Uses what can be used of `fresh`, after what is pending, and keeps the rest.
+    pub(super) fn consume(&mut self, connection: &mut Connection, fresh: &mut [u8], now: Now) {
+        if connection.pending.is_empty() {
+            let used = self.serve(connection, fresh, now);
+            connection.pending.append(&fresh[used..]);
+        } else {
+            connection.pending.append(fresh);
+            self.serve_pending(connection, now);
+        }
+    }
+
+    pub(super) fn serve_pending(&mut self, connection: &mut Connection, now: Now) {
+        let mut pending = std::mem::take(&mut connection.pending);
+        let used = self.serve(connection, &mut pending, now);
+        if used < pending.len() {
+            connection.pending.append(&pending[used..]);
+        }
+    }
+
+    /// Goes on with what waited for an answer to be written, or for its turn.
+    pub(super) fn resume(&mut self, connection: &mut Connection, now: Now) {
+        match connection.phase {
+            // It has a deadline for what it is to take.
+            _ if connection.blocked => {}
+            Phase::Idle | Phase::Head => self.become_idle(connection, now),
+            // Nothing was read of it while the peer took no answer.
+            Phase::Body(ref mut body) => {
+                body.since = now.instant;
+                let slack = limits::transfer_time(body.bytes.len());
+                let deadline = now.instant + self.limits.body_timeout + slack;
+                self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+            }
+            Phase::Closing => {
+                let deadline = now.instant + limits::LINGER_TIMEOUT;
+                self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+            }
+            _ => {}
+        }
+        if !connection.pending.is_empty() && matches!(connection.phase, Phase::Idle) {
+            self.serve_pending(connection, now);
+        }
+        self.settle(connection, now);
+    }
+
+    /// Ends a connection whose peer has ended, when nothing is left to do for it.
+    pub(super) fn settle(&mut self, connection: &mut Connection, now: Now) {
+        if !connection.ended {
+            return;
+        }
+        match connection.phase {
+            Phase::Deferred | Phase::Waiting(_) | Phase::Held(_) | Phase::Aborted => {}
+            _ if connection.blocked => {}
+            // The shell learns of the answers first; then the connection goes, in the same turn.
+            Phase::Closing => {
+                self.timers.set(connection.id, &mut connection.deadline, Some(now.instant));
+            }
+            Phase::Idle if !connection.pending.is_empty() => {}
+            _ => {
+                self.close(connection, now);
+                self.timers.set(connection.id, &mut connection.deadline, Some(now.instant));
+            }
+        }
+    }
+
+    /// The deadline of a connection has passed.
+    pub(super) fn time_out(&mut self, connection: &mut Connection, now: Now) {
+        match connection.phase {
+            _ if connection.blocked => self.abort(connection, "took its answer too slowly"),
+            Phase::Handshake => {
+                self.metrics.handshake_failed(HandshakeFailure::Timeout);
+                self.abort(connection, "took too long for the TLS handshake");
+            }
+            Phase::Idle if !connection.pending.is_empty() => self.resume(connection, now),
+            Phase::Idle => {
+                debug!("{}: idle for too long", connection.peer);
+                self.close(connection, now);
+            }
+            Phase::Head | Phase::Body(_) => self.refuse_slow_request(connection, now),
+            Phase::Closing => self.abort(connection, "closed"),
+            Phase::Deferred | Phase::Waiting(_) | Phase::Held(_) | Phase::Aborted => {}
+        }
+    }
+
+    pub(super) fn become_idle(&mut self, connection: &mut Connection, now: Now) {
+        if self.drain_until.is_some() {
+            return self.close(connection, now);
+        }
+        connection.phase = Phase::Idle;
+        connection.scanner = Scanner::default();
+        // One that has answers to take has a deadline for that.
+        if !connection.blocked {
+            let deadline = now.instant + self.limits.idle_timeout;
+            self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+        }
+    }
+
+    /// When a peer must have taken all that was sent to it.
+    pub(super) fn write_deadline(&self, connection: &Connection, now: Now) -> Instant {
+        now.instant + self.limits.write_timeout + limits::transfer_time(connection.sent_bytes)
+    }
+
+    /// Says goodbye: what is still to be sent is sent, what still arrives is thrown away.
+    pub(super) fn close(&mut self, connection: &mut Connection, now: Now) {
+        if matches!(connection.phase, Phase::Closing | Phase::Aborted) {
+            return;
+        }
+        if let Some(session) = &mut connection.tls {
+            session.close(self.outputs.buffer());
+            self.outputs.send_buffered(connection.id);
+        }
+        self.outputs.close(connection.id);
+        self.forget_request(connection);
+        connection.phase = Phase::Closing;
+        let deadline = match connection.blocked {
+            true => self.write_deadline(connection, now),
+            false => now.instant + limits::LINGER_TIMEOUT,
+        };
+        self.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+    }
+
+    /// Drops a connection.
+    pub(super) fn abort(&mut self, connection: &mut Connection, reason: &str) {
+        debug!("{}: {reason}", connection.peer);
+        self.outputs.abort(connection.id);
+        self.forget_request(connection);
+        connection.phase = Phase::Aborted;
+    }
+
+    pub(super) fn forget_request(&mut self, connection: &mut Connection) {
+        self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
+        connection.pending = Buffer::default();
     }
 }
