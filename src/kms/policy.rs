@@ -155,46 +155,23 @@ fn implied(granted: Rights) -> Rights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
-
-    /// A store with one object of `owner`, and every question to it.
-    struct Asked(RefCell<Vec<String>>);
-
-    impl View for Asked {
-        fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
-            self.0.borrow_mut().push(format!("object {}", uid.len()));
-            let object = Object { owner: "owner".into(), ..Object::example(uid) };
-            Ok((uid == "there").then(|| Arc::new(object)))
-        }
-        fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
-            self.0.borrow_mut().push(format!("granted {} {user}", uid.len()));
-            Ok(Rights::NONE)
-        }
-        fn search(&self, _: &Search<'_>, _: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
-            unreachable!("nothing is searched for")
-        }
-        fn owned_by(&self, _: &str, _: usize) -> Result<Option<Vec<String>>, StoreError> {
-            unreachable!("no list is asked for")
-        }
-        fn grants_on(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
-            unreachable!("no list is asked for")
-        }
-        fn grants_to(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
-            unreachable!("no list is asked for")
-        }
-    }
+    use crate::kms::view::Asked;
 
     #[test]
     fn what_is_hidden_takes_the_questions_of_what_is_not_there() {
-        let questions = |uid| {
-            let asked = Asked(RefCell::default());
-            assert!(find(&asked, &Principal("stranger".into()), uid, Rights::GET).unwrap().is_none());
-            asked.0.into_inner()
+        let view = || {
+            Asked::new(|uid| {
+                (uid == "there").then(|| Object { owner: "owner".into(), ..Object::example(uid) })
+            })
         };
-        assert_eq!(questions("there"), questions("never"));
-        assert_eq!(questions("there").len(), 3);
-        let asked = Asked(RefCell::default());
-        assert!(find(&asked, &Principal("owner".into()), "there", Rights::GET).unwrap().is_some());
+        let questions = |uid| {
+            let asked = view();
+            assert!(find(&asked, &Principal("stranger".into()), uid, Rights::GET).unwrap().is_none());
+            asked.questions().join("; ").replace(uid, "it")
+        };
+        assert_eq!(questions("there"), "object it; granted it stranger; granted it *");
+        assert_eq!(questions("never"), questions("there"));
+        assert!(find(&view(), &Principal("owner".into()), "there", Rights::GET).unwrap().is_some());
     }
 
     #[test]

@@ -179,3 +179,47 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+/// For tests: objects as a function makes them, no grants, and every question that was asked. Nothing else is expected to be.
+#[cfg(test)]
+pub struct Asked {
+    objects: fn(&str) -> Option<Object>,
+    questions: std::cell::RefCell<Vec<String>>,
+}
+
+#[cfg(test)]
+impl Asked {
+    /// Nothing was asked yet.
+    pub fn new(objects: fn(&str) -> Option<Object>) -> Asked {
+        Asked { objects, questions: std::cell::RefCell::default() }
+    }
+
+    /// `object UID` and `granted UID USER`, in their order.
+    pub fn questions(&self) -> Vec<String> {
+        self.questions.borrow().clone()
+    }
+}
+
+#[cfg(test)]
+impl View for Asked {
+    fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
+        self.questions.borrow_mut().push(format!("object {uid}"));
+        Ok((self.objects)(uid).map(Arc::new))
+    }
+    fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
+        self.questions.borrow_mut().push(format!("granted {uid} {user}"));
+        Ok(Rights::NONE)
+    }
+    fn search(&self, _: &Search<'_>, _: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
+        unreachable!("nothing is searched for")
+    }
+    fn owned_by(&self, _: &str, _: usize) -> Result<Option<Vec<String>>, StoreError> {
+        unreachable!("no list is asked for")
+    }
+    fn grants_on(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        unreachable!("no list is asked for")
+    }
+    fn grants_to(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+        unreachable!("no list is asked for")
+    }
+}

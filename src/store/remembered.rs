@@ -76,48 +76,24 @@ impl<V: View> View for Remembered<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kms::view::Asked;
 
-    /// Counts the questions for objects, of which it has any; those whose name is long are large.
-    #[derive(Default)]
-    struct Counting(RefCell<Vec<String>>);
-
-    impl View for Counting {
-        fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
-            self.0.borrow_mut().push(uid.to_owned());
-            Ok((uid != "missing").then(|| {
-                Arc::new(Object {
-                    attributes: vec![0; if uid.len() > 5 { REMEMBERED_OBJECT_BYTES_MAX } else { 0 }],
-                    ..Object::example(uid)
-                })
-            }))
-        }
-        fn search(&self, _: &Search<'_>, _: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
-            unreachable!("nothing is searched for")
-        }
-        fn owned_by(&self, _: &str, _: usize) -> Result<Option<Vec<String>>, StoreError> {
-            unreachable!("no list is asked for")
-        }
-        fn granted(&self, _: &str, _: &str) -> Result<Rights, StoreError> {
-            unreachable!("no grant is asked for")
-        }
-        fn grants_on(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
-            unreachable!("no list is asked for")
-        }
-        fn grants_to(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
-            unreachable!("no list is asked for")
-        }
+    /// Those whose name is long are large.
+    fn object(uid: &str) -> Option<Object> {
+        let attributes = vec![0; if uid.len() > 5 { REMEMBERED_OBJECT_BYTES_MAX } else { 0 }];
+        (uid != "missing").then(|| Object { attributes, ..Object::example(uid) })
     }
 
     #[test]
     fn what_was_found_is_asked_for_once_unless_it_is_large_or_its_place_was_taken() {
-        let view = Remembered::new(Counting::default());
+        let view = Remembered::new(Asked::new(object));
         let mut asked = Vec::new();
         for (uid, is_asked) in
             [("a", true), ("a", false), ("a-large-one", true), ("a-large-one", true), ("a", false)]
         {
             assert_eq!(view.object(uid).unwrap().unwrap().uid, uid);
-            asked.extend(is_asked.then(|| uid.to_owned()));
-            assert_eq!(*view.view.0.borrow(), asked, "{uid}");
+            asked.extend(is_asked.then(|| format!("object {uid}")));
+            assert_eq!(view.view.questions(), asked, "{uid}");
         }
         let long = "x".repeat(REMEMBERED_OBJECT_BYTES_MAX + 1);
         for _ in 0..2 {
@@ -128,7 +104,7 @@ mod tests {
         for uid in [rival.as_str(), "a"] {
             assert_eq!(view.object(uid).unwrap().unwrap().uid, uid);
         }
-        asked.extend([&long, "missing", &long, &rival, "a"].map(str::to_owned));
-        assert_eq!(*view.view.0.borrow(), asked);
+        asked.extend([&long, "missing", &long, &rival, "a"].map(|uid| format!("object {uid}")));
+        assert_eq!(view.view.questions(), asked);
     }
 }
