@@ -24,6 +24,12 @@ struct Queue {
     done: VecDeque<Completion>,
 }
 
+impl Queue {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.done.is_empty()
+    }
+}
+
 /// All lanes.
 pub struct Lanes {
     store: Queue,
@@ -113,7 +119,12 @@ impl Lanes {
 
     /// Whether the issuer of tokens was asked and its answer was not told yet.
     pub fn asks_issuer(&self) -> bool {
-        !self.key_sets.waiting.is_empty() || !self.key_sets.done.is_empty()
+        !self.key_sets.is_idle()
+    }
+
+    /// Whether lines of the audit log were handed over and it was not told yet what became of them.
+    pub fn is_recording(&self) -> bool {
+        !self.audit.is_idle()
     }
 
     /// Whether a job of this connection is still to be run.
@@ -124,7 +135,7 @@ impl Lanes {
 
     /// Whether there is nothing to run and nothing to tell.
     pub fn is_idle(&self) -> bool {
-        self.all().all(|queue| queue.waiting.is_empty() && queue.done.is_empty())
+        self.all().all(Queue::is_idle)
     }
 
     /// Bytes of the large bodies that wait here, as [`crate::limits::Limits::bodies_bytes_max`] counts them.
