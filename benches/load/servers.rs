@@ -22,14 +22,19 @@ pub struct Keyway {
 impl Keyway {
     /// Starts one, pinned to its core.
     pub fn start(bench: &Bench, tls: bool) -> Keyway {
-        let keyway = Keyway::start_serving(bench, Path::new(env!("CARGO_BIN_EXE_keyway")), tls, &[]);
+        Keyway::start_serving(bench, tls, &[])
+    }
+
+    /// Starts one with these arguments, pinned to its core.
+    pub fn start_serving(bench: &Bench, tls: bool, others: &[&str]) -> Keyway {
+        let keyway = Keyway::spawn(bench, Path::new(env!("CARGO_BIN_EXE_keyway")), tls, others);
         bench.cores.pin_server(keyway.server.pid());
         keyway
     }
 
     /// Starts another build with TLS and these arguments, pinned to its core.
     pub fn start_program(bench: &Bench, program: &Path, others: &[&str]) -> Keyway {
-        let keyway = Keyway::start_serving(bench, program, true, others);
+        let keyway = Keyway::spawn(bench, program, true, others);
         bench.cores.pin_server(keyway.server.pid());
         keyway
     }
@@ -49,10 +54,10 @@ impl Keyway {
     /// Starts another build in the clear, that shares the core of the clients: nothing is done to it between its start and
     /// its first answer.
     pub fn start_unpinned(bench: &Bench, program: &Path) -> Keyway {
-        Keyway::start_serving(bench, program, false, &[])
+        Keyway::spawn(bench, program, false, &[])
     }
 
-    fn start_serving(bench: &Bench, program: &Path, tls: bool, others: &[&str]) -> Keyway {
+    fn spawn(bench: &Bench, program: &Path, tls: bool, others: &[&str]) -> Keyway {
         let folder = Scratch::new();
         let bundle = bench.authority.file("server.p12");
         if !fs::exists(&bundle).unwrap() {
