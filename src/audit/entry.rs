@@ -55,14 +55,12 @@ impl Decision {
 
     /// It is about this object, too.
     pub fn add_object(&mut self, uid: &str) {
-        if self.named.as_deref() == Some(uid) {
-            self.is_about_named = true;
+        let is_named = self.named.as_deref() == Some(uid);
+        if is_named && self.is_about_named || self.objects.iter().any(|known| known == uid) {
             return;
         }
-        if self.objects.iter().any(|known| known == uid) {
-            return;
-        }
-        match self.objects.len() < limits::AUDIT_OBJECTS_MAX {
+        match self.objects.len() + usize::from(self.is_about_named) < limits::AUDIT_OBJECTS_MAX {
+            true if is_named => self.is_about_named = true,
             true => self.objects.push(bounded(uid)),
             false => self.more += 1,
         }
@@ -256,6 +254,11 @@ mod tests {
             decision.add_object(&format!("{n}{}", "\u{1}".repeat(1000)));
         }
         assert_eq!((decision.objects.len(), decision.more), (limits::AUDIT_OBJECTS_MAX, 5));
+        let mut about_named = Decision::on("ReKey", Some("k0"));
+        (0..limits::AUDIT_OBJECTS_MAX + 5).for_each(|n| about_named.add_object(&format!("k{n}")));
+        let line = written(&about_named, Some(200));
+        assert!(line.contains(r#""objects":["k0","k1","k2","k3","k4","k5","k6","k7"],"more":5,"#), "{line}");
+
         let line = written(&decision, Some(200));
         assert!(line.contains("\u{20ac}[..]\",") && line.contains(",\"more\":5,"));
         assert!(line.len() < limits::AUDIT_LINE_BYTES_MAX / 2, "{}", line.len());

@@ -105,7 +105,7 @@ impl RedbStore {
         if file.metadata()?.len() == 0 {
             return Err(StoreError::Corrupt("the file is empty".to_owned()));
         }
-        let store = RedbStore::verify(Overlay::new(file)?, limits::STORE_CACHE_BYTES)?;
+        let store = RedbStore::open_verified(Overlay::new(file)?, limits::STORE_CACHE_BYTES)?;
         let schema = Engine::read(&store)?.get(Key::new(Table::Meta, SCHEMA_NAME, &[]))?;
         rows::check_schema(&schema.unwrap_or_default())?;
         Ok(store)
@@ -129,7 +129,7 @@ impl RedbStore {
         Ok(store)
     }
 
-    fn verify(backend: impl StorageBackend, cache_bytes: usize) -> Result<RedbStore, StoreError> {
+    fn open_verified(backend: impl StorageBackend, cache_bytes: usize) -> Result<RedbStore, StoreError> {
         RedbStore::open_backend(backend, cache_bytes, None)
     }
 
