@@ -158,7 +158,7 @@ fn a_large_file_is_served_before_it_was_verified_and_damage_is_told_soon() {
     let folder = scratch.path().join("data/sqlite-data");
     let store = RedbStore::open(&folder, false).unwrap();
     let large = |n: u8| {
-        let attributes = vec![n; 1 << 20];
+        let attributes = vec![n; 1 << 20].into();
         vec![Change::Insert(Object { attributes, uid: format!("large-{n}"), ..Choices::new(1).object() })]
     };
     store.transact(&mut |transaction| (0..70).try_for_each(|n| transaction.apply(large(n)))).unwrap();

@@ -194,7 +194,7 @@ fn rows_are_bytes(engine: &dyn Engine) {
 }
 
 fn object(uid: &str, count: u64) -> Object {
-    let attributes = count.to_be_bytes().to_vec();
+    let attributes = count.to_be_bytes().to_vec().into();
     let tags = vec![format!("{:x<512}", uid)];
     Object { uid: uid.into(), owner: "o".into(), attributes, tags, ..Choices::new(7).object() }
 }
@@ -255,7 +255,7 @@ fn count_up(store: &dyn Store, uid: &str) -> Result<u64, StoreError> {
 }
 
 fn value(object: &Object) -> u64 {
-    u64::from_be_bytes(object.attributes.as_slice().try_into().unwrap())
+    u64::from_be_bytes((*object.attributes).try_into().unwrap())
 }
 
 fn servers_lose_no_update_of_each_other(database: &Database) {

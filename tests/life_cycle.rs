@@ -12,7 +12,7 @@ use keyway::kms::state::State;
 use keyway::kms::view::Change;
 use keyway::time::Timestamp;
 use keyway::wire::kmip::enumeration::{link_type, object_type};
-use keyway::wire::ttlv::{Item, Tag};
+use keyway::wire::ttlv::{Encoded, Item, Tag};
 use support::requests::{
     Kms, active, boolean, create, date, enumeration, item, link, name, on, structure_v4,
 };
@@ -68,8 +68,8 @@ fn object(uid: &str, object_type: u32, state: State, links: &[(u32, &str)]) -> O
         length_bits: 2048,
         usage_mask: 3,
         material: Material::copy_of(&[1, 2, 3]),
-        attributes: attributes::encoded(&items),
-        parts: Vec::new(),
+        attributes: Encoded::of(&items),
+        parts: Encoded::default(),
         tags: Vec::new(),
     }
 }
@@ -397,7 +397,7 @@ fn what_cannot_be_replaced_is_refused() {
     assert_eq!(kms.v5("ReKey", &[on("k1")]), "422 Object_Destroyed: DENIED");
     kms.put(|| {
         let mut wrapped = object("wrapped", object_type::SYMMETRIC_KEY, State::Active, &[]);
-        wrapped.parts = attributes::encoded(&[Item::structure(Tag::KEY_WRAPPING_DATA, Vec::new())]);
+        wrapped.parts = Encoded::of(&[Item::structure(Tag::KEY_WRAPPING_DATA, Vec::new())]);
         let private = object("private", object_type::PRIVATE_KEY, State::Active, &[]);
         vec![Change::Insert(wrapped), Change::Insert(private)]
     });

@@ -6,7 +6,7 @@ mod support;
 
 use keyway::pipeline::{Endpoint, Place, place};
 use keyway::store::Store;
-use keyway::wire::ttlv::{Tag, Value, binary};
+use keyway::wire::ttlv::{Encoded, Item, Tag, Value};
 use support::requests::{Kms, active, boolean, bytes, create, enumeration, item, on, structure, text};
 
 const KEY: &str = "k1";
@@ -39,7 +39,7 @@ fn left(kms: &mut Kms) -> i64 {
 }
 
 fn leased(kms: &Kms) -> i64 {
-    match binary::find(&kms.object(KEY).unwrap().parts, LEASED) {
+    match kms.object(KEY).unwrap().parts.find(LEASED) {
         Some(Value::LongInteger(count)) => count,
         other => panic!("{other:?}"),
     }
@@ -150,10 +150,8 @@ fn random_nonces_are_counted_in_leases_that_survive() {
 fn a_key_that_has_drawn_all_nonces_encrypts_with_none() {
     let mut kms = with_key(&[]);
     assert!(kms.ask("alice", &encrypt("00")).starts_with("200 "));
-    let mut all = kms.object(KEY).unwrap();
-    all.parts.clear();
-    binary::encode(&[keyway::wire::ttlv::Item::new(LEASED, Value::LongInteger(1 << 32))], &mut all.parts);
-    let (attributes, parts) = (all.attributes, all.parts);
+    let attributes = kms.object(KEY).unwrap().attributes;
+    let parts = Encoded::of(&[Item::new(LEASED, Value::LongInteger(1 << 32))]);
     kms.put(|| {
         let (attributes, parts) = (attributes.clone(), parts.clone());
         vec![keyway::kms::view::Change::Amend { uid: KEY.into(), attributes, parts }]

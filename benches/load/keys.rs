@@ -15,7 +15,7 @@ use keyway::secret::Secret;
 use keyway::shell::os::{Clock, OsEntropy};
 use keyway::store::redb::{self, FILE_NAME, RedbStore};
 use keyway::store::sealed::{self, MasterSecret};
-use keyway::wire::ttlv::{Item, Tag, binary};
+use keyway::wire::ttlv::{Encoded, Item, Tag};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -148,9 +148,8 @@ fn fill(folder: &Path, count: usize, is_sealed: bool) {
                 vec![Item::text(Tag::NAME_VALUE, name(key)), Item::enumeration(Tag::NAME_TYPE, 1)],
             );
             let dates = [Tag::INITIAL_DATE, Tag::LAST_CHANGE_DATE, Tag::ORIGINAL_CREATION_DATE];
-            let mut attributes = Vec::new();
-            binary::encode(&[name], &mut attributes);
-            binary::encode(&dates.map(|tag| Item::date_time(tag, now)), &mut attributes);
+            let mut attributes = Encoded::of(&[name]);
+            dates.iter().for_each(|tag| attributes.push(&Item::date_time(*tag, now)));
             let material: Vec<u8> = (0..32).map(|byte| (key >> (byte % 8)) as u8).collect();
             Change::Insert(Object {
                 uid: uid(key),
@@ -163,7 +162,7 @@ fn fill(folder: &Path, count: usize, is_sealed: bool) {
                 usage_mask: 2108,
                 material: Material::copy_of(&material),
                 attributes,
-                parts: Vec::new(),
+                parts: Encoded::default(),
                 tags: tags_of(key),
             })
         };

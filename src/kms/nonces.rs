@@ -8,7 +8,7 @@
 use super::object::Object;
 use super::refusal::Refusal;
 use crate::limits;
-use crate::wire::ttlv::{Item, Tag, Value, binary};
+use crate::wire::ttlv::{Encoded, Item, Tag, Value, binary};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -95,7 +95,7 @@ pub struct Ledger<'n> {
 
 impl Ledger<'_> {
     /// Takes one nonce of a key; where none is left, the key's parts with a new lease counted, which must be committed.
-    pub fn draw(&self, key: &Object) -> Result<Option<Vec<u8>>, Refusal> {
+    pub fn draw(&self, key: &Object) -> Result<Option<Encoded>, Refusal> {
         self.drawn.take();
         let draw = |left: &mut u32| left.checked_sub(1).map(|rest| *left = rest).is_some();
         let mut leased = self.leased.borrow_mut();
@@ -107,7 +107,7 @@ impl Ledger<'_> {
         if keys.and_then(|keys| keys.get_mut(&key.uid)).is_some_and(draw) {
             return Ok(None);
         }
-        let before = match binary::find(&key.parts, LEASED) {
+        let before = match key.parts.find(LEASED) {
             Some(Value::LongInteger(count)) => count as u64,
             _ => 0,
         };
@@ -141,13 +141,11 @@ impl Ledger<'_> {
 }
 
 /// The parts with another count.
-fn with_leased(parts: &[u8], count: u64) -> Vec<u8> {
+fn with_leased(parts: &[u8], count: u64) -> Encoded {
     let mut items = binary::decode(parts).unwrap_or_default();
     items.retain(|item| item.tag != LEASED);
     items.push(Item::new(LEASED, Value::LongInteger(count as i64)));
-    let mut encoded = Vec::new();
-    binary::encode(&items, &mut encoded);
-    encoded
+    Encoded::of(&items)
 }
 
 #[cfg(test)]
@@ -175,7 +173,7 @@ mod tests {
         }
         assert!(nonces.of_tenant(7).ledger().draw(&key).unwrap().is_some(), "another tenant's key");
         key.parts = nonces.ledger().draw(&key).unwrap().unwrap();
-        assert_eq!(binary::find(&key.parts, LEASED), Some(Value::LongInteger(2 << 16)));
+        assert_eq!(key.parts.find(LEASED), Some(Value::LongInteger(2 << 16)));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::state::State;
 use crate::crypto::material::Material;
 use crate::time::Timestamp;
-use crate::wire::ttlv::{Tag, Value, binary};
+use crate::wire::ttlv::{Encoded, Tag, Value};
 
 /// A managed object with its material. KMIP's codes are kept as they came, known or not.
 pub struct Object {
@@ -27,9 +27,9 @@ pub struct Object {
     /// The bare key bytes, or what they are wrapped in; empty when destroyed.
     pub material: Material,
     /// All other attributes, as TTLV items in the binary encoding, one after the other.
-    pub attributes: Vec<u8>,
+    pub attributes: Encoded,
     /// What else belongs to the object and is no attribute (`SecretDataType`, `OpaqueDataType`, `KeyWrappingData`), likewise.
-    pub parts: Vec<u8>,
+    pub parts: Encoded,
     /// User tags and system tags (`_kk`..), each once, in the order given.
     pub tags: Vec<String>,
 }
@@ -61,8 +61,8 @@ impl Object {
             length_bits: 256,
             usage_mask: 12,
             material: Material::copy_of(&[1]),
-            attributes: Vec::new(),
-            parts: Vec::new(),
+            attributes: Encoded::default(),
+            parts: Encoded::default(),
             tags: Vec::new(),
         }
     }
@@ -100,7 +100,7 @@ impl Object {
 
     /// A date among its attributes.
     pub fn date(&self, tag: Tag) -> Option<Timestamp> {
-        match binary::find(&self.attributes, tag) {
+        match self.attributes.find(tag) {
             Some(Value::DateTime(date)) => Some(date),
             _ => None,
         }
@@ -108,17 +108,17 @@ impl Object {
 
     /// Whether the material may leave the server only wrapped (KMIP 2.1 section 4.55).
     pub fn is_sensitive(&self) -> bool {
-        matches!(binary::find(&self.attributes, Tag::SENSITIVE), Some(Value::Boolean(true)))
+        matches!(self.attributes.find(Tag::SENSITIVE), Some(Value::Boolean(true)))
     }
 
     /// Whether the material may leave the server at all (KMIP's Extractable); what says nothing may.
     pub fn is_extractable(&self) -> bool {
-        !matches!(binary::find(&self.attributes, Tag::EXTRACTABLE), Some(Value::Boolean(false)))
+        !matches!(self.attributes.find(Tag::EXTRACTABLE), Some(Value::Boolean(false)))
     }
 
     /// Whether `material` is wrapped: `parts` say how.
     pub fn is_wrapped(&self) -> bool {
-        binary::find(&self.parts, Tag::KEY_WRAPPING_DATA).is_some()
+        self.parts.find(Tag::KEY_WRAPPING_DATA).is_some()
     }
 }
 
@@ -136,8 +136,6 @@ mod tests {
             date(Tag::PROTECT_STOP_DATE, 30),
             date(Tag::DEACTIVATION_DATE, 40),
         ];
-        let mut attributes = Vec::new();
-        binary::encode(&dates, &mut attributes);
         let object = Object {
             uid: "k1".into(),
             owner: "alice".into(),
@@ -148,8 +146,8 @@ mod tests {
             length_bits: 256,
             usage_mask: 12,
             material: Material::none(),
-            attributes,
-            parts: Vec::new(),
+            attributes: Encoded::of(&dates),
+            parts: Encoded::default(),
             tags: Vec::new(),
         };
         let at = |seconds| {

@@ -10,7 +10,7 @@ use super::refusal::{Failure, Refusal};
 use super::streams::Step;
 use super::view::{Change, Changes};
 use crate::wire::kmip::enumeration::usage_limits_unit;
-use crate::wire::ttlv::{self, Item, Tag, Value};
+use crate::wire::ttlv::{self, Encoded, Item, Tag, Value};
 
 /// One use of a key to protect something.
 #[derive(Clone, Copy)]
@@ -63,8 +63,8 @@ fn unit(key: &Object) -> Result<Option<u32>, Failure> {
 }
 
 /// The attributes with what is left after this use, where the key has limits.
-fn limited(key: &Object, used: Use) -> Result<Option<Vec<u8>>, Failure> {
-    if ttlv::binary::find(&key.attributes, Tag::USAGE_LIMITS).is_none() {
+fn limited(key: &Object, used: Use) -> Result<Option<Encoded>, Failure> {
+    if key.attributes.find(Tag::USAGE_LIMITS).is_none() {
         return Ok(None);
     }
     let mut items = attributes::stored(key)?;
@@ -80,5 +80,5 @@ fn limited(key: &Object, used: Use) -> Result<Option<Vec<u8>>, Failure> {
         return Err(Refusal::UsageLimitExceeded { operation: used.operation, uid: key.uid.clone() }.into());
     }
     *left -= cost;
-    Ok(Some(attributes::encoded(&items)))
+    Ok(Some(Encoded::of(&items)))
 }

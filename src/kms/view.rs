@@ -4,6 +4,7 @@
 use super::object::Object;
 use super::rights::Rights;
 use super::terms::Term;
+use crate::wire::ttlv::Encoded;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -68,9 +69,9 @@ pub enum Change {
         /// Its unique identifier.
         uid: String,
         /// Its attributes, encoded.
-        attributes: Vec<u8>,
+        attributes: Encoded,
         /// Its other parts, encoded.
-        parts: Vec<u8>,
+        parts: Encoded,
     },
     /// Removes an object with its tags and grants.
     Remove {

@@ -255,7 +255,7 @@ pub fn wrap_at_rest(object: &mut Object, kek: &str, context: &Context<'_>) -> Re
         attribute_names: Vec::new(),
     };
     let kek = wrapping.find_kek_for(object, !object.is_wrapped(), context)?;
-    if binary::find(&kek.object().attributes, Tag::USAGE_LIMITS).is_some() {
+    if kek.object().attributes.find(Tag::USAGE_LIMITS).is_some() {
         let uid = &kek.object().uid;
         let text = format!("key {uid} has usage limits: it wraps nothing that is stored");
         return Err(Refusal::NotSupported(text).into());
@@ -268,7 +268,7 @@ pub fn wrap_at_rest(object: &mut Object, kek: &str, context: &Context<'_>) -> Re
     let mode = Item::enumeration(Tag::BLOCK_CIPHER_MODE, Mode::KeyWrapPadding.code());
     object.material = Material::new(Secret::new(wrapped));
     let data = wrapping_data(&kek.object().uid, vec![mode], Encoding::None);
-    binary::encode(&[data], &mut object.parts);
+    object.parts.push(&data);
     Ok(())
 }
 
@@ -289,7 +289,7 @@ pub fn open(key: Authorized, context: &Context<'_>) -> Result<Authorized, Failur
 
 fn open_at(key: Authorized, context: &Context<'_>, depth: usize) -> Result<Authorized, Failure> {
     let object = key.object();
-    let Some(Value::Structure(data)) = binary::find(&object.parts, Tag::KEY_WRAPPING_DATA) else {
+    let Some(Value::Structure(data)) = object.parts.find(Tag::KEY_WRAPPING_DATA) else {
         return Ok(key);
     };
     let data = Fields::new("KeyWrappingData", &data);

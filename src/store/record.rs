@@ -29,6 +29,7 @@ use crate::crypto::material::Material;
 use crate::kms::object::Object;
 use crate::kms::state::State;
 use crate::secret::Buffer;
+use crate::wire::ttlv::Encoded;
 
 /// The version that [`encode`] writes.
 const VERSION: u8 = 2;
@@ -90,8 +91,8 @@ pub fn decode(record: &[u8]) -> Result<Object, StoreError> {
         tags.push(fields.name()?);
     }
     let material = Material::copy_of(fields.bytes()?);
-    let attributes = fields.bytes()?.to_vec();
-    let parts = if version == 1 { Vec::new() } else { fields.bytes()?.to_vec() };
+    let attributes = fields.bytes()?.to_vec().into();
+    let parts = if version == 1 { Encoded::default() } else { fields.bytes()?.to_vec().into() };
     if !fields.0.is_empty() {
         return Err(corrupt("something follows its end"));
     }
@@ -187,8 +188,8 @@ mod tests {
             length_bits: 256,
             usage_mask: 12,
             material: Material::copy_of(&[0xAA, 0xBB]),
-            attributes: vec![0x42, 0x01],
-            parts: vec![0x54],
+            attributes: vec![0x42, 0x01].into(),
+            parts: vec![0x54].into(),
             tags: vec!["_kk".into(), "a\0b".into(), String::new()],
         }
     }
@@ -214,8 +215,8 @@ mod tests {
         assert_eq!((read.object_type, read.state), (2, State::Active));
         assert_eq!((read.key_format, read.algorithm, read.length_bits, read.usage_mask), (7, 3, 256, 12));
         assert_eq!(read.material.expose(), [0xAA, 0xBB]);
-        assert_eq!(read.attributes, [0x42, 0x01]);
-        assert_eq!(read.parts, [0x54]);
+        assert_eq!(*read.attributes, [0x42, 0x01]);
+        assert_eq!(*read.parts, [0x54]);
         assert_eq!(read.tags, ["_kk", "a\0b", ""]);
     }
 
@@ -224,7 +225,7 @@ mod tests {
         let mut old = RECORD[..RECORD.len() - 5].to_vec();
         old[0] = 1;
         let read = decode(&old).unwrap();
-        assert_eq!((read.attributes.as_slice(), read.parts.as_slice()), (&[0x42, 0x01][..], &[][..]));
+        assert_eq!((&*read.attributes, &*read.parts), (&[0x42, 0x01][..], &[][..]));
         fuzz(&old);
     }
 

@@ -81,7 +81,7 @@ mod tests {
     /// Those whose name is long are large.
     fn object(uid: &str) -> Option<Object> {
         let attributes = vec![0; if uid.len() > 5 { REMEMBERED_OBJECT_BYTES_MAX } else { 0 }];
-        (uid != "missing").then(|| Object { attributes, ..Object::example(uid) })
+        (uid != "missing").then(|| Object { attributes: attributes.into(), ..Object::example(uid) })
     }
 
     #[test]

@@ -4,51 +4,50 @@
 /// Decodes `text` into its own first half, so that no copy of what may be a secret is made. `None` for an odd length or a
 /// character that is no digit; `text` is then undefined.
 pub fn decode_in_place(text: &mut [u8]) -> Option<&mut [u8]> {
-    let length = text.len() / 2;
-    let odd = !text.len().is_multiple_of(2);
+    let (length, odd) = (text.len() / 2, !text.len().is_multiple_of(2));
+    // Two loops whose every turn is alike: the compiler makes many of one.
     let mut seen = 0;
-    for at in 0..length {
-        let (high, low) = (DIGITS[usize::from(text[2 * at])], DIGITS[usize::from(text[2 * at + 1])]);
-        seen |= high | low;
-        text[at] = high << 4 | low;
+    for character in &mut *text {
+        *character = value(*character);
+        seen |= *character;
     }
-    (!odd && seen != NO_DIGIT).then_some(&mut text[..length])
+    let mut at = 0;
+    while let Some(digits) = text.get(2 * at..).and_then(<[u8]>::first_chunk) {
+        let pairs = u64::from_le_bytes(*digits);
+        let bytes = (pairs << 4 | pairs >> 8) & 0x00FF_00FF_00FF_00FF;
+        let bytes = (bytes | bytes >> 8) & 0x0000_FFFF_0000_FFFF;
+        text[at..at + 4].copy_from_slice(&((bytes | bytes >> 16) as u32).to_le_bytes());
+        at += 4;
+    }
+    for at in at..length {
+        text[at] = text[2 * at] << 4 | text[2 * at + 1];
+    }
+    (!odd && seen < NO_DIGIT).then_some(&mut text[..length])
 }
 
 /// Appends `bytes` as upper-case digits to `out`.
 pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + 2 * bytes.len(), 0);
-    for (pair, &byte) in out[start..].chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&PAIRS[usize::from(byte)]);
+    let (pairs, _) = out[start..].as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [byte >> 4, byte & 15].map(digit_of);
     }
 }
 
-/// Marks a character that is no digit: no bit pattern of digits adds up to it.
-const NO_DIGIT: u8 = 0xFF;
+/// Marks a character that is no digit: it is above all values of digits, also when these are joined to it.
+const NO_DIGIT: u8 = 0x80;
 
-static DIGITS: [u8; 256] = {
-    let mut digits = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 16 {
-        digits[UPPER[value] as usize] = value as u8;
-        digits[UPPER[value].to_ascii_lowercase() as usize] = value as u8;
-        value += 1;
-    }
-    digits
-};
+/// The value of a digit, or [`NO_DIGIT`].
+fn value(character: u8) -> u8 {
+    let (decimal, letter) = (character.wrapping_sub(b'0'), (character | 0x20).wrapping_sub(b'a'));
+    let of_letter = if letter < 6 { letter + 10 } else { NO_DIGIT };
+    if decimal < 10 { decimal } else { of_letter }
+}
 
-const UPPER: &[u8; 16] = b"0123456789ABCDEF";
-
-static PAIRS: [[u8; 2]; 256] = {
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [UPPER[byte >> 4], UPPER[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
+fn digit_of(value: u8) -> u8 {
+    b'0' + value + if value > 9 { b'A' - b'9' - 1 } else { 0 }
+}
 
 #[cfg(test)]
 mod tests {
@@ -71,5 +70,22 @@ mod tests {
             assert_eq!(decode_in_place(&mut bad.as_bytes().to_vec()), None, "{bad}");
         }
         assert_eq!(decode_in_place(&mut []), Some(&mut [][..]));
+    }
+
+    #[test]
+    fn a_bad_character_is_seen_wherever_it_stands() {
+        for length in 0..70 {
+            let bytes: Vec<u8> = (0..length).map(|n| (n * 37) as u8).collect();
+            let mut text = Vec::new();
+            encode(&bytes, &mut text);
+            assert_eq!(decode_in_place(&mut text.clone()).as_deref(), Some(&bytes[..]));
+            for at in 0..text.len() {
+                for bad in (0..=255_u8).filter(|byte| !byte.is_ascii_hexdigit()) {
+                    let good = std::mem::replace(&mut text[at], bad);
+                    assert_eq!(decode_in_place(&mut text.clone()), None, "{bad} at {at} of {length}");
+                    text[at] = good;
+                }
+            }
+        }
     }
 }

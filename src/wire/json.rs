@@ -167,6 +167,17 @@ impl<'a> Lexer<'a> {
 
     /// A string, unescaped, for decoding in place. It is not checked to be UTF-8.
     pub fn string_bytes(&mut self) -> Result<&'a mut [u8], Error> {
+        if let Some((b'"', text)) = self.rest.split_first() {
+            let plain = plain_length(text);
+            if text.get(plain) == Some(&b'"') {
+                return Ok(&mut self.take(plain + 2)[1..=plain]);
+            }
+        }
+        self.escaped_string()
+    }
+
+    /// The same of a string that may have escape sequences in it, or is none.
+    fn escaped_string(&mut self) -> Result<&'a mut [u8], Error> {
         if self.peek()? != b'"' {
             return Err(self.invalid_type("a string"));
         }
@@ -265,6 +276,11 @@ impl<'a> Lexer<'a> {
     /// Consumes one value of any type.
     pub fn skip(&mut self) -> Result<(), Error> {
         self.skip_within(SKIPPED_DEPTH_MAX)
+    }
+
+    /// The byte that stands `count` bytes behind the next one.
+    pub fn ahead(&self, count: usize) -> Option<u8> {
+        self.rest.get(count).copied()
     }
 
     /// Consumes `text` if the next bytes are these: a run of whole tokens, the last of which opens nothing.
@@ -468,23 +484,18 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 
 /// Bytes before the first quote, backslash or control character.
 fn plain_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    // The high bit of a byte of `x` that is zero, and of none before the first such byte.
-    let zeros = |x: u64| x.wrapping_sub(ONES) & !x & HIGHS;
+    let is_special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     let mut length = 0;
-    for word in bytes.as_chunks::<8>().0 {
-        let word = u64::from_le_bytes(*word);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let special =
-            control | zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+    for chunk in bytes.as_chunks::<16>().0 {
+        // The compiler looks at all bytes of a chunk at once.
+        let special = u128::from_le_bytes(chunk.map(|byte| if is_special(byte) { 0xFF } else { 0 }));
         if special != 0 {
             return length + special.trailing_zeros() as usize / 8;
         }
-        length += 8;
+        length += 16;
     }
     let tail = &bytes[length..];
-    length + tail.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\').unwrap_or(tail.len())
+    length + tail.iter().position(|&byte| is_special(byte)).unwrap_or(tail.len())
 }
 
 /// The character that an escape sequence stands for, and the length of the sequence; or what is wrong, and where.
@@ -647,11 +658,11 @@ mod tests {
     #[test]
     fn special_characters_are_found_at_every_place() {
         for special in 0..=u8::MAX {
-            for at in 0..20 {
-                let mut bytes = [0x80; 20];
+            for at in 0..40 {
+                let mut bytes = [0x80; 40];
                 bytes[at] = special;
                 let plain = special >= 0x20 && special != b'"' && special != b'\\';
-                assert_eq!(plain_length(&bytes), if plain { 20 } else { at }, "{special} at {at}");
+                assert_eq!(plain_length(&bytes), if plain { 40 } else { at }, "{special} at {at}");
             }
         }
     }

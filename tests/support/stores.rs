@@ -13,7 +13,7 @@ use keyway::store::rows::{Engine, Key, Rows as _, SCHEMA_NAME, Table};
 use keyway::store::sealed::{self, MasterSecret};
 use keyway::store::{Store, StoreError};
 use keyway::testing::choices;
-use keyway::wire::ttlv::{Item, Tag, binary};
+use keyway::wire::ttlv::{Encoded, Item, Tag};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -51,24 +51,22 @@ impl Choices {
             usage_mask: self.below(1 << 20) as u32,
             material: Material::copy_of(&vec![self.below(256) as u8; self.below(100)]),
             attributes: self.attributes(),
-            parts: vec![self.below(256) as u8; self.below(40)],
+            parts: vec![self.below(256) as u8; self.below(40)].into(),
             tags,
         }
     }
 
-    fn attributes(&mut self) -> Vec<u8> {
-        let mut encoded = Vec::new();
+    fn attributes(&mut self) -> Encoded {
         match self.below(3) {
             // Some are longer than a page of the database, and none can be read.
-            0 => encoded = vec![self.below(256) as u8; self.below(3000) * self.below(4)],
+            0 => vec![self.below(256) as u8; self.below(3000) * self.below(4)].into(),
             names => {
                 let names: Vec<String> = (0..names).map(|_| self.name()).collect();
                 let mut items: Vec<_> = names.iter().map(|text| name(text)).collect();
                 items.push(Item::text(Tag::OBJECT_GROUP, names[0].as_str()));
-                binary::encode(&items, &mut encoded);
+                Encoded::of(&items)
             }
         }
-        encoded
     }
 
     fn change(&mut self) -> Change {
@@ -79,7 +77,7 @@ impl Choices {
             8 => Change::Amend {
                 uid: self.name(),
                 attributes: self.attributes(),
-                parts: vec![self.below(256) as u8],
+                parts: vec![self.below(256) as u8].into(),
             },
             _ => {
                 let rights = Rights((self.below(4) * 5) as u32);
@@ -256,8 +254,8 @@ pub fn marked() -> Object {
         length_bits: 256,
         usage_mask: 12,
         material: Material::copy_of(b"marked-material"),
-        attributes: b"marked-attribute".to_vec(),
-        parts: b"marked-part".to_vec(),
+        attributes: b"marked-attribute".to_vec().into(),
+        parts: b"marked-part".to_vec().into(),
         tags: vec!["marked-tag".into(), "marked-second-tag".into()],
     }
 }
@@ -271,8 +269,7 @@ pub fn put_marked(store: &dyn Store) {
 /// So many objects with one name, each in the group of its number.
 pub fn put_named(store: &dyn Store, count: usize) {
     let object = |number: usize| {
-        let mut attributes = Vec::new();
-        binary::encode(&[name("old"), Item::text(Tag::OBJECT_GROUP, number.to_string())], &mut attributes);
+        let attributes = Encoded::of(&[name("old"), Item::text(Tag::OBJECT_GROUP, number.to_string())]);
         Object { uid: format!("named-{number}"), attributes, ..marked() }
     };
     for first in (0..count).step_by(100) {

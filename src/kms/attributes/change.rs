@@ -16,12 +16,12 @@ use super::super::tags;
 use super::super::target::{Ambiguity, Target};
 use super::super::view::{Change, Changes};
 use super::table::{self, Client, Instances};
-use super::{Reference, check_dates, encode_within_limits, encoded, is_of_record, is_tag_list};
+use super::{Reference, check_dates, encode_within_limits, is_of_record, is_tag_list};
 use super::{is_wrapping_key, link_type_of, stored, tag_list, usage_limits, vendor_and_name};
 use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
-use crate::wire::ttlv::{self, Item, Tag, Value};
+use crate::wire::ttlv::{self, Encoded, Item, Tag, Value};
 
 /// Changes the one object that `target` names: its identifier, and what is to be stored.
 pub fn apply(
@@ -191,7 +191,7 @@ impl Editor {
             return Err(self.not_found(object, name).into());
         }
         // What the server has added may be beyond the limits: less is always possible.
-        let encoded = encoded(&self.dated(items));
+        let encoded = Encoded::of(&self.dated(items));
         object.attributes = encoded;
         Ok(())
     }
@@ -289,7 +289,7 @@ impl Editor {
     }
 
     /// Dates the change and encodes the attributes of the object, within their limits.
-    fn finish(&self, items: Vec<Item<'_>>, changed: Tag) -> Result<Vec<u8>, Refusal> {
+    fn finish(&self, items: Vec<Item<'_>>, changed: Tag) -> Result<Encoded, Refusal> {
         check_dates(self.operation, &items, changed)?;
         encode_within_limits(&self.dated(items))
     }

@@ -29,7 +29,7 @@ use crate::crypto;
 use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::kmip::enumeration::{hashing_algorithm, key_format_type};
-use crate::wire::ttlv::{self, Item, Tag, Value, binary};
+use crate::wire::ttlv::{self, Encoded, Item, Tag, Value, binary};
 
 /// The vendor of the attributes of this server; clients spell it in either case.
 const OWN_VENDOR: &str = "cosmian";
@@ -97,7 +97,7 @@ pub fn set(object: &mut Object, changes: Vec<Item<'_>>, now: Timestamp) -> Resul
     items.retain(|item| item.tag != Tag::LAST_CHANGE_DATE && !changes.iter().any(|c| c.tag == item.tag));
     items.extend(changes);
     items.push(Item::date_time(Tag::LAST_CHANGE_DATE, now));
-    object.attributes = encoded(&items);
+    object.attributes = Encoded::of(&items);
     Ok(())
 }
 
@@ -158,19 +158,12 @@ fn is_of_record(tag: Tag) -> bool {
     )
 }
 
-/// Attributes as they are stored.
-pub fn encoded(items: &[Item<'_>]) -> Vec<u8> {
-    let mut out = Vec::new();
-    binary::encode(items, &mut out);
-    out
-}
-
 /// The encoding of all attributes of an object, unless a client has made them too many or too large.
-fn encode_within_limits(items: &[Item<'_>]) -> Result<Vec<u8>, Refusal> {
+fn encode_within_limits(items: &[Item<'_>]) -> Result<Encoded, Refusal> {
     if items.len() > limits::ATTRIBUTES_MAX {
         return Err(Refusal::invalid(format!("there are more than {} attributes", limits::ATTRIBUTES_MAX)));
     }
-    let encoded = encoded(items);
+    let encoded = Encoded::of(items);
     if encoded.len() > limits::ATTRIBUTES_BYTES_MAX {
         return Err(Refusal::invalid(format!(
             "the attributes take {} bytes, more than {}",

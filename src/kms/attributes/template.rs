@@ -8,7 +8,7 @@ use super::{check_dates, encode_within_limits, is_of_record, is_tag_list, is_wra
 use super::{usage_limits, vendor_text};
 use crate::limits;
 use crate::time::Timestamp;
-use crate::wire::ttlv::{Item, Tag};
+use crate::wire::ttlv::{Encoded, Item, Tag};
 
 /// The `Attributes` of a request that makes an object.
 #[derive(Clone)]
@@ -89,7 +89,7 @@ impl<'r> Template<'r> {
         digest: Option<Item<'_>>,
         activation: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Encoded, Refusal> {
         let mut items = Vec::with_capacity(self.others.len() + 8);
         for item in &self.others {
             let is_single = table::instances(item.tag) == Instances::One;

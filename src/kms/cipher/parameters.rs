@@ -6,7 +6,7 @@ use super::super::object::Object;
 use super::super::refusal::Refusal;
 use crate::crypto::hash::Hash;
 use crate::wire::kmip::enumeration::{cryptographic_algorithm, hashing_algorithm};
-use crate::wire::ttlv::{Tag, Value, binary};
+use crate::wire::ttlv::{Tag, Value};
 
 /// How a key is to be used. What is absent is the default's.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,7 +39,7 @@ impl Parameters {
 
     /// Reads those among the attributes of a key: the first, where there are several.
     pub fn of_key(key: &Object) -> Result<Parameters, Refusal> {
-        match binary::find(&key.attributes, Tag::CRYPTOGRAPHIC_PARAMETERS) {
+        match key.attributes.find(Tag::CRYPTOGRAPHIC_PARAMETERS) {
             Some(Value::Structure(items)) => {
                 Parameters::decode(Fields::new("CryptographicParameters of the key", &items))
             }

@@ -3,7 +3,7 @@
 
 use super::super::object::Object;
 use crate::wire::kmip::enumeration::{key_format_type, object_type};
-use crate::wire::ttlv::{Item, Tag, binary};
+use crate::wire::ttlv::{Item, Tag};
 use std::borrow::Cow;
 
 /// The bytes of a key on their way out.
@@ -18,7 +18,7 @@ impl<'s> Value<'s> {
     /// As the object is stored.
     pub fn stored(object: &'s Object) -> Value<'s> {
         let bytes = object.material.expose();
-        match binary::find(&object.parts, Tag::KEY_WRAPPING_DATA) {
+        match object.parts.find(Tag::KEY_WRAPPING_DATA) {
             None => Value::Bare(bytes),
             Some(wrapping) => Value::Wrapped(bytes.into(), Item::new(Tag::KEY_WRAPPING_DATA, wrapping)),
         }
@@ -33,7 +33,7 @@ pub fn encode<'s>(
     attributes: Vec<Item<'s>>,
 ) -> Item<'s> {
     let tag = Tag::of_object(object.object_type).expect("objects of other types are not made");
-    let part = |tag| binary::find(&object.parts, tag).map(|value| Item::new(tag, value));
+    let part = |tag| object.parts.find(tag).map(|value| Item::new(tag, value));
     let mut items = Vec::with_capacity(2);
     if object.object_type == object_type::OPAQUE_OBJECT {
         items.extend(part(Tag::OPAQUE_DATA_TYPE));

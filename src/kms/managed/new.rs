@@ -12,7 +12,7 @@ use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{cryptographic_algorithm, key_format_type, object_type, usage_mask};
-use crate::wire::ttlv::{Item, Tag, binary};
+use crate::wire::ttlv::{Encoded, Item, Tag};
 
 /// The usage of secret data whose request gives none, which is what clients send.
 const SECRET_DATA_MASK: i32 = usage_mask::DERIVE_KEY | usage_mask::KEY_AGREEMENT | usage_mask::AUTHENTICATE;
@@ -110,14 +110,13 @@ fn not_of_length(bits: usize) -> Refusal {
     Refusal::invalid(format!("CryptographicLength does not match the key material, which has {bits} bits"))
 }
 
-fn parts(content: &Content<'_>) -> Result<Vec<u8>, Refusal> {
+fn parts(content: &Content<'_>) -> Result<Encoded, Refusal> {
     let mut items = Vec::new();
     items.extend(content.kind.clone());
     if let Some(wrapping) = content.wrapping {
         items.push(Item::structure(Tag::KEY_WRAPPING_DATA, wrapping.items().to_vec()));
     }
-    let mut encoded = Vec::new();
-    binary::encode(&items, &mut encoded);
+    let encoded = Encoded::of(&items);
     if encoded.len() > limits::ATTRIBUTES_BYTES_MAX {
         let most = limits::ATTRIBUTES_BYTES_MAX;
         return Err(Refusal::invalid(format!("KeyWrappingData takes more than {most} bytes")));

@@ -18,7 +18,7 @@ use crate::entropy::Entropy;
 use crate::limits;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{object_group_member, storage_status_mask};
-use crate::wire::ttlv::{Item, Tag, Value, binary};
+use crate::wire::ttlv::{Item, Tag, Value};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ impl Locate<'_> {
             Dialect::V4 => state == State::Active,
             Dialect::V5 => self.storage & storage != 0,
         };
-        let is_fresh = || matches!(binary::find(&object.attributes, Tag::FRESH), Some(Value::Boolean(true)));
+        let is_fresh = || matches!(object.attributes.find(Tag::FRESH), Some(Value::Boolean(true)));
         let is_member = self.group_member != Some(object_group_member::GROUP_MEMBER_FRESH) || is_fresh();
         Ok(is_asked_for && is_member && self.filters.match_object(object, context.now)?)
     }

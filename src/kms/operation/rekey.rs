@@ -21,7 +21,7 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{link_type, object_type};
-use crate::wire::ttlv::{self, Item, Tag, Value};
+use crate::wire::ttlv::{self, Encoded, Item, Tag, Value};
 use std::time::Duration;
 
 /// The request, and from `prepare` on what the new key is made of.
@@ -150,9 +150,9 @@ impl ReKey<'_> {
             owner: old.owner.clone(),
             state: if is_active { State::Active } else { State::PreActive },
             material,
-            attributes: attributes::encoded(&items),
+            attributes: Encoded::of(&items),
             // Of a key that is not wrapped, they count what it has done.
-            parts: Vec::new(),
+            parts: Encoded::default(),
             tags: old.tags.clone(),
             ..*old
         })
@@ -237,7 +237,7 @@ fn retire(old: &mut Object, new_uid: &str, now: Timestamp) -> Result<(), Failure
     if is_in_use {
         items.push(Item::date_time(Tag::DEACTIVATION_DATE, now));
     }
-    let encoded = attributes::encoded(&items);
+    let encoded = Encoded::of(&items);
     old.attributes = encoded;
     if is_in_use {
         old.state = State::Deactivated;

@@ -10,6 +10,7 @@ use crate::kms::view::Change;
 use crate::store::redb::RedbStore;
 use crate::store::rows::Engine;
 use crate::store::{Store, Transaction};
+use crate::wire::ttlv::Encoded;
 use ::redb::backends::InMemoryBackend;
 use std::ops::ControlFlow;
 
@@ -35,8 +36,8 @@ fn store() -> RedbStore {
         length_bits: 256,
         usage_mask: 12,
         material: Material::none(),
-        attributes: Vec::new(),
-        parts: Vec::new(),
+        attributes: Encoded::default(),
+        parts: Encoded::default(),
         tags: tags(number),
     };
     let insert = |transaction: &mut dyn Transaction| {

@@ -20,7 +20,7 @@ use crate::kms::tags;
 use crate::kms::terms;
 use crate::kms::view::{Search, SearchEnd, View};
 use crate::server::event::ConnectionId;
-use crate::wire::ttlv::{Fields, Tag, binary};
+use crate::wire::ttlv::{Fields, Tag};
 use foreign::Doors;
 use key::{Key, Picture};
 use shared::Shared;
@@ -299,7 +299,7 @@ fn is_stored(
 
 /// How often a key in the store may protect something, all in all and from now on.
 fn stored_uses(object: &Object) -> Option<(i64, i64)> {
-    let limits = binary::find(&object.attributes, Tag::USAGE_LIMITS)?;
+    let limits = object.attributes.find(Tag::USAGE_LIMITS)?;
     let fields = Fields(limits.children().expect("limits are a structure"));
     fields.long_integer(Tag::USAGE_LIMITS_TOTAL).zip(fields.long_integer(Tag::USAGE_LIMITS_COUNT))
 }

@@ -71,15 +71,20 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Item<'_>>, DecodeError> {
 
 /// The value of the first of the items at the top of `bytes` that has this tag; the others are skipped unread.
 pub fn find(bytes: &[u8], tag: Tag) -> Option<Value<'_>> {
-    let mut rest = bytes;
-    loop {
-        let head = u64::from_be_bytes(*rest.first_chunk()?);
-        if head >> 40 == u64::from(tag.0) {
-            let (frame, _) = Frame::split(rest).ok()?;
-            return frame.value(TTLV_DEPTH_MAX, &mut 1).ok();
-        }
-        rest = rest.get(8 + (head as u32 as usize).next_multiple_of(8)..)?;
-    }
+    let (_, item) = unread(bytes).find(|(found, _)| *found == tag)?;
+    let (frame, _) = Frame::split(item).ok()?;
+    frame.value(TTLV_DEPTH_MAX, &mut 1).ok()
+}
+
+/// Tags of the items at the top of `bytes`, each with what follows from its item on.
+pub(super) fn unread(bytes: &[u8]) -> impl Iterator<Item = (Tag, &[u8])> {
+    let mut rest = Some(bytes);
+    std::iter::from_fn(move || {
+        let item = rest?;
+        let head = u64::from_be_bytes(*item.first_chunk()?);
+        rest = item.get(8 + (head as u32 as usize).next_multiple_of(8)..);
+        Some((Tag((head >> 40) as u32), item))
+    })
 }
 
 /// Tags and undecoded values of the items in `bytes`, up to the first that is none.

@@ -50,10 +50,10 @@ pub(crate) fn open_structure(name: &'static str, dialect: Dialect, out: &mut Vec
 }
 
 fn begin_children(dialect: Dialect, out: &mut Vec<u8>) {
-    out.extend_from_slice(match dialect {
-        Dialect::V4 => br#","type":"Structure","value":["#,
-        Dialect::V5 => br#","value":["#,
-    });
+    match dialect {
+        Dialect::V4 => out.extend_from_slice(br#","type":"Structure","value":["#),
+        Dialect::V5 => out.extend_from_slice(br#","value":["#),
+    }
 }
 
 /// Appends the end of a structure.
@@ -70,38 +70,43 @@ pub(crate) fn write_scalar(
     out: &mut Vec<u8>,
 ) {
     open_item(name, out);
-    out.extend_from_slice(match value {
-        Value::Structure(_) => unreachable!("structures are opened and closed"),
-        Value::Integer(_) => br#","type":"Integer","value":"#,
-        Value::LongInteger(_) => br#","type":"LongInteger","value":""#,
-        Value::BigInteger(_) => br#","type":"BigInteger","value":""#,
-        Value::Enumeration(_) => br#","type":"Enumeration","value":"#,
-        Value::Boolean(_) => br#","type":"Boolean","value":"#,
-        Value::Text(_) => br#","type":"TextString","value":"#,
-        Value::Bytes(_) => br#","type":"ByteString","value":""#,
-        Value::DateTime(_) => br#","type":"DateTime","value":""#,
-        Value::Interval(_) => br#","type":"Interval","value":"#,
-        Value::DateTimeExtended(_) => br#","type":"DateTimeExtended","value":""#,
-    });
+    // Pieces whose lengths the compiler knows: most bytes of an answer are these.
     match value {
         Value::Structure(_) => unreachable!("structures are opened and closed"),
-        Value::Integer(value) => write_integer(i64::from(*value), out),
-        Value::LongInteger(value) | Value::DateTimeExtended(value) => {
+        Value::Integer(value) => {
+            out.extend_from_slice(br#","type":"Integer","value":"#);
+            write_integer(i64::from(*value), out);
+        }
+        Value::LongInteger(value) => {
+            out.extend_from_slice(br#","type":"LongInteger","value":""#);
             write_hex_number(&value.to_be_bytes(), out);
             out.push(b'"');
         }
         Value::BigInteger(bytes) => {
+            out.extend_from_slice(br#","type":"BigInteger","value":""#);
             write_big_integer(bytes, dialect, out);
             out.push(b'"');
         }
-        Value::Enumeration(code) => write_enumeration(tag, *code, out),
-        Value::Boolean(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Value::Text(text) => write_string(text, out),
+        Value::Enumeration(code) => {
+            out.extend_from_slice(br#","type":"Enumeration","value":""#);
+            write_enumeration(tag, *code, out);
+            out.push(b'"');
+        }
+        Value::Boolean(value) => {
+            out.extend_from_slice(br#","type":"Boolean","value":"#);
+            out.extend_from_slice(if *value { b"true" } else { b"false" });
+        }
+        Value::Text(text) => {
+            out.extend_from_slice(br#","type":"TextString","value":"#);
+            write_string(text, out);
+        }
         Value::Bytes(bytes) => {
+            out.extend_from_slice(br#","type":"ByteString","value":""#);
             hex::encode(bytes, out);
             out.push(b'"');
         }
         Value::DateTime(at) => {
+            out.extend_from_slice(br#","type":"DateTime","value":""#);
             if FOUR_DIGIT_YEARS.contains(&at.unix()) {
                 write!(out, "{at}").expect("memory takes all that is written");
             } else {
@@ -109,7 +114,15 @@ pub(crate) fn write_scalar(
             }
             out.push(b'"');
         }
-        Value::Interval(seconds) => write_integer(i64::from(*seconds), out),
+        Value::Interval(seconds) => {
+            out.extend_from_slice(br#","type":"Interval","value":"#);
+            write_integer(i64::from(*seconds), out);
+        }
+        Value::DateTimeExtended(value) => {
+            out.extend_from_slice(br#","type":"DateTimeExtended","value":""#);
+            write_hex_number(&value.to_be_bytes(), out);
+            out.push(b'"');
+        }
     }
     out.push(b'}');
 }
@@ -191,19 +204,16 @@ impl<'a> Reader<'a> {
     /// What stands between the tag and the value, for those kinds that most items have.
     fn usual_kind(&mut self) -> Option<Kind> {
         let lexer = &mut self.lexer;
-        if lexer.skip_exactly(br#","type":"TextString","value":"#) {
-            Some(Kind::TextString)
-        } else if lexer.skip_exactly(br#","type":"ByteString","value":"#) {
-            Some(Kind::ByteString)
-        } else if lexer.skip_exactly(br#","type":"Enumeration","value":"#) {
-            Some(Kind::Enumeration)
-        } else if lexer.skip_exactly(br#","type":"Structure","value":"#) {
-            Some(Kind::Structure)
-        } else if lexer.skip_exactly(br#","type":"Integer","value":"#) {
-            Some(Kind::Integer)
-        } else {
-            None
-        }
+        // Initials are enough to tell these apart.
+        let (kind, is_it) = match lexer.ahead(br#","type":""#.len())? {
+            b'T' => (Kind::TextString, lexer.skip_exactly(br#","type":"TextString","value":"#)),
+            b'B' => (Kind::ByteString, lexer.skip_exactly(br#","type":"ByteString","value":"#)),
+            b'E' => (Kind::Enumeration, lexer.skip_exactly(br#","type":"Enumeration","value":"#)),
+            b'S' => (Kind::Structure, lexer.skip_exactly(br#","type":"Structure","value":"#)),
+            b'I' => (Kind::Integer, lexer.skip_exactly(br#","type":"Integer","value":"#)),
+            _ => return None,
+        };
+        is_it.then_some(kind)
     }
 
     fn tail(&mut self) -> Result<(), Error> {
@@ -437,10 +447,8 @@ fn write_enumeration(tag: Tag, code: u32, out: &mut Vec<u8>) {
         Some(table) => table.name(code),
         None => None,
     };
-    out.push(b'"');
     match name {
         Some(name) => out.extend_from_slice(name.as_bytes()),
         None => write_hex_number(&code.to_be_bytes(), out),
     }
-    out.push(b'"');
 }

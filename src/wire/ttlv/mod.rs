@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod binary;
+mod encoded;
 pub mod json;
 
 use crate::time::Timestamp;
 pub use crate::wire::kmip::tag::Tag;
+pub use encoded::Encoded;
 use std::borrow::Cow;
 
 /// One tagged value.
