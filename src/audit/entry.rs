@@ -9,7 +9,7 @@
 //! | `user`, `method` | who asked, and how that is known: `certificate`, `token`, `default` or `none` |
 //! | `route` | the way that it came: `/kmip/2_1`, .. |
 //! | `operation` | KMIP's name, or ours for what is no operation of KMIP |
-//! | `named` | the object as the request named it |
+//! | `named` | the object as the request named it, unless it was about this one and no other |
 //! | `objects`, `more` | the objects that it was about; how many there are beside the first ones |
 //! | `grantee`, `rights` | of a grant or its end |
 //! | `status`, `result`, `reason` | of HTTP; `Success` or `Failed`; KMIP's result reason |
@@ -51,6 +51,10 @@ impl Decision {
         self.is_about_named = false;
         self.objects.clear();
         self.more = 0;
+    }
+
+    fn is_about_named_alone(&self) -> bool {
+        self.is_about_named && self.objects.is_empty() && self.more == 0
     }
 
     /// It is about this object, too.
@@ -133,7 +137,9 @@ impl Occasion<'_> {
         out.extend_from_slice(self.route.as_bytes());
         out.extend_from_slice(b"\",\"operation\":");
         write_string(&decision.operation, out);
-        if let Some(named) = &decision.named {
+        if let Some(named) = &decision.named
+            && !decision.is_about_named_alone()
+        {
             out.extend_from_slice(b",\"named\":");
             write_string(named, out);
         }
@@ -235,6 +241,10 @@ mod tests {
                 "\n"
             )
         );
+        let mut about_named = Decision::on("Get", Some("k1"));
+        about_named.add_object("k1");
+        let line = written(&about_named, Some(200));
+        assert!(line.contains(r#""operation":"Get","objects":["k1"],"status":200,"#), "{line}");
         let refused = Decision { reason: Some("Item_Not_Found"), ..Decision::on("Get", None) };
         assert!(written(&refused, Some(422)).ends_with(
             "\"operation\":\"Get\",\"status\":422,\"result\":\"Failed\",\"reason\":\"Item_Not_Found\"\n"
