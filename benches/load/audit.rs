@@ -8,12 +8,15 @@ use crate::report::{Report, Target, median_ratio, number};
 use crate::servers::Keyway;
 use crate::support::{CREATE, Scratch, value_of};
 use crate::wrk::{Load, Outcome};
+use std::time::Duration;
 
 const CONNECTIONS: usize = 32;
 /// Of the rate without it.
 const TARGET_RATE: f64 = 0.9;
-/// Requests that each server answers first, so that the files have their sizes.
+/// Requests that each server answers, so that the files have their sizes.
 const AUDITED_MIN: f64 = 100_000.0;
+/// One sync falls into each, as a rule. Many of them: what other machines on the same hardware do comes and goes in seconds.
+const TURN: Duration = Duration::from_secs(1);
 
 pub fn measure(bench: &Bench, report: &mut Report) {
     // Who is asked for certificates and tokens is asked over TLS.
@@ -21,25 +24,42 @@ pub fn measure(bench: &Bench, report: &mut Report) {
     measure_over(bench, report, false);
 }
 
+/// One of the servers, and what it is asked for.
+struct Asked {
+    keyway: Keyway,
+    load: Load,
+}
+
+impl Asked {
+    fn start(bench: &Bench, is_tls: bool, arguments: &[&str]) -> Asked {
+        let config = tls(HYBRID);
+        let keyway = Keyway::start_serving(bench, is_tls, arguments);
+        let mut client = Client::connect(keyway.server.port, is_tls.then_some(&config));
+        let encrypt = encrypt_32_bytes(&value_of("UniqueIdentifier", &client.post(PATH, CREATE)));
+        Asked { keyway, load: Load::posting(&encrypt, CONNECTIONS) }
+    }
+}
+
 fn measure_over(bench: &Bench, report: &mut Report, is_tls: bool) {
     let logs = Scratch::new();
-    let config = tls(HYBRID);
+    let (log, required) = (logs.file("log"), logs.file("required"));
+    let arguments: [&[&str]; 3] =
+        [&[], &["--audit-log", &log], &["--audit-log", &required, "--audit-required"]];
+    let servers = arguments.map(|arguments| Asked::start(bench, is_tls, arguments));
     let mut rounds: [Vec<Outcome>; 3] = Default::default();
-    for round in 0..bench.rounds {
-        for (kind, outcomes) in rounds.iter_mut().enumerate() {
-            let log = logs.file(&format!("{kind}-{round}"));
-            let arguments = ["--audit-log", &log, "--audit-required"];
-            let keyway = Keyway::start_serving(bench, is_tls, &arguments[..[0, 2, 3][kind]]);
-            let mut client = Client::connect(keyway.server.port, is_tls.then_some(&config));
-            let encrypt = encrypt_32_bytes(&value_of("UniqueIdentifier", &client.post(PATH, CREATE)));
-            let load = Load::posting(&encrypt, CONNECTIONS);
-            outcomes.push(load.run(keyway.server.pid(), &keyway.server.url(PATH), bench.duration));
+    let turns = bench.rounds * usize::try_from(bench.duration.as_secs()).unwrap().max(1);
+    for turn in 0..turns {
+        // There and back, since what one has written is still on its way to the disk while the next one answers.
+        let order = if turn % 2 == 0 { [0, 1, 2] } else { [2, 1, 0] };
+        for kind in order {
+            let Asked { keyway, load } = &servers[kind];
+            rounds[kind].push(load.run(keyway.server.pid(), &keyway.server.url(PATH), TURN));
         }
     }
     let rates = |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.rate).collect::<Vec<_>>();
     let without = Outcome::median(&rounds[0]);
-    if without.rate * bench.duration.as_secs_f64() < AUDITED_MIN {
-        eprintln!("  fewer than {AUDITED_MIN} requests in a round: give more --seconds");
+    if without.rate * TURN.as_secs_f64() * (turns as f64) < AUDITED_MIN {
+        eprintln!("  fewer than {AUDITED_MIN} requests: give more --rounds or --seconds");
     }
     let transport = if is_tls { "TLS" } else { "HTTP" };
     for (name, kind, target) in
