@@ -122,7 +122,7 @@ impl RedbStore {
         // This commit also tells at once when the disk cannot be written.
         let transaction = store.begin_write()?;
         let cleared = rows::prepare(&transaction, clear)?;
-        transaction.commit()?;
+        store.commit(transaction)?;
         if let Some(Cleared { objects, grants }) = cleared {
             log::warn!("the database was cleared: {objects} objects and {grants} grants were erased");
         }
@@ -159,6 +159,14 @@ impl RedbStore {
         transaction.set_two_phase_commit(true);
         Ok(transaction)
     }
+
+    /// Commits durably. What that replaces is freed by the next commit: otherwise redb would free it at once, in a second
+    /// commit that is not durable, and every read that its cache has not would search the write buffer for its pages.
+    fn commit(&self, transaction: WriteTransaction) -> Result<(), StoreError> {
+        // Nobody frees what somebody may still read.
+        let _before = self.database.begin_read()?;
+        Ok(transaction.commit()?)
+    }
 }
 
 impl Engine for RedbStore {
@@ -182,7 +190,7 @@ impl Engine for RedbStore {
         let has_changed = writing.has_changed;
         drop(writing);
         if has_changed {
-            transaction.commit()?;
+            self.commit(transaction)?;
         }
         Ok(())
     }
