@@ -9,8 +9,8 @@ pub trait Entropy: Send {
     fn fill(&mut self, bytes: &mut [u8]);
 }
 
-/// Fresh bytes for one batch, fetched many at a time: a system call for each nonce costs more than what is done with it.
-/// It must not outlive the batch: what is kept in memory is there twice when a virtual machine is resumed twice.
+/// Fresh bytes for one batch, or for requests that are committed together, fetched many at a time: a system call for each
+/// nonce costs more than what is done with it. It must not outlive them: what is kept in memory is there twice when a virtual machine is resumed twice.
 pub struct Stock<'e> {
     source: &'e mut dyn Entropy,
     bytes: Zeroizing<[u8; STOCK_BYTES]>,

@@ -10,7 +10,7 @@ mod decision;
 mod place;
 
 use crate::audit::entry::Decision;
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, Stock};
 use crate::kms::access::Direction;
 use crate::kms::nonces::{Ledger, Nonces};
 use crate::kms::policy::{Principal, Standing};
@@ -271,9 +271,11 @@ fn write_together(
     // All requests are for one database.
     let Some(asker) = askers.first() else { return Ok(Vec::new()) };
     let mut prepared = Vec::with_capacity(decoded.len());
+    let mut stock = Stock::of(entropy);
     for (decoded, asker) in decoded.iter().zip(askers) {
-        prepared.push(command::prepare(decoded, entropy, asker));
+        prepared.push(command::prepare(decoded, &mut stock, asker));
     }
+    drop(stock);
     let mut outcomes = Vec::with_capacity(decoded.len());
     let mut is_undone = false;
     let nonces = asker.nonces.ledger();
