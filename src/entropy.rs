@@ -10,7 +10,8 @@ pub trait Entropy: Send {
 }
 
 /// Fresh bytes for one batch, or for requests that are committed together, fetched many at a time: a system call for each
-/// nonce costs more than what is done with it. It must not outlive them: what is kept in memory is there twice when a virtual machine is resumed twice.
+/// nonce costs more than what is done with it. It must not outlive them: what is kept in memory is there twice when a
+/// virtual machine is resumed twice.
 pub struct Stock<'e> {
     source: &'e mut dyn Entropy,
     bytes: Zeroizing<[u8; STOCK_BYTES]>,
