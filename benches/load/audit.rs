@@ -41,36 +41,36 @@ impl Asked {
 }
 
 fn measure_over(bench: &Bench, report: &mut Report, is_tls: bool) {
-    let logs = Scratch::new();
-    let (log, required) = (logs.file("log"), logs.file("required"));
-    let arguments: [&[&str]; 3] =
-        [&[], &["--audit-log", &log], &["--audit-log", &required, "--audit-required"]];
-    let servers = arguments.map(|arguments| Asked::start(bench, is_tls, arguments));
-    let mut rounds: [Vec<Outcome>; 3] = Default::default();
-    let turns = bench.rounds * usize::try_from(bench.duration.as_secs()).unwrap().max(1);
-    for turn in 0..turns {
-        // There and back, since what one has written is still on its way to the disk while the next one answers.
-        let order = if turn % 2 == 0 { [0, 1, 2] } else { [2, 1, 0] };
-        for kind in order {
-            let Asked { keyway, load } = &servers[kind];
-            rounds[kind].push(load.run(keyway.server.pid(), &keyway.server.url(PATH), TURN));
-        }
-    }
-    let rates = |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.rate).collect::<Vec<_>>();
-    let without = Outcome::median(&rounds[0]);
-    if without.rate * TURN.as_secs_f64() * (turns as f64) < AUDITED_MIN {
-        eprintln!("  fewer than {AUDITED_MIN} requests: give more --rounds or --seconds");
-    }
     let transport = if is_tls { "TLS" } else { "HTTP" };
-    for (name, kind, target) in
-        [("audit log", 1, Target::AtLeast(TARGET_RATE)), ("required", 2, Target::None)]
-    {
-        let ratio = median_ratio(rates(&rounds[kind]).into_iter(), rates(&rounds[0]).into_iter());
-        let ours = Outcome::median(&rounds[kind]);
+    let without = Asked::start(bench, is_tls, &[]);
+    let kinds: [(&str, &[&str], Target); 2] =
+        [("audit log", &[], Target::AtLeast(TARGET_RATE)), ("required", &["--audit-required"], Target::None)];
+    for (name, more, target) in kinds {
+        let logs = Scratch::new();
+        let log = logs.file("log");
+        let with = Asked::start(bench, is_tls, &[&["--audit-log", &log], more].concat());
+        let (mut ours, mut reference) = (Vec::new(), Vec::new());
+        let turns = bench.rounds * usize::try_from(bench.duration.as_secs()).unwrap().max(1);
+        for turn in 0..turns {
+            // There and back, since what is written in one turn is still on its way to the disk in the next one.
+            let mut order = [(&with, &mut ours), (&without, &mut reference)];
+            if turn % 2 == 0 {
+                order.reverse();
+            }
+            for (Asked { keyway, load }, outcomes) in order {
+                outcomes.push(load.run(keyway.server.pid(), &keyway.server.url(PATH), TURN));
+            }
+        }
+        let rates = |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.rate).collect::<Vec<_>>();
+        let ratio = median_ratio(rates(&ours).into_iter(), rates(&reference).into_iter());
+        let (ours, reference) = (Outcome::median(&ours), Outcome::median(&reference));
+        if ours.rate * TURN.as_secs_f64() * (turns as f64) < AUDITED_MIN {
+            eprintln!("  fewer than {AUDITED_MIN} requests: give more --rounds or --seconds");
+        }
         report.add(
             &format!("Encrypt over {transport}, {name}"),
             format!("{}/s, {} us of CPU", number(ours.rate), number(ours.cpu_us)),
-            format!("without {}/s, {} us", number(without.rate), number(without.cpu_us)),
+            format!("without {}/s, {} us", number(reference.rate), number(reference.cpu_us)),
             ratio,
             "",
             target,
