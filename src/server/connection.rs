@@ -294,11 +294,11 @@ impl Shared {
     /// The deadline of a connection has passed.
     pub(super) fn time_out(&mut self, connection: &mut Connection, now: Now) {
         match connection.phase {
-            _ if connection.blocked => self.abort(connection, "took its answer too slowly"),
             Phase::Handshake => {
                 self.metrics.handshake_failed(HandshakeFailure::Timeout);
                 self.abort(connection, "took too long for the TLS handshake");
             }
+            _ if connection.blocked => self.abort(connection, "took its answer too slowly"),
             Phase::Idle if !connection.pending.is_empty() => self.resume(connection, now),
             Phase::Idle => {
                 debug!("{}: idle for too long", connection.peer);

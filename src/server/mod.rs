@@ -242,8 +242,11 @@ impl Server {
             }
             Input::Blocked { connection } => self.with(connection, |shared, connection| {
                 connection.blocked = true;
-                let deadline = shared.write_deadline(connection, now);
-                shared.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+                // A handshake has one deadline, whatever the peer does meanwhile.
+                if !matches!(connection.phase, Phase::Handshake) {
+                    let deadline = shared.write_deadline(connection, now);
+                    shared.timers.set(connection.id, &mut connection.deadline, Some(deadline));
+                }
             }),
             Input::Drained { connection } => self.with(connection, |shared, connection| {
                 connection.blocked = false;
