@@ -46,3 +46,4 @@ pub mod choices;
 pub mod connection;
 pub mod disk;
 pub mod simulator;
+pub mod tls;
