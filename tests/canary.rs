@@ -18,6 +18,8 @@ fn symptoms(sabotage: Sabotage) -> &'static [&'static str] {
             "may know nothing",
             "are told apart",
             "only privileged users make objects",
+            // Where nobody was told, since the server was lost.
+            "the model knows only of",
         ],
         Sabotage::ConnectionTooMany => &["what is accepted is served up to the cap, and refused above it"],
         Sabotage::HeadTooLong => &["404 for Rubbish"],
@@ -26,6 +28,7 @@ fn symptoms(sabotage: Sabotage) -> &'static [&'static str] {
             "a connection is closed for no reason",
             "a connection is dropped that is neither closed, nor broken, nor slow",
             "a peer is slow after",
+            "a handshake is given up after",
             "it was in time",
         ],
         Sabotage::AnswerWithoutGeneration => &[
@@ -37,6 +40,9 @@ fn symptoms(sabotage: Sabotage) -> &'static [&'static str] {
         Sabotage::Unsealed => &["a sealed disk shows a key"],
         Sabotage::RequestsLogged => &["the log shows a secret"],
         Sabotage::AnswerBeforeRecord => &["answers have left, and"],
+        Sabotage::AnswerInTheClear => &["a secret travels as it is"],
+        // Where users have tokens, these are asked for in the place of the owner's.
+        Sabotage::OwnerNotAsked => &["a stranger is let in", "the owner is sent away"],
     }
 }
 

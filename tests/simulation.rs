@@ -7,7 +7,7 @@ use std::thread;
 
 /// Seeds that are played, unless `KEYWAY_SEEDS` names another number.
 const SEEDS: u64 = 300;
-/// Of these, as many are played a second time.
+/// So many are played twice.
 const REPEATED: u64 = 10;
 
 fn number(variable: &str) -> Option<u64> {
@@ -42,6 +42,7 @@ fn every_promise_is_kept() {
         assert!(all.replies.contains_key(&status), "no request was answered {status}");
     }
     assert!(all.crashes > seeds && all.shutdowns > seeds && all.grouped > seeds);
+    assert!(all.handshakes > seeds && all.resumed > seeds && all.hand_overs > seeds / 20);
 }
 
 /// Plays one seed after the other that nobody else plays.
@@ -52,11 +53,18 @@ fn play_from(next: &AtomicU64, seeds: u64) -> Totals {
         if seed >= seeds {
             return all;
         }
-        let totals = simulator::run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
-        if seed < REPEATED {
-            let again = simulator::run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
-            assert_eq!(totals, again, "seed {seed}: the same seed is the same course of events");
-        }
+        all.add(&simulator::run(seed, None).unwrap_or_else(|failure| panic!("{failure}")));
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_course_of_events() {
+    let mut all = Totals::default();
+    for seed in 0..REPEATED {
+        let play = || simulator::run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
+        let totals = play();
+        assert_eq!(totals, play(), "seed {seed}");
         all.add(&totals);
     }
+    assert!(all.handshakes > 0 && all.hand_overs > 0, "TLS and owners are among them: {all}");
 }

@@ -8,7 +8,10 @@
 //!
 //! * a clock that moves when it is told to;
 //! * a network: bytes in pieces, stalls, slow readers, half-closed, reset and forsaken connections, more of them than
-//!   the server takes;
+//!   the server takes; TLS of both versions in some simulations, with sessions that are resumed, records in pieces or damaged
+//!   on their way, and clients who speak HTTP to it;
+//! * an owner whom the server waits for in some simulations, with a certificate and a token, who mistypes passwords; and
+//!   strangers who would like to be that owner, or cannot wait for the keys;
 //! * lanes without threads: bounded queues, batches, answers that come late and in any order among the lanes; an audit log
 //!   that is full for a while, an issuer of tokens that does not answer;
 //! * a [`disk`] that loses power at any write, also in the middle of a commit and of a start, and with it what was not
@@ -21,14 +24,18 @@
 //! one answer to each request, in order, or a closed connection, and for a reason; what was answered is on the disk after any
 //! crash, and what was refused is not; every answer is one that the model foretells; states go one way; nobody gets what he
 //! was not granted, or can tell it from what is not there; limits and time-outs hold, no sooner and no later; when the
-//! faults are healed everything comes to its end, and no deadline is left. The simulator knows every key, and looks for it
-//! in every answer but that to Get, in the log, the audit log, the metrics, and on the disk that is sealed.
+//! faults are healed everything comes to its end, and no deadline is left. A session of TLS ends with a close_notify, so that
+//! a client knows that it has heard everything; nothing is served before the owner has started it. The simulator knows every
+//! key, and looks for it in every answer but that to Get, in what travels over TLS, in the log, the audit log, the metrics,
+//! and on the disk that is sealed; likewise for the owner's token, password and certificate.
 //!
 //! Whether it would notice is tried with faults that are planted
 //! ([`Sabotage`](simulator::sabotage::Sabotage)): `tests/canary.rs` finds each of them.
 //!
-//! All chance comes from the seed ([`choices`]), so the same seed is the same course of events. `tests/simulation.rs`
-//! plays some hundreds; a failure names its seed and step. To see that seed again, with everything that happens:
+//! All chance comes from the seed ([`choices`]), so the same seed is the same course of events: but for what rustls and
+//! OpenSSL draw by themselves, of which nothing else depends, since lengths are the same in every run ([`tls`]).
+//! `tests/simulation.rs` plays some hundreds of seeds; a failure names its seed and step. To see that seed again, with
+//! everything that happens:
 //!
 //! ```text
 //! KEYWAY_SEED=17 cargo test --test simulation -- --nocapture

@@ -17,13 +17,17 @@ mod machine;
 mod model;
 mod network;
 mod options;
+mod owner;
 pub mod sabotage;
 mod secrets;
+mod session;
 mod trace;
+mod vault;
 mod workload;
 mod world;
 
 use super::choices::Choices;
+use options::Features;
 use sabotage::Sabotage;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,6 +51,12 @@ pub struct Totals {
     pub shutdowns: u64,
     /// Jobs that were run in a batch with others.
     pub grouped: u64,
+    /// TLS handshakes that came to their end.
+    pub handshakes: u64,
+    /// Those that went on with a session from before.
+    pub resumed: u64,
+    /// Servers that had waited for an owner, and served.
+    pub hand_overs: u64,
 }
 
 impl Totals {
@@ -57,6 +67,9 @@ impl Totals {
         self.crashes += other.crashes;
         self.shutdowns += other.shutdowns;
         self.grouped += other.grouped;
+        self.handshakes += other.handshakes;
+        self.resumed += other.resumed;
+        self.hand_overs += other.hand_overs;
         for (status, count) in &other.replies {
             *self.replies.entry(*status).or_default() += count;
         }
@@ -65,13 +78,14 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Totals { trace: _, steps, requests, replies, crashes, shutdowns, grouped } = self;
+        let Totals { steps, requests, crashes, shutdowns, grouped, handshakes, resumed, hand_overs, .. } =
+            self;
         write!(
             f,
-            "{steps} steps, {requests} requests, {crashes} crashes, {shutdowns} shutdowns, {grouped} jobs in groups; \
-             answers by status:"
+            "{steps} steps, {requests} requests, {crashes} crashes, {shutdowns} shutdowns, {grouped} jobs in groups, \
+             {handshakes} handshakes ({resumed} resumed), {hand_overs} hand-overs; answers by status:"
         )?;
-        replies.iter().try_for_each(|(status, count)| write!(f, " {status}: {count}"))
+        self.replies.iter().try_for_each(|(status, count)| write!(f, " {status}: {count}"))
     }
 }
 
@@ -95,17 +109,19 @@ impl fmt::Display for Failure {
 
 /// Plays one seed; `show` is given a line for everything that happens.
 pub fn run(seed: u64, show: Option<&mut dyn FnMut(&str)>) -> Result<Totals, Failure> {
-    play(World::new(Choices::new(seed), None, show), seed)
+    play(World::new(Choices::new(seed), Features::of_seed(seed), None, show), seed)
 }
 
 /// The same with a fault that is to be found.
 pub fn run_sabotaged(seed: u64, sabotage: Sabotage) -> Result<Totals, Failure> {
-    play(World::new(Choices::new(seed), Some(sabotage), None), seed)
+    play(World::new(Choices::new(seed), Features::of_seed(seed), Some(sabotage), None), seed)
 }
 
-/// The body of a fuzz target: the bytes choose what happens, as far as they last; then the faults are healed.
+/// The body of a fuzz target: the last byte chooses the features, the others what happens, as far as they last; then the
+/// faults are healed.
 pub fn fuzz(data: &[u8]) {
-    let played = play(World::new(Choices::scripted(data), None, None), 0);
+    let [script @ .., features] = data else { return };
+    let played = play(World::new(Choices::scripted(script), Features::of_bits(*features), None, None), 0);
     played.unwrap_or_else(|failure| panic!("step {}: {}", failure.step, failure.reason));
 }
 

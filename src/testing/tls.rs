@@ -18,7 +18,9 @@ use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, ClientConnection, Error, RootCertStore, SupportedProtocolVersion, version};
+use rustls::{
+    ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore, SupportedProtocolVersion, version,
+};
 use std::io::{Read, Write};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -106,6 +108,11 @@ impl Client {
     /// Whether its handshake is not over.
     pub fn is_handshaking(&self) -> bool {
         self.0.is_handshaking()
+    }
+
+    /// Whether it goes on with a session from before.
+    pub fn is_resumed(&self) -> bool {
+        self.0.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// Whether the server has said that it will say nothing more.

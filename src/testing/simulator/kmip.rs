@@ -1,6 +1,7 @@
 //! What clients ask for, as both generations of them spell it, and what they read of the answers.
 #![forbid(unsafe_code)]
 
+use super::owner::HandOver;
 use crate::kms::state::State;
 use crate::wire::json::Lexer;
 use crate::wire::kmip::dialect::{self, Dialect};
@@ -87,6 +88,8 @@ pub enum Ask {
     },
     /// What the server counts; on connections for that.
     Metrics,
+    /// What an owner hands over; on connections for that.
+    HandOver(HandOver),
     /// What is no good request, or nearly none, with the status that answers it.
     Rubbish {
         bytes: Vec<u8>,
@@ -236,7 +239,7 @@ impl Ask {
             }
             Ask::Health => get("/health".into()),
             Ask::Metrics => get("/metrics".into()),
-            Ask::Rubbish { .. } => unreachable!("rubbish is sent as it is"),
+            Ask::HandOver(_) | Ask::Rubbish { .. } => unreachable!("they are sent as they are"),
         }
     }
 }

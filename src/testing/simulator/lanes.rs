@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::issuer;
+use super::vault::Vault;
 use crate::audit::recorder::Recorder;
 use crate::job::{self, Completion, ConnectionId, Counts, Done, Job, JobId, Lane, Resources, Work};
 use crate::limits::{GROUP_COMMIT_MAX, INLINE_BODY_BYTES_MAX, LANE_JOBS_MAX};
@@ -11,8 +12,13 @@ use crate::testing::choices::Choices;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-/// The lanes that requests, their records and their tokens use.
-pub const LANES: [Lane; 4] = [Lane::Store, Lane::Bulk, Lane::Audit, Lane::KeySets];
+/// The lanes that requests, their records and their tokens use, and the one that opens what an owner hands over.
+pub const ALL: [Lane; 5] = [Lane::Store, Lane::Bulk, Lane::Audit, Lane::KeySets, Lane::Certificate];
+
+/// Those that have something to do, where a server waits for an owner or does not.
+pub fn in_use(waits: bool) -> &'static [Lane] {
+    if waits { &ALL } else { &ALL[..ALL.len() - 1] }
+}
 
 /// One lane.
 struct Queue {
@@ -36,6 +42,8 @@ pub struct Lanes {
     bulk: Queue,
     audit: Queue,
     key_sets: Queue,
+    certificate: Queue,
+    pub vault: Vault,
     /// The issuer of tokens does not answer.
     pub issuer_is_away: bool,
     /// Sets of its keys that were handed over.
@@ -44,8 +52,10 @@ pub struct Lanes {
 
 impl Lanes {
     /// Idle lanes over `store`, each of which lets `jobs_max` jobs wait, but that of the audit log: the core hands over one.
+    /// What an owner hands over is in the vault.
     pub fn new(
         store: &Arc<dyn Store>,
+        vault: Vault,
         counts: &Arc<Counts>,
         jobs_max: usize,
         recorder: Recorder,
@@ -73,6 +83,8 @@ impl Lanes {
             bulk: queue(1, jobs_max),
             audit: queue(1, LANE_JOBS_MAX),
             key_sets: queue(1, LANE_JOBS_MAX),
+            certificate: queue(1, LANE_JOBS_MAX),
+            vault,
             issuer_is_away: false,
             key_sets_told: 0,
         }
@@ -96,12 +108,14 @@ impl Lanes {
     /// Runs what waits, as far as it is one batch; says how many jobs that were.
     pub fn run(&mut self, lane: Lane) -> usize {
         let issuer_is_away = self.issuer_is_away;
-        let Queue { resources, batch_max, waiting, done, .. } = self.queue(lane);
+        let (queue, vault) = self.queue_and_vault(lane);
+        let Queue { resources, batch_max, waiting, done, .. } = queue;
         let batch: Vec<Job> = waiting.drain(..waiting.len().min(*batch_max)).collect();
         let jobs = batch.len();
         let ids: Vec<JobId> = batch.iter().map(|job| job.id).collect();
         let completions = match lane {
             Lane::KeySets => batch.into_iter().map(|job| ask_issuer(job, issuer_is_away)).collect(),
+            Lane::Certificate => batch.into_iter().map(|job| vault.provide(job)).collect(),
             _ => job::run(batch, resources),
         };
         let answered: Vec<JobId> = completions.iter().map(|completion| completion.id).collect();
@@ -160,19 +174,23 @@ impl Lanes {
     }
 
     fn all(&self) -> impl Iterator<Item = &Queue> {
-        [&self.store, &self.bulk, &self.audit, &self.key_sets].into_iter()
+        [&self.store, &self.bulk, &self.audit, &self.key_sets, &self.certificate].into_iter()
     }
 
     fn queue(&mut self, lane: Lane) -> &mut Queue {
-        match lane {
+        self.queue_and_vault(lane).0
+    }
+
+    fn queue_and_vault(&mut self, lane: Lane) -> (&mut Queue, &mut Vault) {
+        let queue = match lane {
             Lane::Store => &mut self.store,
             Lane::Bulk => &mut self.bulk,
             Lane::Audit => &mut self.audit,
             Lane::KeySets => &mut self.key_sets,
-            Lane::Certificate | Lane::Egress | Lane::Platform => {
-                unreachable!("there is neither certificate nor platform")
-            }
-        }
+            Lane::Certificate => &mut self.certificate,
+            Lane::Egress | Lane::Platform => unreachable!("there is neither authority nor platform"),
+        };
+        (queue, &mut self.vault)
     }
 }
 

@@ -2,22 +2,24 @@
 #![forbid(unsafe_code)]
 
 use super::issuer;
-use super::lanes::{LANES, Lanes};
+use super::lanes::{self, Lanes};
 use super::model::OWNER;
 use super::options::Options;
+use super::owner;
 use super::sabotage::{self, Sabotage};
+use super::vault::Vault;
 use crate::audit::chain::Chain;
 use crate::audit::recorder::{Medium, Recorder};
 use crate::audit::verify::Verifier;
 use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
 use crate::server::{Parts, Server, Tls};
-use crate::store::redb::RedbStore;
-use crate::store::sealed::{self, MasterSecret};
+use crate::store::late::LateStore;
 use crate::store::{Store, StoreError};
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
-use crate::time::Now;
+use crate::testing::tls;
+use crate::time::{Instant, Now};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,11 +27,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Machine {
     pub server: Server,
     pub lanes: Lanes,
-    pub store: Arc<dyn Store>,
     /// It was asked to shut down.
     pub draining: bool,
+    /// It accepts connections for keys.
+    pub serves: bool,
     /// It accepts nothing any more.
     pub stopped_listening: bool,
+    /// It accepts connections of an owner, whom it waits for,
+    pub waits: bool,
+    /// or does not wait for any more.
+    pub has_given_up: bool,
+    /// When it began.
+    pub started: Instant,
     /// It has exited, with this code.
     pub exit: Option<u8>,
     /// Answers that were to be recorded before they left.
@@ -93,25 +102,26 @@ fn log_key() -> Secret {
 }
 
 impl Machine {
-    /// Starts on what is on the disk, which is sealed where there is a master secret.
+    /// Starts on what is on the disk, or waits for its owner first.
     pub fn boot(
         disk: &Disk,
-        master: Option<&MasterSecret>,
         options: &Options,
         sabotage: Option<Sabotage>,
         now: Now,
         choices: &mut Choices,
     ) -> Result<Machine, StoreError> {
-        let master = master.filter(|_| sabotage != Some(Sabotage::Unsealed));
-        let store = sealed::open(RedbStore::with_backend(disk.mount())?, master, &mut choices.fork())?;
-        let served = sabotage::store(sabotage, Arc::clone(&store));
+        let waits = options.features.bootstrap;
+        let mut vault = Vault::new(disk, options.sealed, sabotage, choices.fork());
+        let late = Arc::new(LateStore::default());
+        let store: Arc<dyn Store> = if waits { late.clone() } else { vault.open()? };
+        let is_guarded = sabotage != Some(Sabotage::OwnerNotAsked);
         let counts = Arc::default();
         let parts = Parts {
             limits: sabotage::limits(sabotage, &options.limits),
             default_username: OWNER.into(),
-            store: Arc::clone(&served),
+            store: Arc::clone(&store),
             entropy: Box::new(choices.fork()),
-            tls: Tls::Off,
+            tls: if options.features.tls && !waits { Tls::Given(tls::identity()) } else { Tls::Off },
             client_authorities: Vec::new(),
             client_revocations: None,
             client_identity: ClientIdentity::CommonName,
@@ -119,7 +129,7 @@ impl Machine {
             force_default_username: options.force_default_username,
             privileged_users: options.privileged_users.clone(),
             decryption_key: None,
-            bootstrap: None,
+            bootstrap: waits.then(|| owner::bootstrap(is_guarded, options.window, &late)),
             attestation: None,
             audit: sabotage::audit(sabotage, options.audit),
             counts: Arc::clone(&counts),
@@ -130,14 +140,22 @@ impl Machine {
         let recorder = Recorder::new(Box::new(log.clone()), log_key(), Chain::default(), 0);
         Ok(Machine {
             server: Server::new(parts).expect("the parts fit"),
-            lanes: Lanes::new(&served, &counts, options.jobs_max, recorder, choices),
-            store,
+            lanes: Lanes::new(&store, vault, &counts, options.jobs_max, recorder, choices),
             draining: false,
+            serves: !waits,
+            waits,
+            has_given_up: false,
             stopped_listening: false,
+            started: now.instant,
             exit: None,
             answered: 0,
             log,
         })
+    }
+
+    /// Its store, once it is open.
+    pub fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.lanes.vault.opened.as_ref()
     }
 
     /// Lets the audit log be full, or not any more.
@@ -169,7 +187,7 @@ impl Machine {
 
     /// Ends as the shell does: what was submitted is run, and nobody is told.
     pub fn finish_lanes(&mut self) {
-        for lane in LANES {
+        for lane in lanes::ALL {
             while self.lanes.has_waiting(lane) {
                 self.lanes.run(lane);
             }

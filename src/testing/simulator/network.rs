@@ -5,10 +5,12 @@
 use super::http::{Reply, ReplyReader};
 use super::kmip::Ask;
 use super::lifecycle::Possible;
+use super::session::Session;
 use crate::limits::INLINE_BODY_BYTES_MAX;
 use crate::server::event::{ConnectionId, Listener};
 use crate::time::Instant;
 use crate::wire::kmip::dialect::Dialect;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -135,6 +137,12 @@ pub struct Wire {
     pub client: usize,
     /// What it was accepted for.
     pub listener: Listener,
+    /// TLS, where both ends speak it. All counts of what was sent and delivered are of what it says.
+    session: Option<Box<Session>>,
+    /// It speaks HTTP where the server speaks TLS.
+    pub is_misled: bool,
+    /// When it was accepted.
+    pub accepted: Instant,
     /// When it was accepted, or all was sent that there was to send.
     pub since: Instant,
     /// When bytes arrived first after that.
@@ -191,6 +199,9 @@ impl Wire {
         Wire {
             client,
             listener,
+            session: None,
+            is_misled: false,
+            accepted: now,
             since: now,
             begun: None,
             delivered_before: 0,
@@ -218,10 +229,63 @@ impl Wire {
         }
     }
 
+    /// The same over TLS.
+    pub fn with_session(mut self, session: Session) -> Wire {
+        self.session = Some(Box::new(session));
+        self.flush();
+        self
+    }
+
+    /// Whether what it carries is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Whether TLS is being set up.
+    pub fn is_handshaking(&self) -> bool {
+        match &self.session {
+            Some(session) => session.is_handshaking(),
+            None => self.is_misled && self.delivered == 0,
+        }
+    }
+
+    /// Whether it goes on with a session of TLS from before.
+    pub fn is_resumed(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_resumed())
+    }
+
     /// The peer sends bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.arriving.extend(bytes);
         self.sent += bytes.len() as u64;
+        match &mut self.session {
+            None => self.arriving.extend(bytes),
+            Some(session) => {
+                session.say(bytes);
+                self.flush();
+            }
+        }
+    }
+
+    /// Sends what TLS has to send, unless that may answer something that the peer has not taken yet.
+    fn flush(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        let has_taken = !session.is_handshaking() || (self.untaken == 0 && self.unsent == 0);
+        if has_taken && !self.finished && !self.reset {
+            self.arriving.extend(session.flight());
+        }
+    }
+
+    /// The peer sends no more; over TLS it says so, if it is `polite`.
+    pub fn finish(&mut self, polite: bool) {
+        if let Some(session) = self.session.as_mut().filter(|_| polite) {
+            self.arriving.extend(session.say_goodbye());
+        }
+        self.finished = true;
+    }
+
+    /// Somebody on the way changes what is sent next.
+    pub fn damage_next(&mut self) {
+        self.session.iter_mut().for_each(|session| session.damage_next());
     }
 
     /// The peer gives up.
@@ -253,7 +317,7 @@ impl Wire {
     }
 
     /// The shell reads at most so many bytes.
-    pub fn read(&mut self, bytes_max: usize) -> Read {
+    pub fn read(&mut self, bytes_max: usize, now: Instant) -> Read {
         if self.reset {
             self.broken = true;
             return Read::Reset;
@@ -263,7 +327,14 @@ impl Wire {
             return Read::End;
         }
         let bytes: Vec<u8> = self.arriving.drain(..bytes_max.min(self.arriving.len())).collect();
-        self.delivered += bytes.len() as u64;
+        let delivered = match &mut self.session {
+            None => self.delivered + bytes.len() as u64,
+            Some(session) => session.arrive(bytes.len()),
+        };
+        if delivered > self.delivered {
+            self.delivered = delivered;
+            self.begun.get_or_insert(now);
+        }
         Read::Bytes(bytes)
     }
 
@@ -281,6 +352,7 @@ impl Wire {
     pub fn take(&mut self, bytes_max: usize) -> Wrote {
         self.untaken -= self.untaken.min(bytes_max);
         if self.unsent == 0 {
+            self.flush();
             return Wrote::StillBlocked;
         }
         if self.reset || self.deaf {
@@ -292,23 +364,32 @@ impl Wire {
         if self.unsent == 0 { Wrote::Done } else { Wrote::StillBlocked }
     }
 
-    /// The core sends bytes: gives the answers in them, and what became of the write.
-    pub fn send(&mut self, bytes: &[u8]) -> Wrote {
+    /// The core sends bytes: what they say. The answers in them are looked at before the peer takes them.
+    pub fn hear<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
         assert!(!self.closed && !bytes.is_empty(), "what is sent comes before the end");
-        self.replies.push(bytes);
+        let plain = match &mut self.session {
+            None => Cow::Borrowed(bytes),
+            Some(session) => Cow::Owned(session.hear(bytes, self.is_surplus)),
+        };
+        self.replies.push(&plain);
+        plain
+    }
+
+    /// What became of the write of so many bytes.
+    pub fn send(&mut self, bytes: usize) -> Wrote {
         if self.broken {
             return Wrote::Done;
         }
         if self.unsent > 0 {
-            self.unsent += bytes.len();
+            self.unsent += bytes;
             return Wrote::StillBlocked;
         }
         if self.reset || self.deaf {
             return self.fail();
         }
-        let written = bytes.len().min(self.window - self.untaken);
+        let written = bytes.min(self.window - self.untaken);
         self.untaken += written;
-        self.unsent = bytes.len() - written;
+        self.unsent = bytes - written;
         if self.unsent == 0 { Wrote::Done } else { Wrote::Blocked }
     }
 
@@ -336,9 +417,15 @@ impl Wire {
     /// The core closes; `draining` after it was asked to shut down.
     pub fn close(&mut self, draining: bool, now: Instant, idle_timeout: Duration) -> Wrote {
         assert!(!self.closed, "a connection is closed once");
-        if !self.said_goodbye && !draining {
+        if let Some(session) = &mut self.session {
+            let is_whole = session.may_be_cut() || session.has_heard_goodbye();
+            assert!(is_whole, "a connection is cut, and the client cannot know whether that was all");
+        }
+        let is_refused = self.session.as_ref().is_some_and(|session| session.is_broken());
+        if !self.said_goodbye && !draining && !is_refused {
             let is_idle = now.saturating_since(self.since) >= idle_timeout;
-            assert!(self.ended || is_idle, "a connection is closed for no reason");
+            let has_left = self.session.as_ref().is_some_and(|session| session.has_said_goodbye());
+            assert!(self.ended || has_left || is_idle, "a connection is closed for no reason");
             let complete = |asked: &&Asked| asked.end.is_some_and(|end| end <= self.delivered);
             let unanswered = self.asked.iter().find(complete);
             assert!(unanswered.is_none(), "a request was not answered: {unanswered:?}");

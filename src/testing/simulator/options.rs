@@ -11,9 +11,36 @@ use std::time::Duration;
 /// Whoever may ask, where tokens say who does.
 pub const USERS: [&str; 3] = [OWNER, "alice", "bob"];
 
+/// What there is beside keys and clients in the clear. It is not drawn with the rest: with the same features, a script means
+/// the same whatever else there may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// The server speaks TLS.
+    pub tls: bool,
+    /// It waits for its owner first.
+    pub bootstrap: bool,
+}
+
+impl Features {
+    /// Those of a seed.
+    pub fn of_seed(seed: u64) -> Features {
+        let mut choices = Choices::new(!seed);
+        Features { tls: choices.one_in(4), bootstrap: choices.one_in(8) }
+    }
+
+    /// Those that these bits say.
+    pub fn of_bits(bits: u8) -> Features {
+        Features { tls: bits & 1 != 0, bootstrap: bits & 2 != 0 }
+    }
+}
+
+/// How long a server waits for its owner that does not wait for ever.
+const WINDOW: Duration = Duration::from_secs(60);
+
 /// The options, and what the world around the server is like.
 #[derive(Clone, Debug)]
 pub struct Options {
+    pub features: Features,
     pub limits: Limits,
     /// Jobs that wait in a lane.
     pub jobs_max: usize,
@@ -27,16 +54,18 @@ pub struct Options {
     pub privileged_users: Vec<Principal>,
     /// It is about large bodies: there is room for one or two, and their lane is slow.
     pub large_bodies: bool,
+    /// How long the server waits for its owner, if not for ever.
+    pub window: Option<Duration>,
 }
 
 impl Options {
     /// Any options.
-    pub fn draw(choices: &mut Choices) -> Options {
+    pub fn draw(features: Features, choices: &mut Choices) -> Options {
         let large_bodies = choices.one_in(4);
         let tokens = choices.one_in(2);
         let seconds = |choices: &mut Choices, usual| Duration::from_secs(*choices.pick(&[1, 2, usual]));
         let body_bytes_max = if large_bodies { 1024 * 1024 } else { *choices.pick(&[3_000, 1024 * 1024]) };
-        let limits = Limits {
+        let mut limits = Limits {
             connections_max: 2 + choices.below(5),
             head_bytes_max: *choices.pick(&[2_000, 16 * 1024]),
             target_bytes_max: *choices.pick(&[100, 1_000]),
@@ -49,8 +78,12 @@ impl Options {
             drain_timeout: seconds(choices, 10),
             ..Limits::default()
         };
+        if features.tls || features.bootstrap {
+            limits.handshake_timeout = seconds(choices, 10);
+        }
         let privileged = choices.one_in(6);
         Options {
+            features,
             limits,
             jobs_max: *choices.pick(&[1, 2, 4, LANE_JOBS_MAX]),
             audit: *choices.pick(&[None, Some(AuditMode::Soon), Some(AuditMode::Required)]),
@@ -59,7 +92,13 @@ impl Options {
             force_default_username: tokens && choices.one_in(8),
             privileged_users: privileged.then(|| Principal(OWNER.into())).into_iter().collect(),
             large_bodies,
+            window: if features.bootstrap { *choices.pick(&[None, Some(WINDOW)]) } else { None },
         }
+    }
+
+    /// Whether anybody speaks TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.features.tls || self.features.bootstrap
     }
 
     /// Whose the objects are that the client with this index makes.
@@ -77,6 +116,8 @@ impl Options {
     pub fn patience(&self) -> Duration {
         let Limits { idle_timeout, head_timeout, body_timeout, body_bytes_max, .. } = self.limits;
         let longest = body_bytes_max.max(INLINE_BODY_BYTES_MAX);
-        idle_timeout + head_timeout + body_timeout + crate::limits::transfer_time(longest)
+        let handshake_timeout =
+            if self.speaks_tls() { self.limits.handshake_timeout } else { Duration::ZERO };
+        handshake_timeout + idle_timeout + head_timeout + body_timeout + crate::limits::transfer_time(longest)
     }
 }

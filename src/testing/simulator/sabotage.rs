@@ -38,11 +38,15 @@ pub enum Sabotage {
     RequestsLogged,
     /// An answer leaves before its line is in the audit log.
     AnswerBeforeRecord,
+    /// Where TLS is spoken, an answer travels as it is.
+    AnswerInTheClear,
+    /// Nobody asks whether the one who hands over is the owner.
+    OwnerNotAsked,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 10] = [
+    pub const ALL: [Sabotage; 12] = [
         Sabotage::CommitBeforeSync,
         Sabotage::AuthorisationSkipped,
         Sabotage::ConnectionTooMany,
@@ -53,6 +57,8 @@ impl Sabotage {
         Sabotage::Unsealed,
         Sabotage::RequestsLogged,
         Sabotage::AnswerBeforeRecord,
+        Sabotage::AnswerInTheClear,
+        Sabotage::OwnerNotAsked,
     ];
 }
 

@@ -5,6 +5,7 @@ use super::issuer;
 use super::kmip::{Ask, OnError};
 use super::model::{self, Model, NOWHERE, OWNER, SHARED};
 use super::options::{Options, USERS};
+use super::session::Manners;
 use crate::limits::INLINE_BODY_BYTES_MAX;
 use crate::server::event::ConnectionId;
 use crate::testing::choices::Choices;
@@ -26,6 +27,8 @@ pub struct Client {
     pub dialect: Dialect,
     /// Requests that it still wants to send.
     pub remaining: usize,
+    /// How it speaks TLS, where any server does.
+    pub manners: Option<Manners>,
     /// Its connection, while it waits for answers on it.
     pub wire: Option<ConnectionId>,
     /// How many requests it sends before the first is answered.
@@ -50,6 +53,7 @@ impl Client {
             depth: 1 + choices.below(4),
             large_bodies: options.large_bodies,
             named: 0,
+            manners: options.speaks_tls().then(|| Manners::draw(choices)),
         }
     }
 

@@ -1,28 +1,27 @@
 //! All that surrounds the server, and the course of one simulation.
 #![forbid(unsafe_code)]
 
+mod client;
+mod judge;
 mod life;
 mod turn;
 
 use super::Totals;
 use super::clock::Clock;
-use super::http;
-use super::kmip::Ask;
-use super::lanes::LANES;
+use super::lanes;
 use super::logged;
 use super::machine::Machine;
 use super::model::Model;
-use super::network::{Asked, Network, Read, Wire, Wrote};
-use super::options::Options;
+use super::network::{Network, Read, Wire, Wrote};
+use super::options::{Features, Options};
+use super::owner::{self, Owner};
 use super::sabotage::Sabotage;
 use super::trace::Trace;
 use super::workload::Client;
 use crate::job::Completion;
-use crate::limits::{INLINE_BODY_BYTES_MAX, KEY_SET_REFRESH_INTERVAL, READ_BYTES, REFUSED_CONNECTIONS_MAX};
-use crate::secret::Secret;
+use crate::limits::{KEY_SET_REFRESH_INTERVAL, READ_BYTES};
 use crate::server::AuditMode;
 use crate::server::event::{ConnectionId, Input, Listener};
-use crate::store::sealed::MasterSecret;
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
 use crate::time::Instant;
@@ -38,6 +37,7 @@ const TIMEOUTS_MAX: usize = 100;
 
 /// The consequence of an effect, to be told when there are no more of them.
 enum Echo {
+    Listening(Listener, Result<(), String>),
     Wrote(ConnectionId, Wrote),
     Completed(Completion),
 }
@@ -56,14 +56,14 @@ pub(super) struct World<'s> {
     trace: Trace<'s>,
     clock: Clock,
     disk: Disk,
-    /// Of a database that is sealed.
-    master: Option<MasterSecret>,
     options: Options,
     sabotage: Option<Sabotage>,
     /// Slots, and when a timer of a connection that is gone would end whoever is in them.
     stray_timers: Vec<(Instant, u32)>,
     /// `None` only while it starts.
     machine: Option<Machine>,
+    /// What its owner has done about it.
+    owner: Owner,
     network: Network,
     clients: Vec<Client>,
     model: Model,
@@ -71,7 +71,7 @@ pub(super) struct World<'s> {
     unsettled: Vec<Unsettled>,
     echoes: VecDeque<Echo>,
     /// How seldom each lane runs.
-    paces: [usize; LANES.len()],
+    paces: [usize; lanes::ALL.len()],
     /// Things go wrong,
     troubled: bool,
     /// until now.
@@ -83,29 +83,34 @@ impl<'s> World<'s> {
     /// A world before anything has happened.
     pub fn new(
         mut choices: Choices,
+        features: Features,
         sabotage: Option<Sabotage>,
         show: Option<&'s mut dyn FnMut(&str)>,
     ) -> World<'s> {
         logged::listen();
-        let options = Options::draw(&mut choices);
+        let options = Options::draw(features, &mut choices);
         let clients = 2 + choices.below(6);
         let clients: Vec<Client> =
             (0..clients).map(|index| Client::new(index, &options, &mut choices)).collect();
+        let mut model = Model::new(clients.iter().map(|client| (client.user, client.may_make)));
+        if options.features.bootstrap {
+            owner::guard(&mut model.materials);
+        }
         let without_generations = sabotage == Some(Sabotage::AnswerWithoutGeneration);
         World {
             trace: Trace::new(show),
             clock: Clock::new(),
             disk: Disk::new(),
-            master: options.sealed.then(|| MasterSecret::Key(Secret::new(vec![0x5A; 32]))),
             sabotage,
             stray_timers: Vec::new(),
             machine: None,
+            owner: Owner::default(),
             network: Network::new(without_generations),
-            model: Model::new(clients.iter().map(|client| (client.user, client.may_make))),
+            model,
             clients,
             unsettled: Vec::new(),
             echoes: VecDeque::new(),
-            paces: [1, if options.large_bodies { 50 } else { 1 }, 1, 1],
+            paces: [1, if options.large_bodies { 50 } else { 1 }, 1, 1, 1],
             options,
             troubled: true,
             healed: None,
@@ -151,7 +156,7 @@ impl<'s> World<'s> {
         }
         self.troubled = false;
         self.healed = Some(self.clock.now().instant);
-        self.paces = [1; LANES.len()];
+        self.paces = [1; lanes::ALL.len()];
         self.disk.fail_after(u64::MAX);
         self.disk.heal();
         self.machine().fill_log(false);
@@ -167,6 +172,7 @@ impl<'s> World<'s> {
 
     fn is_at_rest(&mut self) -> bool {
         self.network.len() == 0
+            && self.machine().serves
             && self.machine().lanes.is_idle()
             && self.clients.iter().all(|client| client.remaining == 0)
     }
@@ -199,7 +205,7 @@ impl<'s> World<'s> {
 
     /// Runs and tells all that waits in lanes.
     fn drain_lanes(&mut self) {
-        for lane in LANES {
+        for lane in lanes::ALL {
             while self.machine().lanes.has_waiting(lane) {
                 self.machine().lanes.run(lane);
             }
@@ -223,141 +229,14 @@ impl<'s> World<'s> {
         }
         self.time_out();
         self.settle();
+        if self.machine().has_given_up && !self.machine().draining {
+            self.note("the server waits for nobody any more, and is stopped");
+            self.shut_down();
+        }
         if self.machine().exit.is_some() {
             self.start_again();
         }
         self.check_at_rest();
-    }
-
-    fn client_acts(&mut self) {
-        let index = self.choices.below(self.clients.len());
-        let Some(id) = self.clients[index].wire else {
-            // Where there is no room, few try.
-            let is_full = self.network.len() >= self.options.limits.connections_max;
-            if self.clients[index].remaining > 0 && self.choices.one_in(if is_full { 30 } else { 2 }) {
-                return self.connect(index);
-            }
-            return self.peer_leaves();
-        };
-        let wire = self.network.open(id);
-        if self.troubled && self.choices.one_in(40) {
-            return self.client_breaks(index, id);
-        }
-        if !wire.is_live() {
-            return;
-        }
-        let Client { remaining, depth, .. } = self.clients[index];
-        if remaining > 0
-            && wire.asked.len() < depth
-            && !wire.asked.back().is_some_and(|last| is_last(&last.ask))
-        {
-            self.ask(index, id);
-        } else if wire.asked.is_empty() && (remaining == 0 || self.choices.one_in(20)) {
-            wire.finished = true;
-            self.note(&format!("{id:?} sends no more"));
-        }
-    }
-
-    fn connect(&mut self, index: usize) {
-        let machine = self.machine.as_ref().expect(RUNS);
-        if machine.stopped_listening
-            || self.network.len() >= self.options.limits.connections_max + REFUSED_CONNECTIONS_MAX
-        {
-            return;
-        }
-        let is_surplus = self.network.len() >= self.options.limits.connections_max;
-        let window = *self.choices.pick(&[300, 2_000, 1 << 20]);
-        let listener = if self.choices.one_in(12) { Listener::Metrics } else { Listener::Main };
-        let now = self.clock.now().instant;
-        let id = self.network.accept(Wire::new(index, listener, window, is_surplus, now));
-        self.clients[index].wire = Some(id);
-        let peer = ([127, 0, 0, 1], 40_000).into();
-        self.tell(Input::Accepted { connection: id, peer, listener });
-        let refused = self.network.get(id).is_none_or(|wire| wire.closed);
-        assert_eq!(refused, is_surplus, "what is accepted is served up to the cap, and refused above it");
-    }
-
-    fn ask(&mut self, index: usize, id: ConnectionId) {
-        let client = &mut self.clients[index];
-        client.remaining -= 1;
-        let is_metrics = self.network.open(id).listener == Listener::Metrics;
-        let (ask, victim) = match is_metrics {
-            true => (Ask::Metrics, None),
-            false => client.compose(index, &self.model, &self.options, &mut self.choices),
-        };
-        self.model.guard(&ask);
-        let mut bytes = Vec::new();
-        let mut is_large = false;
-        if let Ask::Rubbish { bytes: rubbish, .. } = &ask {
-            bytes.clone_from(rubbish);
-        } else {
-            let (method, path, body) = ask.spell(client.dialect);
-            is_large = body.len() > INLINE_BODY_BYTES_MAX;
-            let request = (method, path.as_str(), body.as_bytes());
-            http::write_request(request, client.token.as_deref(), &mut self.choices, &mut bytes);
-        }
-        self.totals.requests += 1;
-        let possible = self.model.possible(&ask);
-        let number = self.totals.requests;
-        let dialect = client.dialect;
-        let wire = self.network.open(id);
-        let is_cut = self.troubled && self.choices.one_in(50);
-        if is_cut {
-            bytes.truncate(1 + self.choices.below(bytes.len() - 1));
-        }
-        let start = wire.sent;
-        let end = (!is_cut).then_some(start + bytes.len() as u64);
-        self.trace.note_bytes(format_args!("request {number} of client {index} on {id:?}"), &bytes);
-        wire.push(&bytes);
-        let asked = Asked { number, ask, dialect, start, end, is_large, possible, victim };
-        self.model.asked(index, &asked);
-        wire.asked.push_back(asked);
-        if is_cut {
-            self.client_breaks(index, id);
-        }
-    }
-
-    /// The client gives its connection up, in one of the ways in which that is done.
-    fn client_breaks(&mut self, index: usize, id: ConnectionId) {
-        let wire = self.network.open(id);
-        let how = self.choices.below(3);
-        match how {
-            0 => wire.break_off(),
-            1 => (wire.finished, wire.deaf) = (true, true),
-            // It still listens, for a while.
-            _ => wire.finished = true,
-        }
-        self.note(&format!("{id:?} is given up: {}", ["reset", "closed", "half closed"][how]));
-        if how < 2 {
-            self.forsake(index, id);
-        }
-    }
-
-    /// The client will not hear of what it has asked on this connection.
-    fn forsake(&mut self, index: usize, id: ConnectionId) {
-        let wire = self.network.open(id);
-        wire.attended = false;
-        for asked in wire.asked.iter().cloned() {
-            self.model.lose(index, asked, id);
-        }
-        if self.clients[index].wire == Some(id) {
-            self.clients[index].wire = None;
-        }
-    }
-
-    /// A peer whose connection the server has closed goes, too.
-    fn peer_leaves(&mut self) {
-        let closed = self.network.select(|wire| wire.closed && wire.is_live());
-        if !closed.is_empty() {
-            let id = *self.choices.pick(&closed);
-            let wire = self.network.open(id);
-            if self.choices.one_in(4) {
-                wire.break_off()
-            } else {
-                wire.finished = true
-            };
-            self.note(&format!("{id:?} leaves"));
-        }
     }
 
     fn shell_reads(&mut self) {
@@ -367,10 +246,16 @@ impl<'s> World<'s> {
         }
         let id = *self.choices.pick(&readable);
         let bytes_max = *self.choices.pick(&[1, 10, 100, 1_000, READ_BYTES]);
-        match self.network.open(id).read(bytes_max) {
+        let now = self.clock.now().instant;
+        let wire = self.network.open(id);
+        let was_handshaking = wire.is_handshaking();
+        let read = wire.read(bytes_max, now);
+        if was_handshaking && !wire.is_handshaking() {
+            self.totals.handshakes += 1;
+            self.totals.resumed += u64::from(wire.is_resumed());
+        }
+        match read {
             Read::Bytes(mut bytes) => {
-                let now = self.clock.now().instant;
-                self.network.open(id).begun.get_or_insert(now);
                 if self.sabotage == Some(Sabotage::RequestsLogged) {
                     log::debug!("{}", String::from_utf8_lossy(&bytes));
                 }
@@ -400,8 +285,9 @@ impl<'s> World<'s> {
     }
 
     fn lane_acts(&mut self) {
-        let index = self.choices.below(LANES.len());
-        let lane = LANES[index];
+        let lanes = lanes::in_use(self.options.features.bootstrap);
+        let index = self.choices.below(lanes.len());
+        let lane = lanes[index];
         let runs = self.choices.one_in(2) && self.choices.one_in(self.paces[index]);
         let machine = self.machine.as_mut().expect(RUNS);
         if runs && machine.lanes.has_waiting(lane) {
@@ -442,7 +328,10 @@ impl<'s> World<'s> {
                 self.disk.fail_once_after(operations as u64);
             }
             3 if !self.machine().draining => self.shut_down(),
-            4..8 => self.paces = [0; LANES.len()].map(|_| *self.choices.pick(&[1, 1, 5, 50])),
+            4..8 => {
+                let lanes = lanes::in_use(self.options.features.bootstrap).len();
+                self.paces[..lanes].fill_with(|| *self.choices.pick(&[1, 1, 5, 50]));
+            }
             8 => {
                 self.note("the disk is as good as full");
                 self.disk.limit(self.disk.bytes() + *self.choices.pick(&[0, 1 << 16]));
@@ -501,8 +390,3 @@ impl<'s> World<'s> {
 }
 
 const RUNS: &str = "a server runs";
-
-/// Whether nothing is sent after this request before it is answered: that may be the end of the connection.
-fn is_last(ask: &Ask) -> bool {
-    matches!(ask, Ask::Rubbish { .. })
-}

@@ -4,30 +4,29 @@
 use super::{RUNS, World};
 use crate::server::EXIT_STORE_FAILED;
 use crate::server::event::Input;
-use crate::store::StoreError;
-use crate::testing::simulator::logged;
 use crate::testing::simulator::machine::Machine;
+use crate::testing::simulator::owner::Owner;
 use crate::testing::simulator::secrets::Secrets;
+use crate::testing::simulator::{logged, vault};
 
 impl World<'_> {
     /// Starts a server on what is on the disk, which may fail meanwhile, and looks whether all that was promised is
     /// there.
     pub(super) fn boot(&mut self) {
+        self.owner = Owner::default();
         loop {
             if self.troubled && self.choices.one_in(4) {
                 self.disk.fail_after(self.choices.below(60) as u64);
             }
             let now = self.clock.now();
-            let (disk, master, options) = (&self.disk, self.master.as_ref(), &self.options);
-            match Machine::boot(disk, master, options, self.sabotage, now, &mut self.choices) {
+            match Machine::boot(&self.disk, &self.options, self.sabotage, now, &mut self.choices) {
                 Ok(machine) => {
                     self.machine = Some(machine);
                     self.note("the server starts");
                     return self.check_store();
                 }
                 Err(error) => {
-                    let is_disk = matches!(error, StoreError::Io(_) | StoreError::DiskFull);
-                    assert!(self.troubled && is_disk, "the server does not start: {error}");
+                    assert!(self.troubled && vault::is_of_disk(&error), "the server does not start: {error}");
                     self.note(&format!("while the server starts: {error}"));
                     self.leave_disk();
                 }
@@ -75,7 +74,7 @@ impl World<'_> {
 
     /// All connections are gone, and what was not done never will be; a new server starts.
     fn bury(&mut self) {
-        if self.master.is_some() && self.choices.one_in(8) {
+        if self.options.sealed && self.choices.one_in(8) {
             let shown = self.model.materials.find(&self.disk.durable()).map(str::to_owned);
             assert_eq!(shown, None, "a sealed disk shows a key");
         }
@@ -103,14 +102,14 @@ impl World<'_> {
 
     /// Whether the disk shows what was put in is as it should be.
     pub(super) fn check_disk(&mut self) {
-        let store = self.machine.as_ref().expect(RUNS).store.read();
+        let store = self.machine.as_ref().expect(RUNS).store().expect("it serves").read();
         let there = self.model.there(&*store.expect("all is well at the end"));
         let disk = self.disk.durable();
         let mut sought = Secrets::default();
         for (number, secret) in there.iter().enumerate() {
             sought.add(secret, &number.to_string());
         }
-        if self.master.is_some() {
+        if self.options.sealed {
             // Nor what is there no more.
             let shown = sought.find(&disk).or_else(|| self.model.materials.find(&disk));
             assert_eq!(shown, None, "a sealed disk shows a key or a name");
@@ -131,9 +130,10 @@ impl World<'_> {
         }
     }
 
+    /// Compares what is stored, if the store is open, with what was promised.
     pub(super) fn check_store(&mut self) {
-        let view = self.machine.as_ref().expect(RUNS).store.read();
-        match view {
+        let Some(store) = self.machine.as_ref().expect(RUNS).store() else { return };
+        match store.read() {
             Ok(view) => self.model.check_store(&*view),
             Err(error) => assert!(self.troubled && error.is_fatal(), "the store cannot be read: {error}"),
         }

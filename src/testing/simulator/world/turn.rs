@@ -3,15 +3,10 @@
 
 use super::{Echo, RUNS, TIMEOUTS_MAX, Unsettled, World};
 use crate::job::{Completion, Done, Job, JobId};
-use crate::limits::Limits;
-use crate::server::AuditMode;
 use crate::server::event::{ConnectionId, Input, Listener, Output};
-use crate::testing::simulator::http::Reply;
-use crate::testing::simulator::kmip::Ask;
-use crate::testing::simulator::network::{Asked, Wrote};
+use crate::testing::simulator::network::Wrote;
 use crate::testing::simulator::sabotage::Sabotage;
 use crate::time::Instant;
-use std::time::Duration;
 
 /// One effect that was carried out, as far as the network alone is concerned.
 enum Effect {
@@ -21,7 +16,8 @@ enum Effect {
     Aborted(ConnectionId),
     Submitted(Job),
     Nothing,
-    StoppedListening,
+    Listens(Listener),
+    StoppedListening(Listener),
     Exited(u8),
 }
 
@@ -52,7 +48,8 @@ impl World<'_> {
                 return;
             }
             self.totals.steps += 1;
-            self.trace.note(format_args!("{} Timeout", self.totals.steps));
+            let at = now.instant.saturating_since(Default::default());
+            self.trace.note(format_args!("{} {at:?} Timeout", self.totals.steps));
             machine.server.handle_timeout(now);
             self.carry_out();
         }
@@ -82,8 +79,13 @@ impl World<'_> {
                 self.trace.note(format_args!("{step} {at:?} Accepted {}", name(*connection)));
             }
             Input::Received { connection, bytes } => {
-                let event = format_args!("{step} {at:?} Received {}", name(*connection));
-                self.trace.note_bytes(event, bytes);
+                let is_encrypted = self.network.open(*connection).is_encrypted();
+                let (id, count) = (name(*connection), bytes.len());
+                match is_encrypted {
+                    // Their values differ from run to run.
+                    true => self.trace.note(format_args!("{step} {at:?} Received {id}: {count} bytes")),
+                    false => self.trace.note_bytes(format_args!("{step} {at:?} Received {id}"), bytes),
+                }
             }
             Input::Ended { connection } => {
                 self.trace.note(format_args!("{step} {at:?} Ended {}", name(*connection)));
@@ -106,7 +108,9 @@ impl World<'_> {
                 };
                 self.trace.note(format_args!("{step} {at:?} Completed {id:?} {done}"));
             }
-            Input::Listening { .. } => unreachable!("there is no certificates bot"),
+            Input::Listening { listener, result } => {
+                self.trace.note(format_args!("{step} {at:?} Listening {listener:?} {result:?}"));
+            }
             Input::Reload => self.trace.note(format_args!("{step} {at:?} Reload")),
             Input::Shutdown => self.trace.note(format_args!("{step} {at:?} Shutdown")),
         }
@@ -121,7 +125,11 @@ impl World<'_> {
             wire.waits = false;
             wire.busy = matches!(completion.done, Done::Busy);
         }
+        let is_opened = matches!(completion.done, Done::Provided(Ok(_)));
         self.handle(Input::Completed(completion));
+        if is_opened {
+            self.check_store();
+        }
     }
 
     /// Carries out all effects, tells the server their consequences, and so on until it rests.
@@ -136,6 +144,7 @@ impl World<'_> {
             match self.echoes.pop_front() {
                 None => return,
                 Some(Echo::Completed(completion)) => self.handle_completion(completion),
+                Some(Echo::Listening(listener, result)) => self.handle(Input::Listening { listener, result }),
                 // It may have been aborted since.
                 Some(Echo::Wrote(id, _)) if self.network.get(id).is_none() => {}
                 Some(Echo::Wrote(id, Wrote::Blocked)) => {
@@ -149,7 +158,7 @@ impl World<'_> {
 
     /// Takes the next output as far as the network goes.
     fn next_effect(&mut self) -> Option<Effect> {
-        let World { machine, network, trace, totals, clock, .. } = self;
+        let World { machine, network, trace, totals, clock, model, sabotage, .. } = self;
         let machine = machine.as_mut().expect(RUNS);
         let output = machine.server.poll_output()?;
         assert_eq!(machine.exit, None, "nothing follows an exit");
@@ -157,11 +166,22 @@ impl World<'_> {
         let step = totals.steps;
         Some(match output {
             Output::Send { connection, bytes } => {
-                trace.note_bytes(format_args!("{step} Send {}", name(connection)), bytes);
                 let wire = network.open(connection);
+                let (id, count) = (name(connection), bytes.len());
+                let plain = wire.hear(bytes);
+                trace.note_bytes(format_args!("{step} Send {id}: {count} bytes"), &plain);
+                let says_something = !plain.is_empty();
+                if wire.is_encrypted() {
+                    let in_the_clear = *sabotage == Some(Sabotage::AnswerInTheClear);
+                    let carried = if in_the_clear { &*plain } else { bytes };
+                    let shown = model.materials.find(carried).or_else(|| model.data.find(carried));
+                    assert_eq!(shown, None, "a secret travels as it is");
+                }
                 let began = wire.began_to_wait();
-                wire.has_sent(clock.now().instant);
-                Effect::Wrote(connection, wire.send(bytes), began)
+                if says_something {
+                    wire.has_sent(clock.now().instant);
+                }
+                Effect::Wrote(connection, wire.send(count), began)
             }
             Output::Close { connection } => {
                 trace.note(format_args!("{step} Close {}", name(connection)));
@@ -189,10 +209,13 @@ impl World<'_> {
                 trace.note(format_args!("{step} Submit {:?} {:?}", job.lane(), job.id));
                 Effect::Submitted(job)
             }
-            Output::Listen(_) => unreachable!("there is no certificates bot"),
+            Output::Listen(listener) => {
+                trace.note(format_args!("{step} Listen {listener:?}"));
+                Effect::Listens(listener)
+            }
             Output::StopListening(listener) => {
                 trace.note(format_args!("{step} StopListening {listener:?}"));
-                if listener == Listener::Main { Effect::StoppedListening } else { Effect::Nothing }
+                Effect::StoppedListening(listener)
             }
             Output::Exit(code) => {
                 trace.note(format_args!("{step} Exit {code}"));
@@ -210,10 +233,13 @@ impl World<'_> {
                 self.echo(id, wrote);
             }
             Effect::Closed(id) => {
-                let draining = self.machine().draining;
+                let machine = self.machine();
+                let (draining, waits) = (machine.draining, machine.waits);
                 let wire = self.network.open(id);
+                let is_leaving = draining || (wire.listener == Listener::Bootstrap && !waits);
                 let (client, attended) = (wire.client, wire.attended);
-                let wrote = wire.close(draining, self.clock.now().instant, self.options.limits.idle_timeout);
+                let wrote =
+                    wire.close(is_leaving, self.clock.now().instant, self.options.limits.idle_timeout);
                 if attended {
                     self.forsake(client, id);
                 }
@@ -222,9 +248,16 @@ impl World<'_> {
             Effect::Aborted(id) => {
                 let wire = self.network.open(id);
                 let (client, attended) = (wire.client, wire.attended);
-                let reason = wire.closed || wire.broken || wire.is_blocked();
+                let is_handshaking = wire.is_handshaking();
+                let reason = wire.closed || wire.broken || wire.is_blocked() || is_handshaking;
                 assert!(reason, "a connection is dropped that is neither closed, nor broken, nor slow");
-                if !wire.closed && !wire.broken {
+                if !wire.closed && !wire.broken && is_handshaking {
+                    let waited = self.clock.now().instant.saturating_since(wire.accepted);
+                    assert!(
+                        waited >= self.options.limits.handshake_timeout,
+                        "a handshake is given up after {waited:?}"
+                    );
+                } else if !wire.closed && !wire.broken {
                     let waited = self.clock.now().instant.saturating_since(wire.blocked_since);
                     assert!(waited >= self.options.limits.write_timeout, "a peer is slow after {waited:?}");
                 }
@@ -244,6 +277,12 @@ impl World<'_> {
                     "there is one group, and the last one, and one question to the issuer"
                 );
             }
+            Effect::Submitted(job) if job.id == JobId::Database => {
+                if let Err(job) = self.machine().lanes.submit(job) {
+                    let busy = Completion { id: job.id, done: Done::Busy };
+                    self.echoes.push_back(Echo::Completed(busy));
+                }
+            }
             Effect::Submitted(job) => {
                 let JobId::Request(id) = job.id else { panic!("there is no certificate") };
                 let wire = self.network.open(id);
@@ -254,7 +293,8 @@ impl World<'_> {
                     self.echoes.push_back(Echo::Completed(busy));
                 }
             }
-            Effect::StoppedListening => {
+            Effect::Listens(listener) => self.listen(listener),
+            Effect::StoppedListening(Listener::Main) => {
                 let machine = self.machine();
                 assert!(
                     machine.draining && !machine.stopped_listening,
@@ -262,8 +302,45 @@ impl World<'_> {
                 );
                 machine.stopped_listening = true;
             }
+            Effect::StoppedListening(Listener::Bootstrap) => self.wait_no_more(),
+            Effect::StoppedListening(_) => {}
             Effect::Exited(code) => self.machine().exit = Some(code),
             Effect::Nothing => {}
+        }
+    }
+
+    fn listen(&mut self, listener: Listener) {
+        let may_fail = listener == Listener::Main && self.troubled;
+        let result = match may_fail && self.choices.one_in(3) {
+            true => Err("the port is in use".to_owned()),
+            false => Ok(()),
+        };
+        let is_due = self.owner.has_started();
+        let machine = self.machine();
+        match listener {
+            Listener::Main => {
+                assert!(is_due && machine.store().is_some(), "it serves before it was started");
+                machine.serves = result.is_ok();
+                match result {
+                    Ok(()) => self.totals.hand_overs += 1,
+                    Err(_) => machine.lanes.vault.opened = None,
+                }
+            }
+            Listener::Bootstrap => machine.waits = true,
+            Listener::Challenge | Listener::Metrics => unreachable!("there is no certificates bot"),
+        }
+        self.echoes.push_back(Echo::Listening(listener, result));
+    }
+
+    /// The owner is not waited for any more: what was handed over is open, or it took too long.
+    fn wait_no_more(&mut self) {
+        let waited = self.clock.now().instant.saturating_since(self.machine().started);
+        let window = self.options.window;
+        let machine = self.machine();
+        machine.waits = false;
+        if machine.store().is_none() && !machine.draining {
+            assert!(window.is_some_and(|window| waited >= window), "it gives up after {waited:?}");
+            machine.has_given_up = true;
         }
     }
 
@@ -272,112 +349,7 @@ impl World<'_> {
             self.echoes.push_back(Echo::Wrote(id, wrote));
         }
     }
-
-    /// Holds an answer against its request, and against all that was promised before.
-    fn judge(&mut self, id: ConnectionId, reply: &Reply, asked: Option<Asked>, begun: Instant) {
-        *self.totals.replies.entry(reply.status).or_default() += 1;
-        let draining = self.machine().draining;
-        let wire = self.network.open(id);
-        let Some(asked) = asked else {
-            assert!(
-                wire.is_surplus && reply.status == 503 && reply.closes,
-                "an answer that nobody asked for"
-            );
-            return;
-        };
-        self.check_leaks(&asked, reply);
-        let wire = self.network.open(id);
-        let is_complete = asked.end.is_some_and(|end| end <= wire.delivered);
-        let busy = std::mem::take(&mut wire.busy);
-        let ask = &asked.ask;
-        match reply.status {
-            408 => {
-                let Limits { head_timeout, body_timeout, .. } = self.options.limits;
-                let waited = self.clock.now().instant.saturating_since(begun);
-                let is_late = waited >= head_timeout.min(body_timeout);
-                return assert!(reply.closes && !is_complete && is_late, "it was in time: {ask:?}");
-            }
-            // What was asked for may be done.
-            503 if reply.body.starts_with(NOT_RECORDED) => {
-                let may_fail = self.options.audit == Some(AuditMode::Required) && self.is_unwell();
-                assert!(may_fail, "the audit log is well");
-                return self.lose_answered(id, asked);
-            }
-            503 if busy => {}
-            503 if matches!(ask, Ask::Health) => {
-                let has_keys = self.machine().lanes.key_sets_told > 0 || !self.options.tokens;
-                assert!(draining || !has_keys || self.is_unwell(), "the server is well");
-            }
-            503 if reply.body.starts_with(NO_KEYS_YET) || matches!(ask, Ask::Version { head_only: true }) => {
-                let may_be_held = self.options.audit == Some(AuditMode::Required);
-                let is_early = self.machine().lanes.key_sets_told == 0 || may_be_held;
-                return assert!(self.options.tokens && is_early, "the issuer's keys are there");
-            }
-            503 => return assert!(reply.closes && asked.is_large, "there was room for {ask:?}"),
-            status => {
-                if let Ask::Rubbish { status: expected, .. } = ask {
-                    return assert!(!busy && status == *expected, "{status} for {ask:?}");
-                }
-                assert!(!busy, "the lane had no room for {ask:?}, which was answered {status}");
-                self.check_recorded(ask);
-                let wire = self.network.open(id);
-                match ask {
-                    Ask::Version { .. } | Ask::Metrics => assert_eq!(status, 200),
-                    Ask::Health => assert!(status == 200 && reply.body.starts_with(b"{\"status\":\"UP\"")),
-                    _ if wire.attended => self.model.answered(wire.client, &asked, reply),
-                    _ => {}
-                }
-            }
-        }
-        assert!(is_complete, "answered before it was asked: {:?}", asked.ask);
-        assert!(!reply.closes || draining, "the connection ends for no reason after {:?}", asked.ask);
-    }
-
-    /// Whether something is wrong, or was a moment ago, or the lane that would find the audit log well is slow to say so.
-    fn is_unwell(&mut self) -> bool {
-        let now = self.clock.now().instant;
-        let is_recent = self.healed.is_none_or(|healed| now < healed + AUDIT_RECOVERS_WITHIN);
-        is_recent || self.machine().lanes.is_recording()
-    }
-
-    /// An answer came that does not tell whether the request was done.
-    fn lose_answered(&mut self, id: ConnectionId, asked: Asked) {
-        let wire = self.network.open(id);
-        if wire.attended {
-            let client = wire.client;
-            self.model.lose(client, asked, id);
-            self.model.settle(client, id);
-        }
-    }
-
-    /// An answer that is to be recorded leaves when its line lasts.
-    fn check_recorded(&mut self, ask: &Ask) {
-        let is_recorded = !matches!(ask, Ask::Version { .. } | Ask::Metrics | Ask::Health);
-        if self.options.audit == Some(AuditMode::Required) && is_recorded {
-            let machine = self.machine();
-            machine.answered += 1;
-            let (answered, recorded) = (machine.answered, machine.recorded());
-            assert!(recorded >= answered, "{answered} answers have left, and {recorded} are recorded");
-        }
-    }
-
-    /// Key material leaves in the answer to a Get, and nowhere else.
-    fn check_leaks(&self, asked: &Asked, reply: &Reply) {
-        let tells_key = matches!(asked.ask, Ask::Get { .. } | Ask::Batch { .. }) && reply.status == 200;
-        let shown = self.model.materials.find(&reply.body).filter(|_| !tells_key);
-        assert_eq!(shown, None, "the answer to {:?} shows a key", asked.ask);
-        let tells_data = matches!(asked.ask, Ask::Decrypt(_)) && reply.status == 200;
-        let shown = self.model.data.find(&reply.body).filter(|_| !tells_data);
-        assert_eq!(shown, None, "the answer to {:?} shows what was encrypted", asked.ask);
-    }
 }
-
-/// How long after it could be written again nobody is told any more that the audit log cannot.
-const AUDIT_RECOVERS_WITHIN: Duration = Duration::from_secs(5);
-/// How a server answers whose issuer of tokens has not told its keys yet.
-const NO_KEYS_YET: &[u8] = b"The keys of the token's issuer are not there yet";
-/// How it answers what it could not record.
-const NOT_RECORDED: &[u8] = b"The audit log cannot be written";
 
 /// A connection in a line: slot and generation.
 fn name(id: ConnectionId) -> String {
