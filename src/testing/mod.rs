@@ -16,8 +16,9 @@
 //!   that is full for a while, an issuer of tokens that does not answer;
 //! * a [`disk`] that loses power at any write, also in the middle of a commit and of a start, and with it what was not
 //!   synced, whole or torn; on which one operation fails; which is full;
-//! * clients of both generations and of several users, who pipeline requests of every kind, also for what is another's,
-//!   requests that are just as long as they may be or a byte longer, and rubbish;
+//! * clients of both generations and of several users, who pipeline requests of every kind, also for what is another's, who
+//!   change attributes one by one in some simulations, and look for them; requests that are just as long as they may be or
+//!   a byte longer, and rubbish;
 //! * options: limits, time-outs, sealed or not, tokens or not, privileged users or not, the audit log soon or before.
 //!
 //! Every step is held against what the server promises: the contract of each [`Output`](crate::server::event::Output);

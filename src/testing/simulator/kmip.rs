@@ -1,12 +1,17 @@
 //! What clients ask for, as both generations of them spell it, and what they read of the answers.
 #![forbid(unsafe_code)]
 
+mod answer;
+
 use super::owner::HandOver;
-use crate::kms::state::State;
-use crate::wire::json::Lexer;
 use crate::wire::kmip::dialect::{self, Dialect};
 use crate::wire::kmip::enumeration::{batch_error_continuation_option, operation};
-use crate::wire::ttlv::{Fields, Item, Tag, Value};
+use crate::wire::ttlv::{Item, Tag};
+
+pub use answer::{Answer, read_answer, read_list, read_statuses};
+
+/// Of an attribute that clients have made up: where they keep the key.
+pub const SHELF: (&str, &str) = ("clients", "shelf");
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +41,8 @@ pub enum Ask {
     },
     Locate {
         tags: Vec<String>,
+        /// On this shelf; on any.
+        shelf: Option<String>,
     },
     Encrypt {
         uid: String,
@@ -46,6 +53,23 @@ pub enum Ask {
     SetAttribute {
         uid: String,
         tags: Vec<String>,
+    },
+    /// Gives a key more tags, or a shelf.
+    AddAttribute {
+        uid: String,
+        new: Trait,
+    },
+    /// Puts a key on another shelf.
+    ModifyAttribute {
+        uid: String,
+        /// From this one, or from any.
+        current: Option<String>,
+        new: String,
+    },
+    /// Takes tags from a key, or its shelf.
+    DeleteAttribute {
+        uid: String,
+        current: Trait,
     },
     Activate {
         uid: String,
@@ -97,6 +121,14 @@ pub enum Ask {
     },
 }
 
+/// Attributes that clients change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trait {
+    Tags(Vec<String>),
+    /// This shelf; to be taken away: any.
+    Shelf(Option<String>),
+}
+
 /// What a failed item of a message means for the others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OnError {
@@ -125,6 +157,9 @@ impl Ask {
             Ask::Create { uid, .. } => uid.as_deref(),
             Ask::Import { uid, .. }
             | Ask::SetAttribute { uid, .. }
+            | Ask::AddAttribute { uid, .. }
+            | Ask::ModifyAttribute { uid, .. }
+            | Ask::DeleteAttribute { uid, .. }
             | Ask::Activate { uid }
             | Ask::ReKey { uid }
             | Ask::Revoke { uid, .. }
@@ -182,11 +217,16 @@ impl Ask {
                 if dialect == Dialect::V5 {
                     items.push(enumeration("AttributeReference", "State"));
                     items.push(enumeration("AttributeReference", "Tag"));
+                    let (vendor, name) = SHELF;
+                    let of = [text("VendorIdentification", vendor), text("AttributeName", name)].join(",");
+                    items.push(structure(dialect, "AttributeReference", &of));
                 }
                 kmip("GetAttributes", &items)
             }
-            Ask::Locate { tags } => {
-                kmip("Locate", &[structure(dialect, "Attributes", &tag_list(dialect, tags))])
+            Ask::Locate { tags, shelf } => {
+                let mut wanted = vec![(TAGS, Some(format!("{tags:?}")))];
+                wanted.extend(shelf.as_ref().map(|shelf| (SHELF, Some(shelf.clone()))));
+                kmip("Locate", &[structure(dialect, "Attributes", &vendor_attributes(dialect, &wanted))])
             }
             Ask::Encrypt { uid, data } => {
                 kmip("Encrypt", &[text("UniqueIdentifier", uid), bytes("Data", data)])
@@ -203,6 +243,23 @@ impl Ask {
             Ask::SetAttribute { uid, tags } => {
                 let new = structure(dialect, "NewAttribute", &tag_list(dialect, tags));
                 kmip("SetAttribute", &[text("UniqueIdentifier", uid), new])
+            }
+            Ask::AddAttribute { uid, new } => {
+                let new = structure(dialect, "NewAttribute", &new.spell(dialect));
+                kmip("AddAttribute", &[text("UniqueIdentifier", uid), new])
+            }
+            Ask::ModifyAttribute { uid, current, new } => {
+                let spell = |shelf: &String| Trait::Shelf(Some(shelf.clone())).spell(dialect);
+                let mut items = vec![text("UniqueIdentifier", uid)];
+                let current =
+                    current.iter().map(|shelf| structure(dialect, "CurrentAttribute", &spell(shelf)));
+                items.extend(current);
+                items.push(structure(dialect, "NewAttribute", &spell(new)));
+                kmip("ModifyAttribute", &items)
+            }
+            Ask::DeleteAttribute { uid, current } => {
+                let current = structure(dialect, "CurrentAttribute", &current.spell(dialect));
+                kmip("DeleteAttribute", &[text("UniqueIdentifier", uid), current])
             }
             Ask::Activate { uid } => kmip("Activate", &[text("UniqueIdentifier", uid)]),
             Ask::ReKey { uid } => kmip("ReKey", &[text("UniqueIdentifier", uid)]),
@@ -275,18 +332,6 @@ fn message(dialect: Dialect, steps: &[Ask], on_error: OnError) -> String {
     String::from_utf8(body).expect("JSON is text")
 }
 
-/// The status of each item in the answer to a message.
-pub fn read_statuses(mut body: Vec<u8>) -> Vec<u32> {
-    let answer = dialect::decode(&mut body).expect("an answer is a document");
-    assert!(["Message", "ResponseMessage"].contains(&answer.root), "{} answers no message", answer.root);
-    let items = Fields(&answer.fields);
-    let status = |item: &Value<'_>| {
-        let fields = Fields(item.children().expect("an item is a structure"));
-        fields.enumeration(Tag::RESULT_STATUS).expect("an item has a status")
-    };
-    items.all(Tag::BATCH_ITEM).map(status).collect()
-}
-
 fn item(tag: &str, kind: &str, value: &str) -> String {
     format!(r#"{{"tag":"{tag}","type":"{kind}","value":{value}}}"#)
 }
@@ -340,18 +385,37 @@ fn attributes(
     structure(dialect, "Attributes", &items.join(","))
 }
 
-fn tag_list(dialect: Dialect, tags: &[String]) -> String {
-    let list = format!("{tags:?}");
-    let value = match dialect {
-        Dialect::V4 => bytes("AttributeValue", list.as_bytes()),
-        Dialect::V5 => text("AttributeValue", &list),
-    };
-    let items = [text("VendorIdentification", "cosmian"), text("AttributeName", "tag"), value].join(",");
-    match dialect {
-        Dialect::V4 => {
-            structure(dialect, "VendorAttributes", &structure(dialect, "VendorAttributes", &items))
+/// The tags of the user, as the clients keep them.
+const TAGS: (&str, &str) = ("cosmian", "tag");
+
+impl Trait {
+    fn spell(&self, dialect: Dialect) -> String {
+        match self {
+            Trait::Tags(tags) => tag_list(dialect, tags),
+            Trait::Shelf(shelf) => vendor_attributes(dialect, &[(SHELF, shelf.clone())]),
         }
-        Dialect::V5 => structure(dialect, "Attribute", &items),
+    }
+}
+
+fn tag_list(dialect: Dialect, tags: &[String]) -> String {
+    vendor_attributes(dialect, &[(TAGS, Some(format!("{tags:?}")))])
+}
+
+/// Attributes of vendors: their vendors and names, with a value or without.
+fn vendor_attributes(dialect: Dialect, attributes: &[((&str, &str), Option<String>)]) -> String {
+    let spell = |((vendor, name), value): &((&str, &str), Option<String>)| {
+        let mut items = vec![text("VendorIdentification", vendor), text("AttributeName", name)];
+        items.extend(value.as_ref().map(|value| match dialect {
+            Dialect::V4 => bytes("AttributeValue", value.as_bytes()),
+            Dialect::V5 => text("AttributeValue", value),
+        }));
+        let tag = if dialect == Dialect::V4 { "VendorAttributes" } else { "Attribute" };
+        structure(dialect, tag, &items.join(","))
+    };
+    let all = attributes.iter().map(spell).collect::<Vec<_>>().join(",");
+    match dialect {
+        Dialect::V4 => structure(dialect, "VendorAttributes", &all),
+        Dialect::V5 => all,
     }
 }
 
@@ -361,82 +425,4 @@ fn access(dialect: Dialect, uid: &str, user: &str, right: &str) -> String {
         Dialect::V5 => format!(r#""operation_types":["{right}"]"#),
     };
     format!(r#"{{"unique_identifier":"{uid}","user_id":"{user}",{operations}}}"#)
-}
-
-/// What a client reads of an answer of KMIP.
-#[derive(Debug, Default)]
-pub struct Answer {
-    /// The name of the document: `GetResponse`.
-    pub root: String,
-    pub uids: Vec<String>,
-    pub located: Option<i32>,
-    pub material: Option<Vec<u8>>,
-    pub state: Option<State>,
-    pub tags: Option<String>,
-    pub data: Option<Vec<u8>>,
-    pub nonce: Option<Vec<u8>>,
-    pub tag: Option<Vec<u8>>,
-}
-
-/// Reads an answer of KMIP.
-pub fn read_answer(mut body: Vec<u8>, asked_in: Dialect) -> Answer {
-    let text = String::from_utf8_lossy(&body).into_owned();
-    let answer = dialect::decode(&mut body).unwrap_or_else(|error| panic!("{error:?} in {text}"));
-    let typed = text.contains(r#""type":"Structure""#);
-    assert_eq!(typed, asked_in == Dialect::V4, "an answer in the dialect of its request: {text}");
-    let fields = Fields(&answer.fields);
-    let attributes = fields.structure(Tag::ATTRIBUTES);
-    let key_value = fields
-        .structure(Tag::SYMMETRIC_KEY)
-        .and_then(|key| key.structure(Tag::KEY_BLOCK))
-        .and_then(|block| block.structure(Tag::KEY_VALUE));
-    let material = key_value.and_then(|value| match value.get(Tag::KEY_MATERIAL) {
-        Some(Value::Structure(items)) => Fields(items).bytes(Tag::KEY),
-        Some(Value::Bytes(bytes)) => Some(bytes),
-        _ => None,
-    });
-    let attribute = attributes.and_then(|attributes| attributes.structure(Tag::ATTRIBUTE));
-    let owned = |tag| fields.bytes(tag).map(<[u8]>::to_vec);
-    Answer {
-        root: answer.root.to_owned(),
-        uids: fields.all(Tag::UNIQUE_IDENTIFIER).filter_map(|uid| uid.as_text().map(str::to_owned)).collect(),
-        located: fields.integer(Tag::LOCATED_ITEMS),
-        material: material.map(<[u8]>::to_vec),
-        state: attributes
-            .and_then(|attributes| attributes.enumeration(Tag::STATE))
-            .map(|code| State::from_code(code).expect("a state of KMIP")),
-        tags: attribute.and_then(|attribute| attribute.text(Tag::ATTRIBUTE_VALUE)).map(str::to_owned),
-        data: owned(Tag::DATA),
-        nonce: owned(Tag::IV_COUNTER_NONCE),
-        tag: owned(Tag::AUTHENTICATED_ENCRYPTION_TAG),
-    }
-}
-
-/// Reads one of the lists of `/access`: of each entry the member `name`, and `state` or the operations.
-pub fn read_list(mut body: Vec<u8>, name: &str) -> Vec<(String, Vec<String>)> {
-    const VALID: &str = "a list is JSON";
-    let mut list = Vec::new();
-    let mut lexer = Lexer::new(&mut body);
-    lexer.open_array().expect(VALID);
-    while lexer.element().expect(VALID) {
-        let (mut key, mut values) = (String::new(), Vec::new());
-        lexer.open_object().expect(VALID);
-        while let Some(member) = lexer.member().expect(VALID) {
-            if member == name {
-                key = lexer.string().expect(VALID).to_owned();
-            } else if member == "state" {
-                values.push(lexer.string().expect(VALID).to_owned());
-            } else if member == "operations" {
-                lexer.open_array().expect(VALID);
-                while lexer.element().expect(VALID) {
-                    values.push(lexer.string().expect(VALID).to_owned());
-                }
-            } else {
-                lexer.skip().expect(VALID);
-            }
-        }
-        list.push((key, values));
-    }
-    lexer.end().expect(VALID);
-    list
 }

@@ -20,7 +20,8 @@ use crate::kms::tags;
 use crate::kms::terms;
 use crate::kms::view::{Search, SearchEnd, View};
 use crate::server::event::ConnectionId;
-use crate::wire::ttlv::{Fields, Tag};
+use crate::wire::kmip::dialect::Dialect;
+use crate::wire::ttlv::{Fields, Tag, Value};
 use foreign::Doors;
 use key::{Key, Picture};
 use shared::Shared;
@@ -288,12 +289,24 @@ fn is_stored(
                 && object.state == picture.state
                 && tags.eq(object.tags.iter().map(String::as_str))
                 && stored_uses(object) == picture.uses
+                && stored_shelf(object) == picture.shelf
                 && picture.grants.len() == grants.len()
                 && picture.grants.iter().zip(grants).all(|((user, rights), (to, granted))| {
                     user == to && rights.iter().map(String::as_str).eq(granted.iter().copied())
                 })
         }
         _ => false,
+    }
+}
+
+/// The shelf of a key in the store: text, or bytes where clients of 4.9.1 have said so.
+fn stored_shelf(object: &Object) -> Option<String> {
+    let attribute = object.attributes.find(Tag::ATTRIBUTE)?;
+    let fields = Fields(attribute.children().expect("an attribute of a vendor is a structure"));
+    let value = fields.get(Tag::ATTRIBUTE_VALUE).expect("it has a value");
+    match value {
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        value => value.as_text().map(str::to_owned),
     }
 }
 
@@ -347,22 +360,26 @@ impl Owned {
             }
             (Ask::GetAttributes { uid }, answer) => {
                 let (state, listed) = (answer.and_then(|a| a.state), answer.and_then(|a| a.tags.as_deref()));
+                let shelf = answer.and_then(|answer| answer.shelf.as_ref());
                 let listed = listed.map(|list| tags::parse(list).expect("a list of tags"));
                 self.key(uid).observe(told, |picture| {
                     let picture = picture.filter(|picture| picture.has_attributes(dialect));
                     let fits = |picture: &Picture| {
                         state.is_none_or(|state| state == picture.state)
+                            && (dialect == Dialect::V4 || shelf == picture.shelf.as_ref())
                             && listed.as_ref().is_none_or(|list| list.starts_with(&picture.tags))
                     };
                     picture.is_some() == answer.is_some() && picture.is_none_or(fits)
                 });
             }
-            (Ask::Locate { tags }, Some(answer)) => {
+            (Ask::Locate { tags, shelf }, Some(answer)) => {
                 assert_eq!(answer.located, i32::try_from(answer.uids.len()).ok(), "{told}: their number");
                 for (uid, key) in &mut self.keys {
                     let listed = answer.uids.contains(uid);
                     let told = format!("{told}: {uid} listed: {listed}");
-                    key.observe(&told, |p| p.is_some_and(|p| p.is_located(dialect, tags)) == listed);
+                    key.observe(&told, |p| {
+                        p.is_some_and(|p| p.is_located(dialect, tags, shelf.as_ref())) == listed
+                    });
                 }
                 self.check_untold(told, &answer.uids);
             }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::issuer;
-use super::kmip::{Ask, OnError};
+use super::kmip::{Ask, OnError, Trait};
 use super::model::{self, Model, NOWHERE, OWNER, SHARED};
 use super::options::{Options, USERS};
 use super::session::Manners;
@@ -12,6 +12,8 @@ use crate::testing::choices::Choices;
 use crate::wire::kmip::dialect::Dialect;
 
 const RIGHTS: [&str; 3] = ["decrypt", "encrypt", "get"];
+/// Where keys are kept.
+const SHELVES: [&str; 2] = ["left", "right"];
 /// Tags beside that of the client.
 const TAGS: [&str; 2] = ["blue", "red"];
 
@@ -33,6 +35,8 @@ pub struct Client {
     pub wire: Option<ConnectionId>,
     /// How many requests it sends before the first is answered.
     pub depth: usize,
+    /// Whether it changes attributes one by one.
+    attributes: bool,
     /// Whether it has large things to encrypt.
     large_bodies: bool,
     /// Identifiers that it has chosen.
@@ -51,6 +55,7 @@ impl Client {
             remaining: 10 + choices.below(60),
             wire: None,
             depth: 1 + choices.below(4),
+            attributes: options.features.attributes,
             large_bodies: options.large_bodies,
             named: 0,
             manners: options.speaks_tls().then(|| Manners::draw(choices)),
@@ -70,7 +75,7 @@ impl Client {
             return (self.rubbish(options, choices), None);
         }
         if choices.one_in(5)
-            && let Some((victim, ask)) = on_foreign(self.user, model, choices)
+            && let Some((victim, ask)) = on_foreign(self, model, choices)
         {
             return (ask, Some(victim));
         }
@@ -78,6 +83,11 @@ impl Client {
             return (on_shared(choices), None);
         }
         (self.on_own(index, model, choices), None)
+    }
+
+    /// Where it looks for keys: mostly everywhere.
+    fn shelf(&self, choices: &mut Choices) -> Option<String> {
+        (self.attributes && choices.one_in(2)).then(|| (*choices.pick(&SHELVES)).to_owned())
     }
 
     fn on_own(&mut self, index: usize, model: &Model, choices: &mut Choices) -> Ask {
@@ -113,12 +123,15 @@ impl Client {
         }
         // What may still be done by a request that nobody waits for is only looked at.
         let settled = owned.keys.get(&uid).is_none_or(|key| key.is_settled());
+        if self.attributes && settled && choices.one_in(3) {
+            return on_attributes(uid, tags, choices);
+        }
         let others: Vec<_> = USERS.into_iter().chain(["*"]).filter(|user| *user != self.user).collect();
         let (user, right) = (*choices.pick(&others), *choices.pick(&RIGHTS));
         match choices.below(if settled { 40 } else { 20 }) {
             0..3 => Ask::Get { uid },
             3..6 => Ask::GetAttributes { uid },
-            6..8 => Ask::Locate { tags },
+            6..8 => Ask::Locate { tags, shelf: self.shelf(choices) },
             8..12 => {
                 let bytes = choices.below(24);
                 Ask::Encrypt { uid, data: choices.bytes(bytes) }
@@ -137,9 +150,22 @@ impl Client {
             30..32 => Ask::SetAttribute { uid, tags },
             32 => Ask::ReKey { uid },
             33 => Ask::Grant { uid, user, right },
-            34..39 => batch(uid, &tags, choices),
+            34..39 => batch(uid, &tags, self.attributes, choices),
             _ => Ask::Withdraw { uid, user, right },
         }
+    }
+}
+
+/// Changes one attribute of an object.
+fn on_attributes(uid: String, tags: Vec<String>, choices: &mut Choices) -> Ask {
+    let shelf = |choices: &mut Choices| (*choices.pick(&SHELVES)).to_owned();
+    let any_or_one = |choices: &mut Choices| choices.one_in(2).then(|| shelf(choices));
+    match choices.below(10) {
+        0..4 => Ask::AddAttribute { uid, new: Trait::Shelf(Some(shelf(choices))) },
+        4 => Ask::AddAttribute { uid, new: Trait::Tags(tags) },
+        5..7 => Ask::ModifyAttribute { uid, current: any_or_one(choices), new: shelf(choices) },
+        7..9 => Ask::DeleteAttribute { uid, current: Trait::Shelf(any_or_one(choices)) },
+        _ => Ask::DeleteAttribute { uid, current: Trait::Tags(tags[1..].to_vec()) },
     }
 }
 
@@ -160,10 +186,11 @@ fn on_shared(choices: &mut Choices) -> Ask {
 }
 
 /// A message about one object.
-fn batch(uid: String, tags: &[String], choices: &mut Choices) -> Ask {
+fn batch(uid: String, tags: &[String], with_attributes: bool, choices: &mut Choices) -> Ask {
     let mut step = || {
         let uid = uid.clone();
-        match choices.below(9) {
+        match choices.below(if with_attributes { 12 } else { 9 }) {
+            9.. => on_attributes(uid, tags.to_vec(), choices),
             0 => Ask::Get { uid },
             1 => Ask::GetAttributes { uid },
             2..4 => Ask::Encrypt { uid, data: choices.bytes(20) },
@@ -179,12 +206,12 @@ fn batch(uid: String, tags: &[String], choices: &mut Choices) -> Ask {
 }
 
 /// A request about an object of another user, and whose it is.
-fn on_foreign(user: &str, model: &Model, choices: &mut Choices) -> Option<(usize, Ask)> {
+fn on_foreign(client: &Client, model: &Model, choices: &mut Choices) -> Option<(usize, Ask)> {
     let foreign: Vec<(usize, &String)> = model
         .clients
         .iter()
         .enumerate()
-        .filter(|(_, owned)| owned.user != user)
+        .filter(|(_, owned)| owned.user != client.user)
         .flat_map(|(victim, owned)| owned.keys.keys().map(move |uid| (victim, uid)))
         .collect();
     if foreign.is_empty() {
@@ -206,10 +233,11 @@ fn on_foreign(user: &str, model: &Model, choices: &mut Choices) -> Option<(usize
                 Ask::Encrypt { uid, data: choices.bytes(20) }
             }
             9..11 if !sealed.is_empty() => Ask::Decrypt((*choices.pick(&sealed)).clone()),
-            9..12 => Ask::Locate { tags },
+            9..12 => Ask::Locate { tags, shelf: None },
             12 => Ask::Activate { uid },
             13 => Ask::Revoke { uid, compromised: choices.one_in(2) },
             14 => Ask::Destroy { uid, remove: choices.one_in(2) },
+            15 if client.attributes => on_attributes(uid, tags, choices),
             15 => Ask::SetAttribute { uid, tags },
             16 => Ask::ReKey { uid },
             17..19 => Ask::Grant { uid, user: friend, right },

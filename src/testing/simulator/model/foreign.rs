@@ -174,6 +174,9 @@ impl Model {
                 | Ask::GetAttributes { .. }
                 | Ask::Encrypt { .. }
                 | Ask::SetAttribute { .. }
+                | Ask::AddAttribute { .. }
+                | Ask::ModifyAttribute { .. }
+                | Ask::DeleteAttribute { .. }
                 | Ask::Activate { .. }
                 | Ask::Revoke { .. }
                 | Ask::Destroy { .. }

@@ -4,7 +4,7 @@
 //! pictures; each answer that tells of it leaves those that explain the answer, and there must be one.
 #![forbid(unsafe_code)]
 
-use super::super::kmip::{Ask, Sealed};
+use super::super::kmip::{Ask, Sealed, Trait};
 use super::super::lifecycle;
 use super::super::network::Asked;
 use super::batch;
@@ -25,6 +25,8 @@ pub struct Picture {
     pub material: Option<Vec<u8>>,
     /// The user's tags.
     pub tags: Vec<String>,
+    /// The shelf that it is on.
+    pub shelf: Option<String>,
     /// How often it may protect something, all in all and from now on, if there is a limit.
     pub uses: Option<(i64, i64)>,
     /// Who was granted what.
@@ -41,6 +43,7 @@ impl Picture {
             activated: active,
             material,
             tags: tags.to_vec(),
+            shelf: None,
             uses: match &asked.ask {
                 Ask::Create { uses, .. } => uses.map(|uses| (uses, uses)),
                 _ => None,
@@ -74,12 +77,41 @@ impl Picture {
     }
 
     /// Whether Locate finds it for a client of this generation.
-    pub fn is_located(&self, dialect: Dialect, tags: &[String]) -> bool {
+    pub fn is_located(&self, dialect: Dialect, tags: &[String], shelf: Option<&String>) -> bool {
         let visible = match dialect {
             Dialect::V4 => self.state == State::Active,
             Dialect::V5 => !self.state.is_destroyed(),
         };
-        visible && tags.iter().all(|tag| self.tags.contains(tag))
+        let is_there = shelf.is_none() || shelf == self.shelf.as_ref();
+        visible && is_there && tags.iter().all(|tag| self.tags.contains(tag))
+    }
+
+    /// What it is with a trait more.
+    fn with(&self, new: &Trait) -> Option<Picture> {
+        match new {
+            Trait::Tags(tags) => {
+                let mut all = self.tags.clone();
+                all.extend(tags.iter().filter(|tag| !self.tags.contains(tag)).cloned());
+                Some(Picture { tags: all, ..self.clone() })
+            }
+            Trait::Shelf(shelf) => {
+                self.shelf.is_none().then(|| Picture { shelf: shelf.clone(), ..self.clone() })
+            }
+        }
+    }
+
+    /// What it is with a trait less.
+    fn without(&self, gone: &Trait) -> Option<Picture> {
+        match gone {
+            Trait::Tags(tags) => {
+                let rest = self.tags.iter().filter(|tag| !tags.contains(tag)).cloned().collect();
+                Some(Picture { tags: rest, ..self.clone() })
+            }
+            Trait::Shelf(shelf) => {
+                let is_there = self.shelf.is_some() && (shelf.is_none() || *shelf == self.shelf);
+                is_there.then(|| Picture { shelf: None, ..self.clone() })
+            }
+        }
     }
 
     /// Whether it decrypts this for a client of this generation.
@@ -121,6 +153,12 @@ pub fn effect(asked: &Asked, before: Option<&Picture>) -> Option<Option<Picture>
         (Ask::SetAttribute { tags, .. }, Some(old)) => {
             Some(Some(Picture { tags: tags.clone(), ..old.clone() }))
         }
+        (Ask::AddAttribute { new, .. }, Some(old)) => old.with(new).map(Some),
+        (Ask::ModifyAttribute { current, new, .. }, Some(old)) => {
+            let there = old.without(&Trait::Shelf(current.clone()))?;
+            there.with(&Trait::Shelf(Some(new.clone()))).map(Some)
+        }
+        (Ask::DeleteAttribute { current, .. }, Some(old)) => old.without(current).map(Some),
         (Ask::ReKey { .. }, Some(old)) => {
             let state = lifecycle::replaced(old.state)?;
             Some(Some(Picture { state, tags: Vec::new(), ..old.clone() }))
