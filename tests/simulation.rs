@@ -42,7 +42,12 @@ fn every_promise_is_kept() {
         assert!(all.replies.contains_key(&status), "no request was answered {status}");
     }
     assert!(all.crashes > seeds && all.shutdowns > seeds && all.grouped > seeds);
-    assert!(all.handshakes > seeds && all.resumed > seeds && all.hand_overs > seeds / 20);
+    assert!(
+        all.handshakes > seeds
+            && all.resumed > seeds
+            && all.hand_overs > seeds / 20
+            && all.trusted > seeds / 20
+    );
 }
 
 /// Plays one seed after the other that nobody else plays.

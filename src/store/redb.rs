@@ -14,7 +14,6 @@ mod verification;
 
 use self::overlay::Overlay;
 use self::rows::{Cleared, Writing};
-use self::verification::Unverified;
 use super::StoreError;
 use super::rows::{Engine, Key, Rows, RowsMut, SCHEMA_NAME, Table};
 use crate::limits;
@@ -28,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use snapshot::{Snapshot, Snapshots};
+pub use verification::Verification;
 
 /// The file's name in its folder.
 pub const FILE_NAME: &str = "keyway.redb";
@@ -42,7 +42,7 @@ pub struct RedbStore {
     /// Shared with [`Snapshots`], which do not keep it.
     database: Arc<Database>,
     /// Nothing is written before it was.
-    unverified: Mutex<Option<Unverified>>,
+    unverified: Mutex<Option<Verification>>,
 }
 
 impl RedbStore {
@@ -70,9 +70,9 @@ impl RedbStore {
         let file = open_file(&path, Making::WhereMissing).map_err(inaccessible(&path))?;
         // The file's name must last as well as its content.
         sync_folder(folder)?;
-        let unverified = Unverified::trust(&path, &file, verified_first_bytes_max)?;
+        let unverified = verification::trust(&path, &file, verified_first_bytes_max)?;
         let store = RedbStore::start(FileBackend::new(file)?, clear, limits::STORE_CACHE_BYTES, unverified)?;
-        if store.unverified().is_none() {
+        if store.is_verified() {
             verification::verified(&path)?;
         }
         Ok(store)
@@ -99,6 +99,14 @@ impl RedbStore {
         RedbStore::start(backend, false, limits::STORE_CACHE_BYTES, None)
     }
 
+    /// Opens the database that lies in `backend`, which is trusted until it is verified like this, if it was closed in order.
+    pub fn with_trusted_backend(
+        backend: impl StorageBackend,
+        unverified: Verification,
+    ) -> Result<RedbStore, StoreError> {
+        RedbStore::start(backend, false, limits::STORE_CACHE_BYTES, Some(unverified))
+    }
+
     /// Opens the database in `file`, which is only read, and verifies it, as every opening does. What is changed in it is
     /// forgotten when it is closed. [`StoreError::AlreadyOpen`] where a server writes it.
     pub fn open_unchanged(file: File) -> Result<RedbStore, StoreError> {
@@ -115,7 +123,7 @@ impl RedbStore {
         backend: impl StorageBackend,
         clear: bool,
         cache_bytes: usize,
-        unverified: Option<Unverified>,
+        unverified: Option<Verification>,
     ) -> Result<RedbStore, StoreError> {
         discard_unfinished(&backend)?;
         let store = RedbStore::open_backend(backend, cache_bytes, unverified)?;
@@ -136,7 +144,7 @@ impl RedbStore {
     fn open_backend(
         backend: impl StorageBackend,
         cache_bytes: usize,
-        unverified: Option<Unverified>,
+        unverified: Option<Verification>,
     ) -> Result<RedbStore, StoreError> {
         let is_repaired = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&is_repaired);
@@ -150,7 +158,12 @@ impl RedbStore {
         Ok(RedbStore { database: Arc::new(database), unverified: Mutex::new(unverified) })
     }
 
-    fn unverified(&self) -> MutexGuard<'_, Option<Unverified>> {
+    /// Whether it was verified since it was opened.
+    pub fn is_verified(&self) -> bool {
+        self.unverified().is_none()
+    }
+
+    fn unverified(&self) -> MutexGuard<'_, Option<Verification>> {
         self.unverified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -197,8 +210,8 @@ impl Engine for RedbStore {
 
     fn verify(&self) -> Result<(), StoreError> {
         let mut unverified = self.unverified();
-        if let Some(pending) = &*unverified {
-            pending.verify()?;
+        if let Some(verify) = &*unverified {
+            verify()?;
             log::info!("the database was verified");
         }
         *unverified = None;

@@ -34,6 +34,17 @@ struct Platter {
     has_failed: bool,
     /// Syncs are acknowledged, and nothing lasts for it.
     lies: bool,
+    mark: Mark,
+}
+
+/// A file beside the other, of which only its name is of interest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mark {
+    #[default]
+    Absent,
+    There,
+    /// It is gone, and nobody has synced that.
+    Removed,
 }
 
 #[derive(Debug)]
@@ -59,6 +70,25 @@ impl Disk {
     /// What has been synced.
     pub fn durable(&self) -> Vec<u8> {
         self.platter().durable.clone()
+    }
+
+    /// What the machine that uses it would read.
+    pub fn content(&self) -> io::Result<Vec<u8>> {
+        if self.is_off() {
+            return Err(io::Error::other("the power is off"));
+        }
+        Ok(self.platter().cached.clone())
+    }
+
+    /// Makes a mark beside the file, which lasts; `false` where there is one already.
+    pub fn mark(&self) -> bool {
+        std::mem::replace(&mut self.platter().mark, Mark::There) != Mark::There
+    }
+
+    /// Removes the mark, which may come back after a crash.
+    pub fn unmark(&self) {
+        let mark = &mut self.platter().mark;
+        *mark = if *mark == Mark::Absent { Mark::Absent } else { Mark::Removed };
     }
 
     /// How many bytes it holds.
@@ -129,7 +159,10 @@ impl Disk {
     /// last. The disk is ready for [`Disk::mount`].
     pub fn crash(&self, seed: u64) {
         let mut platter = self.platter();
-        let Platter { durable, cached, unsynced, lifetimes, operations_left, .. } = &mut *platter;
+        let Platter { durable, cached, unsynced, lifetimes, operations_left, mark, .. } = &mut *platter;
+        if *mark == Mark::Removed {
+            *mark = if seed.is_multiple_of(2) { Mark::There } else { Mark::Absent };
+        }
         let mut choices = Choices::new(seed);
         // Of four: 0 loses all, 3 nothing, others flip a coin for each.
         let mood = choices.below(4);
@@ -335,6 +368,22 @@ mod tests {
         assert!(mount.read(0, &mut bytes).is_err(), "a process that has ended");
         disk.mount().read(0, &mut bytes).unwrap();
         assert_eq!(bytes, [2]);
+    }
+
+    #[test]
+    fn a_mark_lasts_and_its_removal_may_not() {
+        let disk = Disk::new();
+        assert!(disk.mark() && !disk.mark());
+        disk.crash(0);
+        assert!(!disk.mark(), "it has lasted");
+        disk.unmark();
+        assert!(disk.mark() && !disk.mark());
+        let is_back = |seed| {
+            disk.unmark();
+            disk.crash(seed);
+            !disk.mark()
+        };
+        assert!((0..20).any(is_back) && !(0..20).all(is_back));
     }
 
     #[test]

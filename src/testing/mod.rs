@@ -15,7 +15,8 @@
 //! * lanes without threads: bounded queues, batches, answers that come late and in any order among the lanes; an audit log
 //!   that is full for a while, an issuer of tokens that does not answer;
 //! * a [`disk`] that loses power at any write, also in the middle of a commit and of a start, and with it what was not
-//!   synced, whole or torn; on which one operation fails; which is full;
+//!   synced, whole or torn; on which one operation fails; which is full; in some simulations, a database that was closed in
+//!   order is read before it was verified;
 //! * clients of both generations and of several users, who pipeline requests of every kind, also for what is another's, who
 //!   change attributes one by one in some simulations, and look for them; requests that are just as long as they may be or
 //!   a byte longer, and rubbish;

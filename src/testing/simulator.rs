@@ -57,6 +57,8 @@ pub struct Totals {
     pub resumed: u64,
     /// Servers that had waited for an owner, and served.
     pub hand_overs: u64,
+    /// Databases that were read before they were verified.
+    pub trusted: u64,
 }
 
 impl Totals {
@@ -70,6 +72,7 @@ impl Totals {
         self.handshakes += other.handshakes;
         self.resumed += other.resumed;
         self.hand_overs += other.hand_overs;
+        self.trusted += other.trusted;
         for (status, count) in &other.replies {
             *self.replies.entry(*status).or_default() += count;
         }
@@ -78,12 +81,22 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Totals { steps, requests, crashes, shutdowns, grouped, handshakes, resumed, hand_overs, .. } =
-            self;
+        let Totals {
+            steps,
+            requests,
+            crashes,
+            shutdowns,
+            grouped,
+            handshakes,
+            resumed,
+            hand_overs,
+            trusted,
+            ..
+        } = self;
         write!(
             f,
             "{steps} steps, {requests} requests, {crashes} crashes, {shutdowns} shutdowns, {grouped} jobs in groups, \
-             {handshakes} handshakes ({resumed} resumed), {hand_overs} hand-overs; answers by status:"
+             {handshakes} handshakes ({resumed} resumed), {hand_overs} hand-overs, {trusted} databases verified later; answers by status:"
         )?;
         self.replies.iter().try_for_each(|(status, count)| write!(f, " {status}: {count}"))
     }

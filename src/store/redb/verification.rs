@@ -15,39 +15,31 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// A file that is open and was not verified yet.
-#[derive(Debug)]
-pub(super) struct Unverified {
-    file: File,
-    mark: PathBuf,
-}
+/// Verifies what is open and was not verified yet. Nothing may be written meanwhile.
+pub type Verification = Box<dyn Fn() -> Result<(), StoreError> + Send>;
 
-impl Unverified {
-    /// Trusts `file`, at `path`, for now, if it has more bytes than that and there is no mark that says it was trusted
-    /// before; the mark is made. `None` where it is to be verified first.
-    pub(super) fn trust(
-        path: &Path,
-        file: &File,
-        verified_first_bytes_max: u64,
-    ) -> io::Result<Option<Unverified>> {
-        let mark = mark(path);
-        if file.metadata()?.len() <= verified_first_bytes_max || mark.exists() {
-            return Ok(None);
-        }
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&mark);
-        match made.map(|_| path.parent().map_or(Ok(()), sync_folder)) {
-            Ok(Ok(())) => Ok(Some(Unverified { file: file.try_clone()?, mark })),
-            // A disk that takes no mark has other troubles, of which the opening tells.
-            _ => Ok(None),
-        }
+/// Trusts `file`, at `path`, for now, if it has more bytes than that and there is no mark that says it was trusted before; the
+/// mark is made. `None` where it is to be verified first.
+pub(super) fn trust(
+    path: &Path,
+    file: &File,
+    verified_first_bytes_max: u64,
+) -> io::Result<Option<Verification>> {
+    let mark = mark(path);
+    if file.metadata()?.len() <= verified_first_bytes_max || mark.exists() {
+        return Ok(None);
     }
-
-    /// Verifies it. Nothing may be written meanwhile.
-    pub(super) fn verify(&self) -> Result<(), StoreError> {
-        let overlay = Overlay::of_our_own(self.file.try_clone()?)?;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&mark);
+    let Ok(Ok(())) = made.map(|_| path.parent().map_or(Ok(()), sync_folder)) else {
+        // A disk that takes no mark has other troubles, of which the opening tells.
+        return Ok(None);
+    };
+    let file = file.try_clone()?;
+    Ok(Some(Box::new(move || {
+        let overlay = Overlay::of_our_own(file.try_clone()?)?;
         RedbStore::open_verified(overlay, limits::VERIFYING_CACHE_BYTES)?;
-        Ok(remove(&self.mark)?)
-    }
+        Ok(remove(&mark)?)
+    })))
 }
 
 /// Removes the mark of a file that was verified, if there is one.

@@ -11,6 +11,7 @@ use super::vault::Vault;
 use crate::audit::chain::Chain;
 use crate::audit::recorder::{Medium, Recorder};
 use crate::audit::verify::Verifier;
+use crate::job::{Job, JobId, Work};
 use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
 use crate::server::{Parts, Server, Tls};
@@ -111,7 +112,7 @@ impl Machine {
         choices: &mut Choices,
     ) -> Result<Machine, StoreError> {
         let waits = options.features.bootstrap;
-        let mut vault = Vault::new(disk, options.sealed, sabotage, choices.fork());
+        let mut vault = Vault::new(disk, options, sabotage, choices.fork());
         let late = Arc::new(LateStore::default());
         let store: Arc<dyn Store> = if waits { late.clone() } else { vault.open()? };
         let is_guarded = sabotage != Some(Sabotage::OwnerNotAsked);
@@ -138,9 +139,14 @@ impl Machine {
         };
         let log = Memory::default();
         let recorder = Recorder::new(Box::new(log.clone()), log_key(), Chain::default(), 0);
+        let mut lanes = Lanes::new(&store, vault, &counts, options.jobs_max, recorder, choices);
+        if options.features.verifies_later && !waits {
+            let taken = lanes.submit(Job { id: JobId::Database, work: Work::Verify });
+            assert!(taken.is_ok(), "nothing waits in the lane yet");
+        }
         Ok(Machine {
             server: Server::new(parts).expect("the parts fit"),
-            lanes: Lanes::new(&store, vault, &counts, options.jobs_max, recorder, choices),
+            lanes,
             draining: false,
             serves: !waits,
             waits,

@@ -21,18 +21,30 @@ pub struct Features {
     pub bootstrap: bool,
     /// Clients change attributes one by one, and look for them.
     pub attributes: bool,
+    /// A database that was closed in order is read before it is verified.
+    pub verifies_later: bool,
 }
 
 impl Features {
     /// Those of a seed.
     pub fn of_seed(seed: u64) -> Features {
         let mut choices = Choices::new(!seed);
-        Features { tls: choices.one_in(4), bootstrap: choices.one_in(8), attributes: choices.one_in(2) }
+        Features {
+            tls: choices.one_in(4),
+            bootstrap: choices.one_in(8),
+            attributes: choices.one_in(2),
+            verifies_later: choices.one_in(4),
+        }
     }
 
     /// Those that these bits say.
     pub fn of_bits(bits: u8) -> Features {
-        Features { tls: bits & 1 != 0, bootstrap: bits & 2 != 0, attributes: bits & 4 != 0 }
+        Features {
+            tls: bits & 1 != 0,
+            bootstrap: bits & 2 != 0,
+            attributes: bits & 4 != 0,
+            verifies_later: bits & 8 != 0,
+        }
     }
 }
 

@@ -1,42 +1,71 @@
 //! What opens the database on the disk of a machine: at the start, or when an owner has said so.
 #![forbid(unsafe_code)]
 
+use super::options::Options;
 use super::owner;
 use super::sabotage::{self, Sabotage};
 use crate::job::{Completion, Done, Job};
 use crate::secret::Secret;
-use crate::store::redb::RedbStore;
+use crate::store::redb::{RedbStore, Verification};
 use crate::store::sealed::{self, MasterSecret};
 use crate::store::{Store, StoreError};
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A disk, and what opens it.
 pub struct Vault {
     disk: Disk,
     master: Option<MasterSecret>,
+    /// What was closed in order is read before it is verified.
+    verifies_later: bool,
     sabotage: Option<Sabotage>,
     entropy: Choices,
     /// The database, if it is open.
     pub opened: Option<Arc<dyn Store>>,
     /// How often an owner was told that it cannot be opened.
     pub refusals: usize,
+    /// How often it was opened without being verified.
+    pub trusted: u64,
 }
 
 impl Vault {
-    /// A disk whose database is sealed, or not.
-    pub fn new(disk: &Disk, is_sealed: bool, sabotage: Option<Sabotage>, entropy: Choices) -> Vault {
-        let is_sealed = is_sealed && sabotage != Some(Sabotage::Unsealed);
+    /// A disk whose database is sealed or not, and verified first or not.
+    pub fn new(disk: &Disk, options: &Options, sabotage: Option<Sabotage>, entropy: Choices) -> Vault {
+        let is_sealed = options.sealed && sabotage != Some(Sabotage::Unsealed);
         let master = is_sealed.then(|| MasterSecret::Key(Secret::new(vec![0x5A; 32])));
-        Vault { disk: disk.clone(), master, sabotage, entropy, opened: None, refusals: 0 }
+        let verifies_later = options.features.verifies_later;
+        Vault {
+            disk: disk.clone(),
+            master,
+            verifies_later,
+            sabotage,
+            entropy,
+            opened: None,
+            refusals: 0,
+            trusted: 0,
+        }
     }
 
     /// Opens it, as the server is to see it.
     pub fn open(&mut self) -> Result<Arc<dyn Store>, StoreError> {
         // One at a time.
         self.opened = None;
-        let engine = RedbStore::with_backend(self.disk.mount())?;
+        let engine = if self.verifies_later && self.disk.mark() {
+            let opened_at = Arc::new(AtomicU64::new(0));
+            let verification = verification(&self.disk, &opened_at);
+            let engine = RedbStore::with_trusted_backend(self.disk.mount(), verification)?;
+            opened_at.store(self.disk.operations(), Ordering::Relaxed);
+            engine
+        } else {
+            RedbStore::with_backend(self.disk.mount())?
+        };
+        if engine.is_verified() {
+            self.disk.unmark();
+        } else {
+            self.trusted += 1;
+        }
         let store = sealed::open(engine, self.master.as_ref(), &mut self.entropy)?;
         self.opened = Some(Arc::clone(&store));
         Ok(sabotage::store(self.sabotage, store))
@@ -54,6 +83,18 @@ impl Vault {
         self.refusals += usize::from(provided.is_err());
         Completion { id: job.id, done: Done::Provided(provided) }
     }
+}
+
+/// What verifies the database later. Nothing is written since it was opened, which so many operations of the disk were before.
+fn verification(disk: &Disk, opened_at: &Arc<AtomicU64>) -> Verification {
+    let (disk, opened_at) = (disk.clone(), Arc::clone(opened_at));
+    Box::new(move || {
+        let is_unchanged = disk.operations() == opened_at.load(Ordering::Relaxed);
+        assert!(is_unchanged, "something was written before the database was verified");
+        RedbStore::with_backend(Disk::holding(disk.content()?).mount())?;
+        disk.unmark();
+        Ok(())
+    })
 }
 
 /// Whether the disk has failed.

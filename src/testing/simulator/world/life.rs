@@ -21,6 +21,7 @@ impl World<'_> {
             let now = self.clock.now();
             match Machine::boot(&self.disk, &self.options, self.sabotage, now, &mut self.choices) {
                 Ok(machine) => {
+                    self.totals.trusted += machine.lanes.vault.trusted;
                     self.machine = Some(machine);
                     self.note("the server starts");
                     return self.check_store();
@@ -65,6 +66,8 @@ impl World<'_> {
             Some(0) => {
                 self.machine().finish_lanes();
                 self.check_log();
+                // It closes its database first.
+                self.machine = None;
                 self.disk.abandon();
                 self.bury();
             }
