@@ -95,25 +95,19 @@ pub fn encode(dialect: Dialect, root: &str, fields: &[Item<'_>], out: &mut Vec<u
 
 /// Appends the answer to one item of a batch: its fields, and the payload, where it has one.
 pub fn encode_answer(dialect: Dialect, fields: &[Item<'_>], payload: Option<&[Item<'_>]>, out: &mut Vec<u8>) {
-    let parent = Some(Tag::RESPONSE_PAYLOAD);
-    match dialect {
-        Dialect::V4 => write_structure_v4("Items", true, out, |out| {
-            write_v4(Some(Tag::BATCH_ITEM), fields, out);
-            if let Some(payload) = payload {
-                write_structure_v4("ResponsePayload", false, out, |out| write_v4(parent, payload, out));
-            }
-        }),
-        Dialect::V5 => {
-            json::open_structure("BatchItem", dialect, out);
-            write_v5(Some(Tag::BATCH_ITEM), fields, out);
-            if let Some(payload) = payload {
-                json::open_structure("ResponsePayload", dialect, out);
-                write_v5(parent, payload, out);
-                json::close_structure(out);
-            }
-            json::close_structure(out);
-        }
+    type Write = fn(Option<Tag>, &[Item<'_>], &mut Vec<u8>);
+    let (name, write): (_, Write) = match dialect {
+        Dialect::V4 => ("Items", write_v4),
+        Dialect::V5 => ("BatchItem", write_v5),
+    };
+    json::open_structure(name, dialect, out);
+    write(Some(Tag::BATCH_ITEM), fields, out);
+    if let Some(payload) = payload {
+        json::open_structure("ResponsePayload", dialect, out);
+        write(Some(Tag::RESPONSE_PAYLOAD), payload, out);
+        json::close_structure(out);
     }
+    json::close_structure(out);
 }
 
 /// Appends what comes before the answers to the items of a message, if there are any: [`encode_answer`] writes these, and
@@ -286,48 +280,43 @@ fn write_v5(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
 }
 
 fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
-    // Without what 4.9.1 does not know, so that what stands on both sides of it is one array.
-    let mut known = items
-        .iter()
-        .filter(|item| !parent.is_some_and(is_attributes) || is_v4_attribute(item.tag))
-        .filter_map(|item| Some((v4_name(parent, item)?, item)))
-        .peekable();
-    let mut before = None;
-    while let Some((name, first)) = known.next() {
-        let tag = first.tag;
-        let wrapped = match tag {
-            Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
-            Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
-            _ => false,
-        };
-        before = Some(tag);
-        let mut write_run = |out: &mut Vec<u8>| {
-            write_named_v4(name, parent, items, first, out);
-            while let Some((name, item)) = known.next_if(|(_, item)| item.tag == tag) {
-                write_named_v4(name, parent, items, item, out);
-            }
-        };
-        match wrapped {
-            true => write_structure_v4(name, true, out, write_run),
-            false => write_run(out),
+    let are_attributes = parent.is_some_and(is_attributes);
+    // The tag of the items before, and where the array began that they are in.
+    let (mut before, mut array) = (None, None);
+    for item in items {
+        // What 4.9.1 does not know does not part an array either.
+        if are_attributes && !is_v4_attribute(item.tag) {
+            continue;
         }
+        let Some(name) = v4_name(parent, item) else { continue };
+        if before != Some(item.tag) {
+            end_array(array.take(), out);
+            if is_wrapped_v4(item.tag, before) {
+                array = Some(out.len());
+                json::open_structure(name, Dialect::V4, out);
+            }
+            before = Some(item.tag);
+        }
+        write_named_v4(name, parent, items, item, out);
+    }
+    end_array(array, out);
+}
+
+/// Whether 4.9.1 writes items with this tag as an array, behind one with the other tag.
+fn is_wrapped_v4(tag: Tag, before: Option<Tag>) -> bool {
+    match tag {
+        Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
+        Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
+        _ => false,
     }
 }
 
-/// An array that turns out empty is not written: the reader would take it for one element.
-fn write_structure_v4(
-    name: &'static str,
-    is_array: bool,
-    out: &mut Vec<u8>,
-    write_children: impl FnOnce(&mut Vec<u8>),
-) {
-    let before = out.len();
-    json::open_structure(name, Dialect::V4, out);
-    let opened = out.len();
-    write_children(out);
-    match is_array && out.len() == opened {
-        true => out.truncate(before),
-        false => json::close_structure(out),
+/// Ends what began there, unless nothing is in it: the reader would take an empty array for one element.
+fn end_array(start: Option<usize>, out: &mut Vec<u8>) {
+    match start {
+        Some(start) if out.ends_with(b"[") => out.truncate(start),
+        Some(_) => json::close_structure(out),
+        None => {}
     }
 }
 
@@ -355,8 +344,13 @@ fn write_named_v4(
             json::write_scalar(name, tag, short.unwrap_or(&unspecified), Dialect::V4, out);
         }
         (Value::Structure(children), tag) => {
-            let is_array = is_repeatable(tag);
-            write_structure_v4(name, is_array, out, |out| write_v4(Some(tag), children, out));
+            let start = out.len();
+            json::open_structure(name, Dialect::V4, out);
+            write_v4(Some(tag), children, out);
+            match is_repeatable(tag) {
+                true => end_array(Some(start), out),
+                false => json::close_structure(out),
+            }
         }
         (Value::Bytes(wrapped), Tag::KEY_VALUE) => {
             json::open_structure(name, Dialect::V4, out);

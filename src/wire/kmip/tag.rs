@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::enumeration::object_type;
+use super::names::{self, Names};
 
 /// A tag by its code, known or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,14 +27,7 @@ impl Tag {
             let tag = Tag(u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
             return (digits.len() == 6 && tag.name().is_some()).then_some(tag);
         }
-        let mut slot = hash(name);
-        loop {
-            let (known, tag) = FOUND[usize::from(SLOTS[slot]).checked_sub(1)?];
-            if known.as_bytes() == name {
-                return Some(tag);
-            }
-            slot = (slot + 1) % SLOT_COUNT;
-        }
+        NAMES.get(name)
     }
 
     /// The tag under which an object of this type stands (KMIP 2.1 section 2); `None` for a type without objects.
@@ -526,9 +520,6 @@ const ALIASES: &[(&str, Tag)] = &[
     ("VendorAttributes", Tag::ATTRIBUTE),
 ];
 
-/// A power of two, more than twice the names: a probe ends at the first empty slot, soon.
-const SLOT_COUNT: usize = 1024;
-
 const ENTRIES: [(&str, Tag); NAMED.len() + ALIASES.len()] = {
     let mut entries = [("", Tag(0)); NAMED.len() + ALIASES.len()];
     let mut at = 0;
@@ -539,38 +530,8 @@ const ENTRIES: [(&str, Tag); NAMED.len() + ALIASES.len()] = {
     entries
 };
 
-/// The same, where they are looked at.
-static FOUND: [(&str, Tag); ENTRIES.len()] = ENTRIES;
-
-/// An open hash table of indices into [`ENTRIES`], counted from one; zero is empty.
-static SLOTS: [u16; SLOT_COUNT] = {
-    let mut slots = [0; SLOT_COUNT];
-    let mut at = 0;
-    while at < ENTRIES.len() {
-        let mut slot = hash(ENTRIES[at].0.as_bytes());
-        while slots[slot] != 0 {
-            slot = (slot + 1) % SLOT_COUNT;
-        }
-        slots[slot] = at as u16 + 1;
-        at += 1;
-    }
-    slots
-};
-
-/// A few bytes tell the names apart well enough: both ends, the middle, the length.
-const fn hash(name: &[u8]) -> usize {
-    let length = name.len();
-    if length == 0 {
-        return 0;
-    }
-    let sample = name[0] as u32
-        | (name[length / 2] as u32) << 8
-        | (name[length - 1] as u32) << 16
-        | (name[length * 3 / 4] as u32) << 24;
-    let mixed = (sample ^ (length as u32).wrapping_mul(0x9E37_79B9) ^ ((name[length / 4] as u32) << 12))
-        .wrapping_mul(0x85EB_CA6B);
-    (mixed >> 22) as usize
-}
+static SLOTS: [u16; names::slot_count(ENTRIES.len())] = names::slots(&ENTRIES);
+static NAMES: Names<Tag> = Names::new(&ENTRIES, &SLOTS);
 
 #[cfg(test)]
 mod tests {
@@ -595,10 +556,6 @@ mod tests {
 
     #[test]
     fn no_name_is_far_from_its_slot() {
-        for (at, (name, _)) in ENTRIES.iter().enumerate() {
-            let home = hash(name.as_bytes());
-            let slot = SLOTS.iter().position(|&entry| usize::from(entry) == at + 1).unwrap();
-            assert!((slot + SLOT_COUNT - home) % SLOT_COUNT < 16, "{name} is at {slot}, its hash is {home}");
-        }
+        assert!(NAMES.distance_max() < 16, "{}", NAMES.distance_max());
     }
 }
