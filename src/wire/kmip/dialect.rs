@@ -13,6 +13,7 @@
 use crate::time::Timestamp;
 use crate::wire::json::Category;
 use crate::wire::kmip::enumeration::revocation_reason_code;
+use crate::wire::kmip::tag::{Opening, opening};
 use crate::wire::ttlv::{Fields, Item, Tag, Value, json};
 use std::borrow::Cow;
 
@@ -96,14 +97,14 @@ pub fn encode(dialect: Dialect, root: &str, fields: &[Item<'_>], out: &mut Vec<u
 /// Appends the answer to one item of a batch: its fields, and the payload, where it has one.
 pub fn encode_answer(dialect: Dialect, fields: &[Item<'_>], payload: Option<&[Item<'_>]>, out: &mut Vec<u8>) {
     type Write = fn(Option<Tag>, &[Item<'_>], &mut Vec<u8>);
-    let (name, write): (_, Write) = match dialect {
-        Dialect::V4 => ("Items", write_v4),
-        Dialect::V5 => ("BatchItem", write_v5),
+    let (item, write): (_, Write) = match dialect {
+        Dialect::V4 => (opening!("Items"), write_v4),
+        Dialect::V5 => (opening!("BatchItem"), write_v5),
     };
-    json::open_structure(name, dialect, out);
+    json::open_structure(item, dialect, out);
     write(Some(Tag::BATCH_ITEM), fields, out);
     if let Some(payload) = payload {
-        json::open_structure("ResponsePayload", dialect, out);
+        json::open_structure(opening!("ResponsePayload"), dialect, out);
         write(Some(Tag::RESPONSE_PAYLOAD), payload, out);
         json::close_structure(out);
     }
@@ -118,7 +119,7 @@ pub fn open_message(dialect: Dialect, header: &Item<'_>, has_items: bool, out: &
             json::open_document("Message", dialect, out);
             write_item_v4(None, &[], header, out);
             if has_items {
-                json::open_structure("Items", dialect, out);
+                json::open_structure(opening!("Items"), dialect, out);
             }
         }
         Dialect::V5 => {
@@ -264,17 +265,17 @@ fn canonicalise_wrapped_key(key_block: &mut Vec<Item<'_>>) {
 
 fn write_v5(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
     for item in items {
-        let Some(name) = item.tag.name() else { continue };
+        let Some(opening) = item.tag.opening() else { continue };
         match &item.value {
             // An empty array must not be written: the reader takes it for one element.
             Value::Structure(children) if children.is_empty() && is_repeatable(item.tag) => (),
             Value::Structure(_) if parent == Some(Tag::KEY_BLOCK) && item.tag == Tag::ATTRIBUTES => (),
             Value::Structure(children) => {
-                json::open_structure(name, Dialect::V5, out);
+                json::open_structure(opening, Dialect::V5, out);
                 write_v5(Some(item.tag), children, out);
                 json::close_structure(out);
             }
-            scalar => json::write_scalar(name, item.tag, scalar, Dialect::V5, out),
+            scalar => json::write_scalar(opening, item.tag, scalar, Dialect::V5, out),
         }
     }
 }
@@ -288,16 +289,16 @@ fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
         if are_attributes && !is_v4_attribute(item.tag) {
             continue;
         }
-        let Some(name) = v4_name(parent, item) else { continue };
+        let Some(opening) = v4_opening(parent, item) else { continue };
         if before != Some(item.tag) {
             end_array(array.take(), out);
             if is_wrapped_v4(item.tag, before) {
                 array = Some(out.len());
-                json::open_structure(name, Dialect::V4, out);
+                json::open_structure(opening, Dialect::V4, out);
             }
             before = Some(item.tag);
         }
-        write_named_v4(name, parent, items, item, out);
+        write_opened_v4(opening, parent, items, item, out);
     }
     end_array(array, out);
 }
@@ -321,13 +322,13 @@ fn end_array(start: Option<usize>, out: &mut Vec<u8>) {
 }
 
 fn write_item_v4(parent: Option<Tag>, siblings: &[Item<'_>], item: &Item<'_>, out: &mut Vec<u8>) {
-    if let Some(name) = v4_name(parent, item) {
-        write_named_v4(name, parent, siblings, item, out);
+    if let Some(opening) = v4_opening(parent, item) {
+        write_opened_v4(opening, parent, siblings, item, out);
     }
 }
 
-fn write_named_v4(
-    name: &'static str,
+fn write_opened_v4(
+    opening: Opening,
     parent: Option<Tag>,
     siblings: &[Item<'_>],
     item: &Item<'_>,
@@ -341,11 +342,11 @@ fn write_named_v4(
                 Fields(reason).get(Tag::REVOCATION_MESSAGE).or(reason.first().map(|item| &item.value));
             let unspecified = Value::Enumeration(revocation_reason_code::UNSPECIFIED);
             let short = short.filter(|short| matches!(short, Value::Text(_) | Value::Enumeration(_)));
-            json::write_scalar(name, tag, short.unwrap_or(&unspecified), Dialect::V4, out);
+            json::write_scalar(opening, tag, short.unwrap_or(&unspecified), Dialect::V4, out);
         }
         (Value::Structure(children), tag) => {
             let start = out.len();
-            json::open_structure(name, Dialect::V4, out);
+            json::open_structure(opening, Dialect::V4, out);
             write_v4(Some(tag), children, out);
             match is_repeatable(tag) {
                 true => end_array(Some(start), out),
@@ -353,7 +354,7 @@ fn write_named_v4(
             }
         }
         (Value::Bytes(wrapped), Tag::KEY_VALUE) => {
-            json::open_structure(name, Dialect::V4, out);
+            json::open_structure(opening, Dialect::V4, out);
             let material = Item::bytes(Tag::KEY_MATERIAL, &wrapped[..]);
             write_item_v4(Some(Tag::KEY_VALUE), &[], &material, out);
             for attributes in siblings.iter().filter(|item| item.tag == Tag::ATTRIBUTES) {
@@ -363,28 +364,28 @@ fn write_named_v4(
         }
         (Value::Text(text), Tag::ATTRIBUTE_VALUE) => {
             let bytes = Value::Bytes(Cow::Borrowed(text.as_bytes()));
-            json::write_scalar(name, item.tag, &bytes, Dialect::V4, out);
+            json::write_scalar(opening, item.tag, &bytes, Dialect::V4, out);
         }
         (Value::DateTime(at), tag) => {
-            json::write_scalar(name, tag, &Value::LongInteger(at.unix()), Dialect::V4, out);
+            json::write_scalar(opening, tag, &Value::LongInteger(at.unix()), Dialect::V4, out);
         }
-        (scalar, tag) => json::write_scalar(name, tag, scalar, Dialect::V4, out),
+        (scalar, tag) => json::write_scalar(opening, tag, scalar, Dialect::V4, out),
     }
 }
 
 /// `None` for a tag that no table has: a reader would drop it.
-fn v4_name(parent: Option<Tag>, item: &Item<'_>) -> Option<&'static str> {
+fn v4_opening(parent: Option<Tag>, item: &Item<'_>) -> Option<Opening> {
     Some(match item.tag {
-        Tag::ATTRIBUTE => "VendorAttributes",
-        Tag::ATTRIBUTE_REFERENCE => "AttributeReferences",
-        Tag::BATCH_ITEM => "Items",
-        Tag::IV_COUNTER_NONCE if parent != Some(Tag::KEY_WRAPPING_DATA) => "IvCounterNonce",
-        Tag::QLENGTH => "QLength",
-        Tag::REQUEST_HEADER | Tag::RESPONSE_HEADER => "Header",
-        Tag::TIME_STAMP => "Timestamp",
-        Tag::UNIQUE_BATCH_ITEM_ID => "UniqueBatchItemId",
-        tag if matches!(item.value, Value::Structure(_)) && tag.object_type().is_some() => "Object",
-        tag => tag.name()?,
+        Tag::ATTRIBUTE => opening!("VendorAttributes"),
+        Tag::ATTRIBUTE_REFERENCE => opening!("AttributeReferences"),
+        Tag::BATCH_ITEM => opening!("Items"),
+        Tag::IV_COUNTER_NONCE if parent != Some(Tag::KEY_WRAPPING_DATA) => opening!("IvCounterNonce"),
+        Tag::QLENGTH => opening!("QLength"),
+        Tag::REQUEST_HEADER | Tag::RESPONSE_HEADER => opening!("Header"),
+        Tag::TIME_STAMP => opening!("Timestamp"),
+        Tag::UNIQUE_BATCH_ITEM_ID => opening!("UniqueBatchItemId"),
+        tag if matches!(item.value, Value::Structure(_)) && tag.object_type().is_some() => opening!("Object"),
+        tag => tag.opening()?,
     })
 }
 

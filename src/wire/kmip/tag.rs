@@ -11,12 +11,17 @@ pub struct Tag(pub u32);
 impl Tag {
     /// The name in JSON, as 5.x clients spell it (`UniqueIdentifier`); `None` for a code that no table has.
     pub fn name(self) -> Option<&'static str> {
-        let (first, names): (u32, &[Option<&str>]) = match self.0 {
-            STANDARD_FIRST..=STANDARD_LAST => (STANDARD_FIRST, &STANDARD_NAMES),
-            EXTENSION_FIRST..=EXTENSION_LAST => (EXTENSION_FIRST, &EXTENSION_NAMES),
+        self.opening().map(Opening::name)
+    }
+
+    /// The same with all that is before the name; `None` likewise.
+    pub fn opening(self) -> Option<Opening> {
+        let (first, openings): (u32, &[Option<Opening>]) = match self.0 {
+            STANDARD_FIRST..=STANDARD_LAST => (STANDARD_FIRST, &STANDARD_OPENINGS),
+            EXTENSION_FIRST..=EXTENSION_LAST => (EXTENSION_FIRST, &EXTENSION_OPENINGS),
             _ => return None,
         };
-        names[(self.0 - first) as usize]
+        openings[(self.0 - first) as usize]
     }
 
     /// The tag that JSON calls `name`, in any of the spellings of the two dialects, or as `0x` and six hexadecimal
@@ -63,6 +68,36 @@ impl Tag {
     }
 }
 
+/// How JSON begins an item: `,{"tag":"State"`. The comma is for an item that has another before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening(&'static str);
+
+impl Opening {
+    /// Of the text `,{"tag":"State"`, which [`opening`] makes.
+    pub(super) const fn new(text: &'static str) -> Opening {
+        Opening(text)
+    }
+
+    /// The name of the tag.
+    pub fn name(self) -> &'static str {
+        &self.0[r#",{"tag":""#.len()..self.0.len() - 1]
+    }
+
+    /// Appends it, with the comma if `out` ends with another item.
+    pub fn append(self, out: &mut Vec<u8>) {
+        let is_first = out.last() != Some(&b'}');
+        out.extend_from_slice(&self.0.as_bytes()[usize::from(is_first)..]);
+    }
+}
+
+/// The [`Opening`] with this name, which needs no escapes.
+macro_rules! opening {
+    ($name:literal) => {
+        $crate::wire::kmip::tag::Opening::new(concat!(",{\"tag\":\"", $name, "\""))
+    };
+}
+pub(super) use opening;
+
 const OBJECTS: &[(u32, Tag)] = &[
     (object_type::CERTIFICATE, Tag::CERTIFICATE),
     (object_type::SYMMETRIC_KEY, Tag::SYMMETRIC_KEY),
@@ -85,16 +120,16 @@ macro_rules! tags {
             $(pub const $x_constant: Tag = Tag($x_code);)*
         }
 
-        const STANDARD_NAMES: [Option<&str>; (STANDARD_LAST - STANDARD_FIRST + 1) as usize] = {
-            let mut names = [None; (STANDARD_LAST - STANDARD_FIRST + 1) as usize];
-            $(names[($code - STANDARD_FIRST) as usize] = Some($name);)*
-            names
+        static STANDARD_OPENINGS: [Option<Opening>; (STANDARD_LAST - STANDARD_FIRST + 1) as usize] = {
+            let mut openings = [None; (STANDARD_LAST - STANDARD_FIRST + 1) as usize];
+            $(openings[($code - STANDARD_FIRST) as usize] = Some(opening!($name));)*
+            openings
         };
 
-        const EXTENSION_NAMES: [Option<&str>; (EXTENSION_LAST - EXTENSION_FIRST + 1) as usize] = {
-            let mut names = [None; (EXTENSION_LAST - EXTENSION_FIRST + 1) as usize];
-            $(names[($x_code - EXTENSION_FIRST) as usize] = Some($x_name);)*
-            names
+        static EXTENSION_OPENINGS: [Option<Opening>; (EXTENSION_LAST - EXTENSION_FIRST + 1) as usize] = {
+            let mut openings = [None; (EXTENSION_LAST - EXTENSION_FIRST + 1) as usize];
+            $(openings[($x_code - EXTENSION_FIRST) as usize] = Some(opening!($x_name));)*
+            openings
         };
 
         const NAMED: &[(&str, Tag)] = &[$(($name, Tag($code)),)* $(($x_name, Tag($x_code)),)*];

@@ -15,6 +15,7 @@ use crate::wire::hex;
 use crate::wire::json::{Error, Lexer, write_integer, write_string};
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration;
+use crate::wire::kmip::tag::Opening;
 use std::borrow::Cow;
 use std::io::Write;
 use std::ops::RangeInclusive;
@@ -44,8 +45,8 @@ pub(crate) fn open_document(name: &str, dialect: Dialect, out: &mut Vec<u8>) {
 }
 
 /// Appends the beginning of a structure, separated from an item before it.
-pub(crate) fn open_structure(name: &'static str, dialect: Dialect, out: &mut Vec<u8>) {
-    open_item(name, out);
+pub(crate) fn open_structure(opening: Opening, dialect: Dialect, out: &mut Vec<u8>) {
+    opening.append(out);
     begin_children(dialect, out);
 }
 
@@ -63,13 +64,13 @@ pub(crate) fn close_structure(out: &mut Vec<u8>) {
 
 /// Appends an item that is no structure, separated from an item before it.
 pub(crate) fn write_scalar(
-    name: &'static str,
+    opening: Opening,
     tag: Tag,
     value: &Value<'_>,
     dialect: Dialect,
     out: &mut Vec<u8>,
 ) {
-    open_item(name, out);
+    opening.append(out);
     // Pieces whose lengths the compiler knows: most bytes of an answer are these.
     match value {
         Value::Structure(_) => unreachable!("structures are opened and closed"),
@@ -444,16 +445,6 @@ fn parse_hex_number(text: &str) -> Option<(i64, usize)> {
     }
     let value = u128::from_str_radix(digits, 16).ok()?;
     Some((u64::try_from(value).ok()? as i64, digits.len()))
-}
-
-/// A name out of a table needs no escapes.
-fn open_item(name: &'static str, out: &mut Vec<u8>) {
-    if out.last() == Some(&b'}') {
-        out.push(b',');
-    }
-    out.extend_from_slice(br#"{"tag":""#);
-    out.extend_from_slice(name.as_bytes());
-    out.push(b'"');
 }
 
 fn write_hex_number(bytes: &[u8], out: &mut Vec<u8>) {
