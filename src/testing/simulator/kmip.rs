@@ -6,7 +6,7 @@ mod answer;
 use super::owner::HandOver;
 use crate::wire::kmip::dialect::{self, Dialect};
 use crate::wire::kmip::enumeration::{batch_error_continuation_option, operation};
-use crate::wire::ttlv::{Item, Tag};
+use crate::wire::ttlv::{Arena, Item, Tag};
 
 pub use answer::{Answer, read_answer, read_list, read_statuses};
 
@@ -316,9 +316,10 @@ fn message(dialect: Dialect, steps: &[Ask], on_error: OnError) -> String {
         Item::integer(Tag::BATCH_COUNT, steps.len() as i32),
     ];
     let mut bodies: Vec<Vec<u8>> = steps.iter().map(|step| step.spell(dialect).2.into_bytes()).collect();
+    let arena = Arena::new();
     let mut message = vec![Item::structure(Tag::REQUEST_HEADER, header)];
     for body in &mut bodies {
-        let request = dialect::decode(body).expect("it was written a moment ago");
+        let request = dialect::decode(body, &arena).expect("it was written a moment ago");
         let operation = operation::ALL.code(request.root).expect("it is an operation");
         let fields = vec![
             Item::enumeration(Tag::OPERATION, operation),

@@ -79,6 +79,8 @@ impl Options {
         let tokens = choices.one_in(2);
         let seconds = |choices: &mut Choices, usual| Duration::from_secs(*choices.pick(&[1, 2, usual]));
         let body_bytes_max = if large_bodies { 1024 * 1024 } else { *choices.pick(&[3_000, 1024 * 1024]) };
+        // A message of such changes is longer.
+        let body_bytes_max = if features.attributes { body_bytes_max.max(8_000) } else { body_bytes_max };
         let mut limits = Limits {
             connections_max: 2 + choices.below(5),
             head_bytes_max: *choices.pick(&[2_000, 16 * 1024]),

@@ -13,7 +13,9 @@
 use crate::time::Timestamp;
 use crate::wire::json::Category;
 use crate::wire::kmip::enumeration::revocation_reason_code;
-use crate::wire::ttlv::{Fields, Item, Tag, Value, json};
+use crate::wire::kmip::tag::{Opening, opening};
+use crate::wire::ttlv::json::{self, Document};
+use crate::wire::ttlv::{Arena, Children, Fields, Item, Tag, Value};
 use std::borrow::Cow;
 
 /// How a client spells KMIP.
@@ -33,7 +35,7 @@ pub struct Request<'a> {
     /// The tag of the root as it was written: the name of an operation, or of a message.
     pub root: &'a str,
     /// The children of the root, in canonical form.
-    pub fields: Vec<Item<'a>>,
+    pub fields: Children<'a>,
 }
 
 /// Why a body is not a request.
@@ -52,13 +54,10 @@ pub enum DecodeError {
 }
 
 /// Reads one document of either dialect. Strings are unescaped and byte strings decoded in place: the tree borrows from
-/// `body`.
-pub fn decode(body: &mut [u8]) -> Result<Request<'_>, DecodeError> {
-    match json::decode(body) {
-        Ok(mut document) => {
-            canonicalise(&mut document.fields, &mut document.dialect);
-            Ok(Request { dialect: document.dialect, root: document.root, fields: document.fields })
-        }
+/// `body`, and stands in `arena`.
+pub fn decode<'a>(body: &'a mut [u8], arena: &'a Arena<'a>) -> Result<Request<'a>, DecodeError> {
+    match json::decode(body, arena) {
+        Ok(Document { root, fields, dialect }) => Ok(Request { dialect, root, fields }),
         Err((error, dialect)) => Err(match error.category {
             Category::Syntax => DecodeError::NotJson(error.to_string()),
             Category::Data => DecodeError::NotTtlv { dialect, reason: error.to_string() },
@@ -95,25 +94,19 @@ pub fn encode(dialect: Dialect, root: &str, fields: &[Item<'_>], out: &mut Vec<u
 
 /// Appends the answer to one item of a batch: its fields, and the payload, where it has one.
 pub fn encode_answer(dialect: Dialect, fields: &[Item<'_>], payload: Option<&[Item<'_>]>, out: &mut Vec<u8>) {
-    let parent = Some(Tag::RESPONSE_PAYLOAD);
-    match dialect {
-        Dialect::V4 => write_structure_v4("Items", true, out, |out| {
-            write_v4(Some(Tag::BATCH_ITEM), fields, out);
-            if let Some(payload) = payload {
-                write_structure_v4("ResponsePayload", false, out, |out| write_v4(parent, payload, out));
-            }
-        }),
-        Dialect::V5 => {
-            json::open_structure("BatchItem", dialect, out);
-            write_v5(Some(Tag::BATCH_ITEM), fields, out);
-            if let Some(payload) = payload {
-                json::open_structure("ResponsePayload", dialect, out);
-                write_v5(parent, payload, out);
-                json::close_structure(out);
-            }
-            json::close_structure(out);
-        }
+    type Write = fn(Option<Tag>, &[Item<'_>], &mut Vec<u8>);
+    let (item, write): (_, Write) = match dialect {
+        Dialect::V4 => (opening!("Items"), write_v4),
+        Dialect::V5 => (opening!("BatchItem"), write_v5),
+    };
+    json::open_structure(item, dialect, out);
+    write(Some(Tag::BATCH_ITEM), fields, out);
+    if let Some(payload) = payload {
+        json::open_structure(opening!("ResponsePayload"), dialect, out);
+        write(Some(Tag::RESPONSE_PAYLOAD), payload, out);
+        json::close_structure(out);
     }
+    json::close_structure(out);
 }
 
 /// Appends what comes before the answers to the items of a message, if there are any: [`encode_answer`] writes these, and
@@ -124,7 +117,7 @@ pub fn open_message(dialect: Dialect, header: &Item<'_>, has_items: bool, out: &
             json::open_document("Message", dialect, out);
             write_item_v4(None, &[], header, out);
             if has_items {
-                json::open_structure("Items", dialect, out);
+                json::open_structure(opening!("Items"), dialect, out);
             }
         }
         Dialect::V5 => {
@@ -141,31 +134,25 @@ pub fn message_end(dialect: Dialect, has_items: bool) -> &'static [u8] {
 
 // Reading.
 
-fn canonicalise(items: &mut Vec<Item<'_>>, dialect: &mut Dialect) {
+/// Turns the children of a structure, whose own children were turned before, into canonical ones.
+pub(crate) fn canonicalise(parent: Option<Tag>, items: &mut Vec<Item<'_>>, dialect: &mut Dialect) {
     let mut arrays = false;
     for item in items.iter_mut() {
-        if let Value::Structure(children) = &mut item.value {
-            canonicalise(children, dialect);
-            match item.tag {
-                Tag::ATTRIBUTE => canonicalise_tag_list(children),
-                Tag::KEY_BLOCK => canonicalise_wrapped_key(children),
-                _ => (),
-            }
-            arrays |= is_wrapped_array(item);
-        } else {
-            canonicalise_scalar(item, dialect);
+        match &item.value {
+            Value::Structure(elements) => arrays |= is_array(item.tag, elements),
+            _ => canonicalise_scalar(item, dialect),
         }
     }
     if arrays {
         for item in std::mem::take(items) {
-            match item.value {
-                Value::Structure(elements) if is_array(item.tag, &elements) => {
+            match &item.value {
+                Value::Structure(elements) if is_array(item.tag, elements) => {
                     if !elements.is_empty() {
                         *dialect = Dialect::V4;
                     }
-                    items.extend(elements);
+                    items.extend_from_slice(elements);
                 }
-                value => items.push(Item { tag: item.tag, value }),
+                _ => items.push(item),
             }
         }
     }
@@ -173,6 +160,11 @@ fn canonicalise(items: &mut Vec<Item<'_>>, dialect: &mut Dialect) {
         let object_type = Fields(items).enumeration(Tag::OBJECT_TYPE);
         let tag = object_type.and_then(Tag::of_object).unwrap_or(Tag::SYMMETRIC_KEY);
         items.iter_mut().filter(|item| item.tag == Tag::OBJECT).for_each(|item| item.tag = tag);
+    }
+    match parent {
+        Some(Tag::ATTRIBUTE) => canonicalise_tag_list(items),
+        Some(Tag::KEY_BLOCK) => canonicalise_wrapped_key(items),
+        _ => (),
     }
 }
 
@@ -186,15 +178,15 @@ fn canonicalise_scalar(item: &mut Item<'_>, dialect: &mut Dialect) {
         }
         Value::Enumeration(code) if item.tag == Tag::REVOCATION_REASON => {
             *dialect = Dialect::V4;
-            item.value = Value::Structure(vec![Item::enumeration(Tag::REVOCATION_REASON_CODE, code)]);
+            let code = Item::enumeration(Tag::REVOCATION_REASON_CODE, code);
+            item.value = Value::Structure(vec![code].into());
         }
         Value::Text(ref mut message) if item.tag == Tag::REVOCATION_REASON => {
             *dialect = Dialect::V4;
             let message = std::mem::take(message);
-            item.value = Value::Structure(vec![
-                Item::enumeration(Tag::REVOCATION_REASON_CODE, revocation_reason_code::UNSPECIFIED),
-                Item::text(Tag::REVOCATION_MESSAGE, message),
-            ]);
+            let code = Item::enumeration(Tag::REVOCATION_REASON_CODE, revocation_reason_code::UNSPECIFIED);
+            let message = Item::text(Tag::REVOCATION_MESSAGE, message);
+            item.value = Value::Structure(vec![code, message].into());
         }
         _ => (),
     }
@@ -202,10 +194,6 @@ fn canonicalise_scalar(item: &mut Item<'_>, dialect: &mut Dialect) {
 
 /// Whether the structure is not one but an array, wrapped as 4.9.1 wraps them: its children have its own tag. An empty
 /// one can only be told by the tag.
-fn is_wrapped_array(item: &Item<'_>) -> bool {
-    matches!(&item.value, Value::Structure(elements) if is_array(item.tag, elements))
-}
-
 fn is_array(tag: Tag, elements: &[Item<'_>]) -> bool {
     if elements.is_empty() { is_repeatable(tag) } else { elements.iter().all(|element| element.tag == tag) }
 }
@@ -250,19 +238,11 @@ fn canonicalise_wrapped_key(key_block: &mut Vec<Item<'_>>) {
         return;
     }
     let Some(at) = key_block.iter().position(|item| item.tag == Tag::KEY_VALUE) else { return };
-    let Value::Structure(key_value) = &mut key_block[at].value else { return };
-    if Fields(key_value).bytes(Tag::KEY_MATERIAL).is_none() {
-        return;
-    }
-    let (mut material, mut attributes) = (None, Vec::new());
-    for item in std::mem::take(key_value) {
-        match item.tag {
-            Tag::KEY_MATERIAL if material.is_none() => material = Some(item.value),
-            Tag::ATTRIBUTES => attributes.push(item),
-            _ => (),
-        }
-    }
-    key_block[at].value = material.expect("the key value has a key material");
+    let Value::Structure(key_value) = &key_block[at].value else { return };
+    let Some(material @ Value::Bytes(_)) = Fields(key_value).get(Tag::KEY_MATERIAL) else { return };
+    let attributes = key_value.iter().filter(|item| item.tag == Tag::ATTRIBUTES);
+    let (material, attributes) = (material.clone(), attributes.cloned().collect::<Vec<_>>());
+    key_block[at].value = material;
     key_block.splice(at + 1..at + 1, attributes);
 }
 
@@ -270,75 +250,70 @@ fn canonicalise_wrapped_key(key_block: &mut Vec<Item<'_>>) {
 
 fn write_v5(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
     for item in items {
-        let Some(name) = item.tag.name() else { continue };
+        let Some(opening) = item.tag.opening() else { continue };
         match &item.value {
             // An empty array must not be written: the reader takes it for one element.
             Value::Structure(children) if children.is_empty() && is_repeatable(item.tag) => (),
             Value::Structure(_) if parent == Some(Tag::KEY_BLOCK) && item.tag == Tag::ATTRIBUTES => (),
             Value::Structure(children) => {
-                json::open_structure(name, Dialect::V5, out);
+                json::open_structure(opening, Dialect::V5, out);
                 write_v5(Some(item.tag), children, out);
                 json::close_structure(out);
             }
-            scalar => json::write_scalar(name, item.tag, scalar, Dialect::V5, out),
+            scalar => json::write_scalar(opening, item.tag, scalar, Dialect::V5, out),
         }
     }
 }
 
 fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
-    // Without what 4.9.1 does not know, so that what stands on both sides of it is one array.
-    let mut known = items
-        .iter()
-        .filter(|item| !parent.is_some_and(is_attributes) || is_v4_attribute(item.tag))
-        .filter_map(|item| Some((v4_name(parent, item)?, item)))
-        .peekable();
-    let mut before = None;
-    while let Some((name, first)) = known.next() {
-        let tag = first.tag;
-        let wrapped = match tag {
-            Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
-            Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
-            _ => false,
-        };
-        before = Some(tag);
-        let mut write_run = |out: &mut Vec<u8>| {
-            write_named_v4(name, parent, items, first, out);
-            while let Some((name, item)) = known.next_if(|(_, item)| item.tag == tag) {
-                write_named_v4(name, parent, items, item, out);
-            }
-        };
-        match wrapped {
-            true => write_structure_v4(name, true, out, write_run),
-            false => write_run(out),
+    let are_attributes = parent.is_some_and(is_attributes);
+    // The tag of the items before, and where the array began that they are in.
+    let (mut before, mut array) = (None, None);
+    for item in items {
+        // What 4.9.1 does not know does not part an array either.
+        if are_attributes && !is_v4_attribute(item.tag) {
+            continue;
         }
+        let Some(opening) = v4_opening(parent, item) else { continue };
+        if before != Some(item.tag) {
+            end_array(array.take(), out);
+            if is_wrapped_v4(item.tag, before) {
+                array = Some(out.len());
+                json::open_structure(opening, Dialect::V4, out);
+            }
+            before = Some(item.tag);
+        }
+        write_opened_v4(opening, parent, items, item, out);
+    }
+    end_array(array, out);
+}
+
+/// Whether 4.9.1 writes items with this tag as an array, behind one with the other tag.
+fn is_wrapped_v4(tag: Tag, before: Option<Tag>) -> bool {
+    match tag {
+        Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
+        Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
+        _ => false,
     }
 }
 
-/// An array that turns out empty is not written: the reader would take it for one element.
-fn write_structure_v4(
-    name: &'static str,
-    is_array: bool,
-    out: &mut Vec<u8>,
-    write_children: impl FnOnce(&mut Vec<u8>),
-) {
-    let before = out.len();
-    json::open_structure(name, Dialect::V4, out);
-    let opened = out.len();
-    write_children(out);
-    match is_array && out.len() == opened {
-        true => out.truncate(before),
-        false => json::close_structure(out),
+/// Ends what began there, unless nothing is in it: the reader would take an empty array for one element.
+fn end_array(start: Option<usize>, out: &mut Vec<u8>) {
+    match start {
+        Some(start) if out.ends_with(b"[") => out.truncate(start),
+        Some(_) => json::close_structure(out),
+        None => {}
     }
 }
 
 fn write_item_v4(parent: Option<Tag>, siblings: &[Item<'_>], item: &Item<'_>, out: &mut Vec<u8>) {
-    if let Some(name) = v4_name(parent, item) {
-        write_named_v4(name, parent, siblings, item, out);
+    if let Some(opening) = v4_opening(parent, item) {
+        write_opened_v4(opening, parent, siblings, item, out);
     }
 }
 
-fn write_named_v4(
-    name: &'static str,
+fn write_opened_v4(
+    opening: Opening,
     parent: Option<Tag>,
     siblings: &[Item<'_>],
     item: &Item<'_>,
@@ -352,14 +327,19 @@ fn write_named_v4(
                 Fields(reason).get(Tag::REVOCATION_MESSAGE).or(reason.first().map(|item| &item.value));
             let unspecified = Value::Enumeration(revocation_reason_code::UNSPECIFIED);
             let short = short.filter(|short| matches!(short, Value::Text(_) | Value::Enumeration(_)));
-            json::write_scalar(name, tag, short.unwrap_or(&unspecified), Dialect::V4, out);
+            json::write_scalar(opening, tag, short.unwrap_or(&unspecified), Dialect::V4, out);
         }
         (Value::Structure(children), tag) => {
-            let is_array = is_repeatable(tag);
-            write_structure_v4(name, is_array, out, |out| write_v4(Some(tag), children, out));
+            let start = out.len();
+            json::open_structure(opening, Dialect::V4, out);
+            write_v4(Some(tag), children, out);
+            match is_repeatable(tag) {
+                true => end_array(Some(start), out),
+                false => json::close_structure(out),
+            }
         }
         (Value::Bytes(wrapped), Tag::KEY_VALUE) => {
-            json::open_structure(name, Dialect::V4, out);
+            json::open_structure(opening, Dialect::V4, out);
             let material = Item::bytes(Tag::KEY_MATERIAL, &wrapped[..]);
             write_item_v4(Some(Tag::KEY_VALUE), &[], &material, out);
             for attributes in siblings.iter().filter(|item| item.tag == Tag::ATTRIBUTES) {
@@ -369,28 +349,28 @@ fn write_named_v4(
         }
         (Value::Text(text), Tag::ATTRIBUTE_VALUE) => {
             let bytes = Value::Bytes(Cow::Borrowed(text.as_bytes()));
-            json::write_scalar(name, item.tag, &bytes, Dialect::V4, out);
+            json::write_scalar(opening, item.tag, &bytes, Dialect::V4, out);
         }
         (Value::DateTime(at), tag) => {
-            json::write_scalar(name, tag, &Value::LongInteger(at.unix()), Dialect::V4, out);
+            json::write_scalar(opening, tag, &Value::LongInteger(at.unix()), Dialect::V4, out);
         }
-        (scalar, tag) => json::write_scalar(name, tag, scalar, Dialect::V4, out),
+        (scalar, tag) => json::write_scalar(opening, tag, scalar, Dialect::V4, out),
     }
 }
 
 /// `None` for a tag that no table has: a reader would drop it.
-fn v4_name(parent: Option<Tag>, item: &Item<'_>) -> Option<&'static str> {
+fn v4_opening(parent: Option<Tag>, item: &Item<'_>) -> Option<Opening> {
     Some(match item.tag {
-        Tag::ATTRIBUTE => "VendorAttributes",
-        Tag::ATTRIBUTE_REFERENCE => "AttributeReferences",
-        Tag::BATCH_ITEM => "Items",
-        Tag::IV_COUNTER_NONCE if parent != Some(Tag::KEY_WRAPPING_DATA) => "IvCounterNonce",
-        Tag::QLENGTH => "QLength",
-        Tag::REQUEST_HEADER | Tag::RESPONSE_HEADER => "Header",
-        Tag::TIME_STAMP => "Timestamp",
-        Tag::UNIQUE_BATCH_ITEM_ID => "UniqueBatchItemId",
-        tag if matches!(item.value, Value::Structure(_)) && tag.object_type().is_some() => "Object",
-        tag => tag.name()?,
+        Tag::ATTRIBUTE => opening!("VendorAttributes"),
+        Tag::ATTRIBUTE_REFERENCE => opening!("AttributeReferences"),
+        Tag::BATCH_ITEM => opening!("Items"),
+        Tag::IV_COUNTER_NONCE if parent != Some(Tag::KEY_WRAPPING_DATA) => opening!("IvCounterNonce"),
+        Tag::QLENGTH => opening!("QLength"),
+        Tag::REQUEST_HEADER | Tag::RESPONSE_HEADER => opening!("Header"),
+        Tag::TIME_STAMP => opening!("Timestamp"),
+        Tag::UNIQUE_BATCH_ITEM_ID => opening!("UniqueBatchItemId"),
+        tag if matches!(item.value, Value::Structure(_)) && tag.object_type().is_some() => opening!("Object"),
+        tag => tag.opening()?,
     })
 }
 
@@ -426,8 +406,8 @@ mod tests {
     use crate::wire::kmip::enumeration::{object_type, operation};
 
     fn canonical(body: &str) -> (Dialect, String) {
-        let mut bytes = body.as_bytes().to_vec();
-        let request = decode(&mut bytes).unwrap_or_else(|error| panic!("{error:?}: {body}"));
+        let (mut bytes, arena) = (body.as_bytes().to_vec(), Arena::new());
+        let request = decode(&mut bytes, &arena).unwrap_or_else(|error| panic!("{error:?}: {body}"));
         let mut out = Vec::new();
         encode(Dialect::V5, request.root, &request.fields, &mut out);
         (request.dialect, String::from_utf8(out).unwrap())
@@ -440,14 +420,15 @@ mod tests {
     }
 
     fn refused(body: &str) -> DecodeError {
-        decode(&mut body.as_bytes().to_vec()).unwrap_err()
+        decode(&mut body.as_bytes().to_vec(), &Arena::new()).unwrap_err()
     }
 
     #[test]
     fn byte_strings_and_texts_are_borrowed_from_the_body() {
         let mut body =
             br#"{"tag":"Encrypt","value":[{"tag":"Data","type":"ByteString","value":"00ff"}]}"#.to_vec();
-        let request = decode(&mut body).unwrap();
+        let arena = Arena::new();
+        let request = decode(&mut body, &arena).unwrap();
         assert_eq!((request.dialect, request.root), (Dialect::V5, "Encrypt"));
         assert!(operation::ALL.code(request.root).is_some());
         assert!(matches!(request.fields[0].value, Value::Bytes(Cow::Borrowed([0, 0xFF]))));
@@ -531,11 +512,13 @@ mod tests {
             (r#"{"tag":"D","type":"BigInteger","value":"0xFF"}"#, Value::BigInteger(vec![0xFF].into())),
             (r#"{"tag":"D","type":"BigInteger","value":"0x"}"#, Value::BigInteger(vec![0].into())),
         ] {
-            let mut body = format!(r#"{{"tag":"R","value":[{written}]}}"#).into_bytes();
-            assert_eq!(decode(&mut body).unwrap().fields[0].value, value, "{written}");
+            let (mut body, arena) =
+                (format!(r#"{{"tag":"R","value":[{written}]}}"#).into_bytes(), Arena::new());
+            assert_eq!(decode(&mut body, &arena).unwrap().fields[0].value, value, "{written}");
         }
         let mut body = br#"{"tag":"R","type":"Structure","value":[{"tag":"D","type":"BigInteger","value":"0xFF01"},{"tag":"P","type":"BigInteger","value":"0x7F"}]}"#.to_vec();
-        let request = decode(&mut body).unwrap();
+        let arena = Arena::new();
+        let request = decode(&mut body, &arena).unwrap();
         let fields = Fields(&request.fields);
         assert_eq!(fields.big_integer(Tag::D), Some(&[0, 0xFF, 1][..]), "magnitudes of 4.9.1 stay positive");
         assert_eq!(fields.big_integer(Tag::P), Some(&[0x7F][..]));
@@ -579,7 +562,8 @@ mod tests {
         let block = [block];
         assert_eq!(written(Dialect::V4, &block), v4);
         assert_eq!(written(Dialect::V5, &block), v5);
-        assert_eq!(decode(&mut v4.as_bytes().to_vec()).unwrap().fields, block);
+        let (mut v4, arena) = (v4.as_bytes().to_vec(), Arena::new());
+        assert_eq!(*decode(&mut v4, &arena).unwrap().fields, block);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{SHELF, TAGS};
 use crate::kms::state::State;
 use crate::wire::json::Lexer;
 use crate::wire::kmip::dialect::{self, Dialect};
-use crate::wire::ttlv::{Fields, Tag, Value};
+use crate::wire::ttlv::{Arena, Fields, Tag, Value};
 
 /// What a client reads of an answer of KMIP.
 #[derive(Debug, Default)]
@@ -26,7 +26,8 @@ pub struct Answer {
 /// Reads an answer of KMIP.
 pub fn read_answer(mut body: Vec<u8>, asked_in: Dialect) -> Answer {
     let text = String::from_utf8_lossy(&body).into_owned();
-    let answer = dialect::decode(&mut body).unwrap_or_else(|error| panic!("{error:?} in {text}"));
+    let arena = Arena::new();
+    let answer = dialect::decode(&mut body, &arena).unwrap_or_else(|error| panic!("{error:?} in {text}"));
     let typed = text.contains(r#""type":"Structure""#);
     assert_eq!(typed, asked_in == Dialect::V4, "an answer in the dialect of its request: {text}");
     let fields = Fields(&answer.fields);
@@ -97,7 +98,8 @@ pub fn read_list(mut body: Vec<u8>, name: &str) -> Vec<(String, Vec<String>)> {
 
 /// The status of each item in the answer to a message.
 pub fn read_statuses(mut body: Vec<u8>) -> Vec<u32> {
-    let answer = dialect::decode(&mut body).expect("an answer is a document");
+    let arena = Arena::new();
+    let answer = dialect::decode(&mut body, &arena).expect("an answer is a document");
     assert!(["Message", "ResponseMessage"].contains(&answer.root), "{} answers no message", answer.root);
     let items = Fields(&answer.fields);
     let status = |item: &Value<'_>| {
