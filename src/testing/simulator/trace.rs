@@ -29,8 +29,10 @@ impl<'s> Trace<'s> {
     pub fn note_bytes(&mut self, event: fmt::Arguments<'_>, bytes: &[u8]) {
         self.line.clear();
         self.line.write_fmt(event).expect("a String takes what is written");
-        for byte in self.line.bytes().chain(bytes.iter().copied()) {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        for part in [self.line.as_bytes(), bytes] {
+            for byte in part {
+                self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+            }
         }
         if let Some(show) = &mut self.show {
             if !bytes.is_empty() {
