@@ -83,9 +83,9 @@ impl Session {
         self.unsent.extend_from_slice(plain);
     }
 
-    /// The client says that it will say nothing more, if it can say that.
+    /// The client says that it will say nothing more, if its part of the handshake is sent, and all that it had to say.
     pub fn say_goodbye(&mut self) -> Vec<u8> {
-        if self.client.is_handshaking() || !self.unsent.is_empty() {
+        if self.client.is_handshaking() || self.flights < 2 || !self.unsent.is_empty() {
             return Vec::new();
         }
         self.client.say_goodbye();
