@@ -123,4 +123,18 @@ Anonymous:             0 kB
     fn only_pages_that_are_in_a_file_as_they_are_in_memory_are_given_back() {
         assert_eq!(unchanged(SMAPS), [0x1000_0000..0x1000_2000, 0x1000_2000..0x1000_5000]);
     }
+    /// Memory of files that lies in RAM, in kB.
+    fn file_kilobytes() -> u64 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_given_back_is_taken_again_when_it_is_needed() {
+        let before = file_kilobytes();
+        give_back();
+        let after = file_kilobytes();
+        assert!(after < before, "{after} of {before} kB");
+    }
 }
