@@ -118,14 +118,21 @@ impl Peer {
     }
 }
 
-/// A hundred encryptions in one message.
+/// A hundred encryptions in one message, as 4.9.1 spells it.
 fn batch(uid: &str, data: &str) -> String {
-    let item = format!(
-        r#"{{"tag":"BatchItem","value":[{{"tag":"Operation","type":"Enumeration","value":"Encrypt"}},{{"tag":"RequestPayload","value":[{{"tag":"UniqueIdentifier","type":"TextString","value":"{uid}"}},{{"tag":"Data","type":"ByteString","value":"{data}"}}]}}]}}"#
-    );
+    let operation = r#"{"tag":"Operation","type":"Enumeration","value":"Encrypt"}"#;
+    let payload = encrypt("RequestPayload", uid, data);
+    let item = format!(r#"{{"tag":"Items","type":"Structure","value":[{operation},{payload}]}}"#);
     let items = vec![item; 100].join(",");
     format!(
-        r#"{{"tag":"RequestMessage","value":[{{"tag":"RequestHeader","value":[{{"tag":"ProtocolVersion","value":[{{"tag":"ProtocolVersionMajor","type":"Integer","value":2}},{{"tag":"ProtocolVersionMinor","type":"Integer","value":1}}]}},{{"tag":"BatchCount","type":"Integer","value":100}}]}},{items}]}}"#
+        r#"{{"tag":"Message","type":"Structure","value":[{{"tag":"Header","type":"Structure","value":[{{"tag":"ProtocolVersion","type":"Structure","value":[{{"tag":"ProtocolVersionMajor","type":"Integer","value":2}},{{"tag":"ProtocolVersionMinor","type":"Integer","value":1}}]}},{{"tag":"BatchCount","type":"Integer","value":100}}]}},{{"tag":"Items","type":"Structure","value":[{items}]}}]}}"#
+    )
+}
+
+/// What an Encrypt is about, in a structure of this name.
+fn encrypt(tag: &str, uid: &str, data: &str) -> String {
+    format!(
+        r#"{{"tag":"{tag}","type":"Structure","value":[{{"tag":"UniqueIdentifier","type":"TextString","value":"{uid}"}},{{"tag":"Data","type":"ByteString","value":"{data}"}}]}}"#
     )
 }
 
@@ -162,12 +169,7 @@ fn requests(criterion: &mut Criterion) {
                     r#"{{"tag":"Get","type":"Structure","value":[{{"tag":"UniqueIdentifier","type":"TextString","value":"{uid}"}}]}}"#
                 ),
             ),
-            (
-                "Encrypt",
-                format!(
-                    r#"{{"tag":"Encrypt","type":"Structure","value":[{{"tag":"UniqueIdentifier","type":"TextString","value":"{uid}"}},{{"tag":"Data","type":"ByteString","value":"{data}"}}]}}"#
-                ),
-            ),
+            ("Encrypt", encrypt("Encrypt", &uid, &data)),
             ("100 Encrypts", batch(&uid, &data)),
             // Last: it adds objects.
             ("Create", CREATE.to_owned()),

@@ -154,7 +154,7 @@ impl Session {
         context: &Context<'_>,
         operation: &'static str,
         key: Option<&Authorized>,
-    ) -> Result<Option<Session>, Refusal> {
+    ) -> Result<Option<Box<Session>>, Refusal> {
         match step {
             Step::Only => return Ok(None),
             Step::Next(_) | Step::Last(_) if !context.is_alone => {
@@ -175,7 +175,7 @@ impl Session {
             operation,
             key: key.map_or([0; 32], digest),
         };
-        Ok(Some(Session { streams, owner, now: context.now }))
+        Ok(Some(Box::new(Session { streams, owner, now: context.now })))
     }
 
     /// Keeps what a first step leaves: the correlation value for the next one.

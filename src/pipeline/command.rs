@@ -177,7 +177,6 @@ pub fn prepare<'b>(
 }
 
 /// A request that is ready to be decided.
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one request")]
 pub enum Command<'b> {
     Kmip(Request<'b>, Dialect),
     /// To be run as it is ([`batch`](super::batch)).
@@ -334,7 +333,6 @@ fn not_too_long(list: &listing::Listing<'_>) -> Result<(), Refusal> {
 }
 
 /// A decided and, where it changed something, committed request.
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one request")]
 pub enum Outcome<'b> {
     Kmip(Decided<'b>, Dialect),
     /// With its answer, as far as that was not given out at once.

@@ -9,7 +9,6 @@ use crate::kms::rights::Rights;
 use crate::kms::view::{Search, SearchEnd, Show, View};
 use crate::limits::{REMEMBERED_OBJECT_BYTES_MAX, REMEMBERED_OBJECTS};
 use std::cell::RefCell;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// A view with a memory, which is overwritten with it.
@@ -31,9 +30,11 @@ impl<V: View> Remembered<V> {
 
 /// Whoever chooses identifiers that share a place makes others be looked up again, and no more.
 fn place(uid: &str) -> usize {
-    let mut hasher = DefaultHasher::new();
-    uid.hash(&mut hasher);
-    hasher.finish() as usize % REMEMBERED_OBJECTS
+    let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let (words, rest) = uid.as_bytes().as_chunks::<8>();
+    let of_words = words.iter().fold(0, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let hash = rest.iter().fold(of_words, |hash, byte| mix(hash, u64::from(*byte)));
+    (hash >> 32) as usize % REMEMBERED_OBJECTS
 }
 
 impl<V: View> View for Remembered<V> {

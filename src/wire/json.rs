@@ -278,9 +278,19 @@ impl<'a> Lexer<'a> {
         self.skip_within(SKIPPED_DEPTH_MAX)
     }
 
-    /// The byte that stands `count` bytes behind the next one.
-    pub fn ahead(&self, count: usize) -> Option<u8> {
-        self.rest.get(count).copied()
+    /// What has not been consumed, for a look ahead.
+    pub fn rest(&self) -> &[u8] {
+        self.rest
+    }
+
+    /// Consumes `count` bytes that [`Lexer::rest`] has shown to be whole tokens, the last of which opens nothing.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    pub fn skip_seen(&mut self, count: usize) {
+        self.take(count);
+        self.opened = false;
     }
 
     /// Consumes `text` if the next bytes are these: a run of whole tokens, the last of which opens nothing.
@@ -288,8 +298,17 @@ impl<'a> Lexer<'a> {
     pub fn skip_exactly<const N: usize>(&mut self, text: &[u8; N]) -> bool {
         let is_next = self.rest.first_chunk() == Some(text);
         if is_next {
-            self.take(text.len());
-            self.opened = false;
+            self.skip_seen(N);
+        }
+        is_next
+    }
+
+    /// The same without the last byte of `text`, which what comes next begins with.
+    #[inline]
+    pub fn skip_before_last<const N: usize>(&mut self, text: &[u8; N]) -> bool {
+        let is_next = self.rest.first_chunk() == Some(text);
+        if is_next {
+            self.skip_seen(N - 1);
         }
         is_next
     }

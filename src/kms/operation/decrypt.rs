@@ -31,7 +31,7 @@ impl<'r> Operation<'r> for Decrypt<'r> {
     const EFFECT: Effect = Effect::Reads;
     const MAKES_OBJECTS: bool = false;
     /// The key, and what the steps before it left, where it is one of several.
-    type Found = (Authorized, Option<Session>);
+    type Found = (Authorized, Option<Box<Session>>);
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
         let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields)?);

@@ -32,7 +32,7 @@ impl<'r> Operation<'r> for Encrypt<'r> {
     const EFFECT: Effect = Effect::Reads;
     const MAKES_OBJECTS: bool = false;
     /// The key, how it is used, and what the steps before it left, where it is one of several.
-    type Found = (Authorized, Plan, Option<Session>);
+    type Found = (Authorized, Plan, Option<Box<Session>>);
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
         let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields)?);

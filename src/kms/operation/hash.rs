@@ -25,7 +25,7 @@ impl<'r> Operation<'r> for Hash<'r> {
     const EFFECT: Effect = Effect::Reads;
     const MAKES_OBJECTS: bool = false;
     /// What the steps before it left, where it is one of several.
-    type Found = Option<Session>;
+    type Found = Option<Box<Session>>;
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
         let step = Step::decode(fields, dialect)?;

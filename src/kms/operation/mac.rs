@@ -33,7 +33,7 @@ impl<'r> Operation<'r> for MAC<'r> {
     const EFFECT: Effect = Effect::Reads;
     const MAKES_OBJECTS: bool = false;
     /// The key, and what the steps before it left, where it is one of several.
-    type Found = (Authorized, Option<Session>);
+    type Found = (Authorized, Option<Box<Session>>);
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
         Ok(MAC { target: Target::decode(fields)?, message: Message::decode(fields, dialect)? })
@@ -63,7 +63,7 @@ impl<'r> Operation<'r> for MAC<'r> {
         entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let result = match self.message.take(&key, session.as_ref(), entropy)? {
+        let result = match self.message.take(&key, session.as_deref(), entropy)? {
             Outcome::Code(code) => Item::bytes(Tag::MAC_DATA, code),
             Outcome::Begun(correlation) => Item::bytes(Tag::CORRELATION_VALUE, correlation),
         };

@@ -30,7 +30,7 @@ impl<'r> Operation<'r> for MACVerify<'r> {
     const EFFECT: Effect = Effect::Reads;
     const MAKES_OBJECTS: bool = false;
     /// The key, and what the steps before it left, where it is one of several.
-    type Found = (Authorized, Option<Session>);
+    type Found = (Authorized, Option<Box<Session>>);
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
         let message = Message::decode(fields, dialect)?;
@@ -64,7 +64,7 @@ impl<'r> Operation<'r> for MACVerify<'r> {
         entropy: &mut dyn Entropy,
         reply: &mut dyn FnMut(&[Item<'_>]),
     ) -> Result<(), Failure> {
-        let result = match self.message.take(&key, session.as_ref(), entropy)? {
+        let result = match self.message.take(&key, session.as_deref(), entropy)? {
             Outcome::Code(expected) => {
                 let is_valid = Secret::new(expected).matches(self.code);
                 let validity = if is_valid { validity_indicator::VALID } else { validity_indicator::INVALID };

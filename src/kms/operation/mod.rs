@@ -80,15 +80,15 @@ macro_rules! operations {
     ($($module:ident $name:ident,)*) => {
         $(mod $module;)*
 
-        /// A decoded request.
+        /// A decoded request. It stays in one place while it goes through the stages.
         pub enum Request<'r> {
-            $(#[doc = concat!("KMIP's ", stringify!($name), ".")] $name($module::$name<'r>),)*
+            $(#[doc = concat!("KMIP's ", stringify!($name), ".")] $name(Box<$module::$name<'r>>),)*
         }
 
         /// A decided request, with what it found.
         pub enum Decided<'r> {
             $(#[doc = concat!("KMIP's ", stringify!($name), ".")]
-            $name($module::$name<'r>, <$module::$name<'r> as Operation<'r>>::Found),)*
+            $name(Box<$module::$name<'r>>, <$module::$name<'r> as Operation<'r>>::Found),)*
         }
 
         impl<'r> Request<'r> {
@@ -122,7 +122,7 @@ macro_rules! operations {
                 $(if name == <$module::$name<'r> as Operation<'r>>::NAME {
                     let fields = Fields::new(<$module::$name<'r> as Operation<'r>>::NAME, items);
                     let fields = fields.with_place_holder(place_holder);
-                    return $module::$name::decode(fields, dialect).map(Request::$name);
+                    return $module::$name::decode(fields, dialect).map(|request| Request::$name(Box::new(request)));
                 })*
                 Err(Refusal::UnknownOperation(name.to_owned()))
             }

@@ -13,6 +13,7 @@
 use crate::time::Timestamp;
 use crate::wire::json::Category;
 use crate::wire::kmip::enumeration::revocation_reason_code;
+use crate::wire::kmip::tag::{Opening, opening};
 use crate::wire::ttlv::{Fields, Item, Tag, Value, json};
 use std::borrow::Cow;
 
@@ -95,25 +96,19 @@ pub fn encode(dialect: Dialect, root: &str, fields: &[Item<'_>], out: &mut Vec<u
 
 /// Appends the answer to one item of a batch: its fields, and the payload, where it has one.
 pub fn encode_answer(dialect: Dialect, fields: &[Item<'_>], payload: Option<&[Item<'_>]>, out: &mut Vec<u8>) {
-    let parent = Some(Tag::RESPONSE_PAYLOAD);
-    match dialect {
-        Dialect::V4 => write_structure_v4("Items", true, out, |out| {
-            write_v4(Some(Tag::BATCH_ITEM), fields, out);
-            if let Some(payload) = payload {
-                write_structure_v4("ResponsePayload", false, out, |out| write_v4(parent, payload, out));
-            }
-        }),
-        Dialect::V5 => {
-            json::open_structure("BatchItem", dialect, out);
-            write_v5(Some(Tag::BATCH_ITEM), fields, out);
-            if let Some(payload) = payload {
-                json::open_structure("ResponsePayload", dialect, out);
-                write_v5(parent, payload, out);
-                json::close_structure(out);
-            }
-            json::close_structure(out);
-        }
+    type Write = fn(Option<Tag>, &[Item<'_>], &mut Vec<u8>);
+    let (item, write): (_, Write) = match dialect {
+        Dialect::V4 => (opening!("Items"), write_v4),
+        Dialect::V5 => (opening!("BatchItem"), write_v5),
+    };
+    json::open_structure(item, dialect, out);
+    write(Some(Tag::BATCH_ITEM), fields, out);
+    if let Some(payload) = payload {
+        json::open_structure(opening!("ResponsePayload"), dialect, out);
+        write(Some(Tag::RESPONSE_PAYLOAD), payload, out);
+        json::close_structure(out);
     }
+    json::close_structure(out);
 }
 
 /// Appends what comes before the answers to the items of a message, if there are any: [`encode_answer`] writes these, and
@@ -124,7 +119,7 @@ pub fn open_message(dialect: Dialect, header: &Item<'_>, has_items: bool, out: &
             json::open_document("Message", dialect, out);
             write_item_v4(None, &[], header, out);
             if has_items {
-                json::open_structure("Items", dialect, out);
+                json::open_structure(opening!("Items"), dialect, out);
             }
         }
         Dialect::V5 => {
@@ -270,75 +265,70 @@ fn canonicalise_wrapped_key(key_block: &mut Vec<Item<'_>>) {
 
 fn write_v5(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
     for item in items {
-        let Some(name) = item.tag.name() else { continue };
+        let Some(opening) = item.tag.opening() else { continue };
         match &item.value {
             // An empty array must not be written: the reader takes it for one element.
             Value::Structure(children) if children.is_empty() && is_repeatable(item.tag) => (),
             Value::Structure(_) if parent == Some(Tag::KEY_BLOCK) && item.tag == Tag::ATTRIBUTES => (),
             Value::Structure(children) => {
-                json::open_structure(name, Dialect::V5, out);
+                json::open_structure(opening, Dialect::V5, out);
                 write_v5(Some(item.tag), children, out);
                 json::close_structure(out);
             }
-            scalar => json::write_scalar(name, item.tag, scalar, Dialect::V5, out),
+            scalar => json::write_scalar(opening, item.tag, scalar, Dialect::V5, out),
         }
     }
 }
 
 fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
-    // Without what 4.9.1 does not know, so that what stands on both sides of it is one array.
-    let mut known = items
-        .iter()
-        .filter(|item| !parent.is_some_and(is_attributes) || is_v4_attribute(item.tag))
-        .filter_map(|item| Some((v4_name(parent, item)?, item)))
-        .peekable();
-    let mut before = None;
-    while let Some((name, first)) = known.next() {
-        let tag = first.tag;
-        let wrapped = match tag {
-            Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
-            Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
-            _ => false,
-        };
-        before = Some(tag);
-        let mut write_run = |out: &mut Vec<u8>| {
-            write_named_v4(name, parent, items, first, out);
-            while let Some((name, item)) = known.next_if(|(_, item)| item.tag == tag) {
-                write_named_v4(name, parent, items, item, out);
-            }
-        };
-        match wrapped {
-            true => write_structure_v4(name, true, out, write_run),
-            false => write_run(out),
+    let are_attributes = parent.is_some_and(is_attributes);
+    // The tag of the items before, and where the array began that they are in.
+    let (mut before, mut array) = (None, None);
+    for item in items {
+        // What 4.9.1 does not know does not part an array either.
+        if are_attributes && !is_v4_attribute(item.tag) {
+            continue;
         }
+        let Some(opening) = v4_opening(parent, item) else { continue };
+        if before != Some(item.tag) {
+            end_array(array.take(), out);
+            if is_wrapped_v4(item.tag, before) {
+                array = Some(out.len());
+                json::open_structure(opening, Dialect::V4, out);
+            }
+            before = Some(item.tag);
+        }
+        write_opened_v4(opening, parent, items, item, out);
+    }
+    end_array(array, out);
+}
+
+/// Whether 4.9.1 writes items with this tag as an array, behind one with the other tag.
+fn is_wrapped_v4(tag: Tag, before: Option<Tag>) -> bool {
+    match tag {
+        Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
+        Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
+        _ => false,
     }
 }
 
-/// An array that turns out empty is not written: the reader would take it for one element.
-fn write_structure_v4(
-    name: &'static str,
-    is_array: bool,
-    out: &mut Vec<u8>,
-    write_children: impl FnOnce(&mut Vec<u8>),
-) {
-    let before = out.len();
-    json::open_structure(name, Dialect::V4, out);
-    let opened = out.len();
-    write_children(out);
-    match is_array && out.len() == opened {
-        true => out.truncate(before),
-        false => json::close_structure(out),
+/// Ends what began there, unless nothing is in it: the reader would take an empty array for one element.
+fn end_array(start: Option<usize>, out: &mut Vec<u8>) {
+    match start {
+        Some(start) if out.ends_with(b"[") => out.truncate(start),
+        Some(_) => json::close_structure(out),
+        None => {}
     }
 }
 
 fn write_item_v4(parent: Option<Tag>, siblings: &[Item<'_>], item: &Item<'_>, out: &mut Vec<u8>) {
-    if let Some(name) = v4_name(parent, item) {
-        write_named_v4(name, parent, siblings, item, out);
+    if let Some(opening) = v4_opening(parent, item) {
+        write_opened_v4(opening, parent, siblings, item, out);
     }
 }
 
-fn write_named_v4(
-    name: &'static str,
+fn write_opened_v4(
+    opening: Opening,
     parent: Option<Tag>,
     siblings: &[Item<'_>],
     item: &Item<'_>,
@@ -352,14 +342,19 @@ fn write_named_v4(
                 Fields(reason).get(Tag::REVOCATION_MESSAGE).or(reason.first().map(|item| &item.value));
             let unspecified = Value::Enumeration(revocation_reason_code::UNSPECIFIED);
             let short = short.filter(|short| matches!(short, Value::Text(_) | Value::Enumeration(_)));
-            json::write_scalar(name, tag, short.unwrap_or(&unspecified), Dialect::V4, out);
+            json::write_scalar(opening, tag, short.unwrap_or(&unspecified), Dialect::V4, out);
         }
         (Value::Structure(children), tag) => {
-            let is_array = is_repeatable(tag);
-            write_structure_v4(name, is_array, out, |out| write_v4(Some(tag), children, out));
+            let start = out.len();
+            json::open_structure(opening, Dialect::V4, out);
+            write_v4(Some(tag), children, out);
+            match is_repeatable(tag) {
+                true => end_array(Some(start), out),
+                false => json::close_structure(out),
+            }
         }
         (Value::Bytes(wrapped), Tag::KEY_VALUE) => {
-            json::open_structure(name, Dialect::V4, out);
+            json::open_structure(opening, Dialect::V4, out);
             let material = Item::bytes(Tag::KEY_MATERIAL, &wrapped[..]);
             write_item_v4(Some(Tag::KEY_VALUE), &[], &material, out);
             for attributes in siblings.iter().filter(|item| item.tag == Tag::ATTRIBUTES) {
@@ -369,28 +364,28 @@ fn write_named_v4(
         }
         (Value::Text(text), Tag::ATTRIBUTE_VALUE) => {
             let bytes = Value::Bytes(Cow::Borrowed(text.as_bytes()));
-            json::write_scalar(name, item.tag, &bytes, Dialect::V4, out);
+            json::write_scalar(opening, item.tag, &bytes, Dialect::V4, out);
         }
         (Value::DateTime(at), tag) => {
-            json::write_scalar(name, tag, &Value::LongInteger(at.unix()), Dialect::V4, out);
+            json::write_scalar(opening, tag, &Value::LongInteger(at.unix()), Dialect::V4, out);
         }
-        (scalar, tag) => json::write_scalar(name, tag, scalar, Dialect::V4, out),
+        (scalar, tag) => json::write_scalar(opening, tag, scalar, Dialect::V4, out),
     }
 }
 
 /// `None` for a tag that no table has: a reader would drop it.
-fn v4_name(parent: Option<Tag>, item: &Item<'_>) -> Option<&'static str> {
+fn v4_opening(parent: Option<Tag>, item: &Item<'_>) -> Option<Opening> {
     Some(match item.tag {
-        Tag::ATTRIBUTE => "VendorAttributes",
-        Tag::ATTRIBUTE_REFERENCE => "AttributeReferences",
-        Tag::BATCH_ITEM => "Items",
-        Tag::IV_COUNTER_NONCE if parent != Some(Tag::KEY_WRAPPING_DATA) => "IvCounterNonce",
-        Tag::QLENGTH => "QLength",
-        Tag::REQUEST_HEADER | Tag::RESPONSE_HEADER => "Header",
-        Tag::TIME_STAMP => "Timestamp",
-        Tag::UNIQUE_BATCH_ITEM_ID => "UniqueBatchItemId",
-        tag if matches!(item.value, Value::Structure(_)) && tag.object_type().is_some() => "Object",
-        tag => tag.name()?,
+        Tag::ATTRIBUTE => opening!("VendorAttributes"),
+        Tag::ATTRIBUTE_REFERENCE => opening!("AttributeReferences"),
+        Tag::BATCH_ITEM => opening!("Items"),
+        Tag::IV_COUNTER_NONCE if parent != Some(Tag::KEY_WRAPPING_DATA) => opening!("IvCounterNonce"),
+        Tag::QLENGTH => opening!("QLength"),
+        Tag::REQUEST_HEADER | Tag::RESPONSE_HEADER => opening!("Header"),
+        Tag::TIME_STAMP => opening!("Timestamp"),
+        Tag::UNIQUE_BATCH_ITEM_ID => opening!("UniqueBatchItemId"),
+        tag if matches!(item.value, Value::Structure(_)) && tag.object_type().is_some() => opening!("Object"),
+        tag => tag.opening()?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! KMIP's enumerations (KMIP 2.1 section 11): codes, constants and the names under which JSON knows them.
 #![forbid(unsafe_code)]
 
+use super::names::{self, Names};
 use super::tag::Tag;
 
 /// The names and codes of one enumeration.
@@ -8,30 +9,29 @@ use super::tag::Tag;
 pub struct Enumeration {
     /// Its own name: `ObjectType`.
     pub title: &'static str,
-    values: &'static [(&'static str, u32)],
+    names: Names<u32>,
 }
 
 impl Enumeration {
     /// The code of the value that JSON calls `name`.
     pub fn code(&self, name: impl AsRef<[u8]>) -> Option<u32> {
-        let name = name.as_ref();
-        self.values.iter().find(|value| value.0.as_bytes() == name).map(|value| value.1)
+        self.names.get(name.as_ref())
     }
 
     /// The names and codes of all values.
     pub fn values(&self) -> &'static [(&'static str, u32)] {
-        self.values
+        self.names.entries()
     }
 
     /// What JSON calls the value with this code.
     pub fn name(&self, code: u32) -> Option<&'static str> {
         // The tables are in the order of their codes, most of them without gaps.
-        if let Some(&(name, found)) = self.values.get((code as usize).wrapping_sub(1))
+        if let Some(&(name, found)) = self.values().get((code as usize).wrapping_sub(1))
             && found == code
         {
             return Some(name);
         }
-        self.values.iter().find(|value| value.1 == code).map(|value| value.0)
+        self.values().iter().find(|value| value.1 == code).map(|value| value.0)
     }
 }
 
@@ -91,10 +91,12 @@ macro_rules! enumerations {
             $(#[$doc])*
             #[allow(missing_docs, reason = "the names are the specification's")]
             pub mod $module {
-                use super::Enumeration;
+                use super::{Enumeration, Names, names};
                 $(pub const $constant: u32 = $code;)*
+                const VALUES: &[(&str, u32)] = &[$(($name, $code),)*];
+                const SLOTS: &[u16] = &names::slots::<u32, { names::slot_count(VALUES.len()) }>(VALUES);
                 /// All of them.
-                pub static ALL: Enumeration = Enumeration { title: $title, values: &[$(($name, $code),)*] };
+                pub static ALL: Enumeration = Enumeration { title: $title, names: Names::new(VALUES, SLOTS) };
             }
         )*
 
@@ -788,18 +790,19 @@ mod tests {
     #[test]
     fn names_and_codes_are_unique_and_found() {
         for table in TABLES {
-            let names: BTreeSet<_> = table.values.iter().map(|value| value.0).collect();
-            let codes: BTreeSet<_> = table.values.iter().map(|value| value.1).collect();
+            let names: BTreeSet<_> = table.values().iter().map(|value| value.0).collect();
+            let codes: BTreeSet<_> = table.values().iter().map(|value| value.1).collect();
             assert_eq!(
                 (names.len(), codes.len()),
-                (table.values.len(), table.values.len()),
+                (table.values().len(), table.values().len()),
                 "{}",
                 table.title
             );
-            for &(name, code) in table.values {
+            for &(name, code) in table.values() {
                 assert_eq!((table.code(name), table.name(code)), (Some(code), Some(name)), "{}", table.title);
             }
             assert_eq!((table.code("Nonsense"), table.name(0x7FFF_FFFF)), (None, None));
+            assert!(table.names.distance_max() < 16, "{}", table.title);
         }
     }
 

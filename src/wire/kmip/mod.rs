@@ -4,4 +4,5 @@
 pub mod dialect;
 pub mod enumeration;
 pub mod message;
+mod names;
 pub mod tag;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::enumeration::object_type;
+use super::names::{self, Names};
 
 /// A tag by its code, known or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -10,12 +11,17 @@ pub struct Tag(pub u32);
 impl Tag {
     /// The name in JSON, as 5.x clients spell it (`UniqueIdentifier`); `None` for a code that no table has.
     pub fn name(self) -> Option<&'static str> {
-        let (first, names): (u32, &[Option<&str>]) = match self.0 {
-            STANDARD_FIRST..=STANDARD_LAST => (STANDARD_FIRST, &STANDARD_NAMES),
-            EXTENSION_FIRST..=EXTENSION_LAST => (EXTENSION_FIRST, &EXTENSION_NAMES),
+        self.opening().map(Opening::name)
+    }
+
+    /// The same with all that is before the name; `None` likewise.
+    pub fn opening(self) -> Option<Opening> {
+        let (first, openings): (u32, &[Option<Opening>]) = match self.0 {
+            STANDARD_FIRST..=STANDARD_LAST => (STANDARD_FIRST, &STANDARD_OPENINGS),
+            EXTENSION_FIRST..=EXTENSION_LAST => (EXTENSION_FIRST, &EXTENSION_OPENINGS),
             _ => return None,
         };
-        names[(self.0 - first) as usize]
+        openings[(self.0 - first) as usize]
     }
 
     /// The tag that JSON calls `name`, in any of the spellings of the two dialects, or as `0x` and six hexadecimal
@@ -26,14 +32,7 @@ impl Tag {
             let tag = Tag(u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
             return (digits.len() == 6 && tag.name().is_some()).then_some(tag);
         }
-        let mut slot = hash(name);
-        loop {
-            let (known, tag) = FOUND[usize::from(SLOTS[slot]).checked_sub(1)?];
-            if known.as_bytes() == name {
-                return Some(tag);
-            }
-            slot = (slot + 1) % SLOT_COUNT;
-        }
+        NAMES.get(name)
     }
 
     /// The tag under which an object of this type stands (KMIP 2.1 section 2); `None` for a type without objects.
@@ -69,6 +68,36 @@ impl Tag {
     }
 }
 
+/// How JSON begins an item: `,{"tag":"State"`. The comma is for an item that has another before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening(&'static str);
+
+impl Opening {
+    /// Of the text `,{"tag":"State"`, which [`opening`] makes.
+    pub(super) const fn new(text: &'static str) -> Opening {
+        Opening(text)
+    }
+
+    /// The name of the tag.
+    pub fn name(self) -> &'static str {
+        &self.0[r#",{"tag":""#.len()..self.0.len() - 1]
+    }
+
+    /// Appends it, with the comma if `out` ends with another item.
+    pub fn append(self, out: &mut Vec<u8>) {
+        let is_first = out.last() != Some(&b'}');
+        out.extend_from_slice(&self.0.as_bytes()[usize::from(is_first)..]);
+    }
+}
+
+/// The [`Opening`] with this name, which needs no escapes.
+macro_rules! opening {
+    ($name:literal) => {
+        $crate::wire::kmip::tag::Opening::new(concat!(",{\"tag\":\"", $name, "\""))
+    };
+}
+pub(super) use opening;
+
 const OBJECTS: &[(u32, Tag)] = &[
     (object_type::CERTIFICATE, Tag::CERTIFICATE),
     (object_type::SYMMETRIC_KEY, Tag::SYMMETRIC_KEY),
@@ -91,16 +120,16 @@ macro_rules! tags {
             $(pub const $x_constant: Tag = Tag($x_code);)*
         }
 
-        const STANDARD_NAMES: [Option<&str>; (STANDARD_LAST - STANDARD_FIRST + 1) as usize] = {
-            let mut names = [None; (STANDARD_LAST - STANDARD_FIRST + 1) as usize];
-            $(names[($code - STANDARD_FIRST) as usize] = Some($name);)*
-            names
+        static STANDARD_OPENINGS: [Option<Opening>; (STANDARD_LAST - STANDARD_FIRST + 1) as usize] = {
+            let mut openings = [None; (STANDARD_LAST - STANDARD_FIRST + 1) as usize];
+            $(openings[($code - STANDARD_FIRST) as usize] = Some(opening!($name));)*
+            openings
         };
 
-        const EXTENSION_NAMES: [Option<&str>; (EXTENSION_LAST - EXTENSION_FIRST + 1) as usize] = {
-            let mut names = [None; (EXTENSION_LAST - EXTENSION_FIRST + 1) as usize];
-            $(names[($x_code - EXTENSION_FIRST) as usize] = Some($x_name);)*
-            names
+        static EXTENSION_OPENINGS: [Option<Opening>; (EXTENSION_LAST - EXTENSION_FIRST + 1) as usize] = {
+            let mut openings = [None; (EXTENSION_LAST - EXTENSION_FIRST + 1) as usize];
+            $(openings[($x_code - EXTENSION_FIRST) as usize] = Some(opening!($x_name));)*
+            openings
         };
 
         const NAMED: &[(&str, Tag)] = &[$(($name, Tag($code)),)* $(($x_name, Tag($x_code)),)*];
@@ -526,9 +555,6 @@ const ALIASES: &[(&str, Tag)] = &[
     ("VendorAttributes", Tag::ATTRIBUTE),
 ];
 
-/// A power of two, more than twice the names: a probe ends at the first empty slot, soon.
-const SLOT_COUNT: usize = 1024;
-
 const ENTRIES: [(&str, Tag); NAMED.len() + ALIASES.len()] = {
     let mut entries = [("", Tag(0)); NAMED.len() + ALIASES.len()];
     let mut at = 0;
@@ -539,38 +565,8 @@ const ENTRIES: [(&str, Tag); NAMED.len() + ALIASES.len()] = {
     entries
 };
 
-/// The same, where they are looked at.
-static FOUND: [(&str, Tag); ENTRIES.len()] = ENTRIES;
-
-/// An open hash table of indices into [`ENTRIES`], counted from one; zero is empty.
-static SLOTS: [u16; SLOT_COUNT] = {
-    let mut slots = [0; SLOT_COUNT];
-    let mut at = 0;
-    while at < ENTRIES.len() {
-        let mut slot = hash(ENTRIES[at].0.as_bytes());
-        while slots[slot] != 0 {
-            slot = (slot + 1) % SLOT_COUNT;
-        }
-        slots[slot] = at as u16 + 1;
-        at += 1;
-    }
-    slots
-};
-
-/// A few bytes tell the names apart well enough: both ends, the middle, the length.
-const fn hash(name: &[u8]) -> usize {
-    let length = name.len();
-    if length == 0 {
-        return 0;
-    }
-    let sample = name[0] as u32
-        | (name[length / 2] as u32) << 8
-        | (name[length - 1] as u32) << 16
-        | (name[length * 3 / 4] as u32) << 24;
-    let mixed = (sample ^ (length as u32).wrapping_mul(0x9E37_79B9) ^ ((name[length / 4] as u32) << 12))
-        .wrapping_mul(0x85EB_CA6B);
-    (mixed >> 22) as usize
-}
+static SLOTS: [u16; names::slot_count(ENTRIES.len())] = names::slots(&ENTRIES);
+static NAMES: Names<Tag> = Names::new(&ENTRIES, &SLOTS);
 
 #[cfg(test)]
 mod tests {
@@ -595,10 +591,6 @@ mod tests {
 
     #[test]
     fn no_name_is_far_from_its_slot() {
-        for (at, (name, _)) in ENTRIES.iter().enumerate() {
-            let home = hash(name.as_bytes());
-            let slot = SLOTS.iter().position(|&entry| usize::from(entry) == at + 1).unwrap();
-            assert!((slot + SLOT_COUNT - home) % SLOT_COUNT < 16, "{name} is at {slot}, its hash is {home}");
-        }
+        assert!(NAMES.distance_max() < 16, "{}", NAMES.distance_max());
     }
 }

@@ -15,6 +15,7 @@ use crate::wire::hex;
 use crate::wire::json::{Error, Lexer, write_integer, write_string};
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration;
+use crate::wire::kmip::tag::Opening;
 use std::borrow::Cow;
 use std::io::Write;
 use std::ops::RangeInclusive;
@@ -29,7 +30,7 @@ pub(crate) struct Document<'a> {
 
 /// Reads a whole body; the error comes with the dialect seen until then.
 pub(crate) fn decode(body: &mut [u8]) -> Result<Document<'_>, (Error, Dialect)> {
-    let mut reader = Reader { lexer: Lexer::new(body), dialect: Dialect::V5, items: 0 };
+    let mut reader = Reader { lexer: Lexer::new(body), dialect: Dialect::V5, items: 0, begun: Vec::new() };
     match reader.document() {
         Ok((root, fields)) => Ok(Document { root, fields, dialect: reader.dialect }),
         Err(error) => Err((error, reader.dialect)),
@@ -44,8 +45,8 @@ pub(crate) fn open_document(name: &str, dialect: Dialect, out: &mut Vec<u8>) {
 }
 
 /// Appends the beginning of a structure, separated from an item before it.
-pub(crate) fn open_structure(name: &'static str, dialect: Dialect, out: &mut Vec<u8>) {
-    open_item(name, out);
+pub(crate) fn open_structure(opening: Opening, dialect: Dialect, out: &mut Vec<u8>) {
+    opening.append(out);
     begin_children(dialect, out);
 }
 
@@ -63,13 +64,13 @@ pub(crate) fn close_structure(out: &mut Vec<u8>) {
 
 /// Appends an item that is no structure, separated from an item before it.
 pub(crate) fn write_scalar(
-    name: &'static str,
+    opening: Opening,
     tag: Tag,
     value: &Value<'_>,
     dialect: Dialect,
     out: &mut Vec<u8>,
 ) {
-    open_item(name, out);
+    opening.append(out);
     // Pieces whose lengths the compiler knows: most bytes of an answer are these.
     match value {
         Value::Structure(_) => unreachable!("structures are opened and closed"),
@@ -146,18 +147,17 @@ enum Kind {
     DateTimeExtended,
 }
 
-/// The children of most structures are no more.
-const USUAL_CHILDREN: usize = 4;
-
 struct Reader<'a> {
     lexer: Lexer<'a>,
     dialect: Dialect,
     items: usize,
+    /// The children of all structures that have begun: each takes its own when it ends, and knows then how many they are.
+    begun: Vec<Item<'a>>,
 }
 
 impl<'a> Reader<'a> {
     fn document(&mut self) -> Result<(&'a str, Vec<Item<'a>>), Error> {
-        let (name, kind) = self.head()?;
+        let (name, kind) = self.start()?;
         let name = self.lexer.text(name)?;
         if kind != Kind::Structure {
             return Err(self.lexer.data("the document is not a structure"));
@@ -171,22 +171,27 @@ impl<'a> Reader<'a> {
         Ok((name, fields))
     }
 
-    /// Everything of an item before its value. Names are compared with those that are known, and need not be texts.
-    fn head(&mut self) -> Result<(&'a [u8], Kind), Error> {
-        let (mut tag, mut kind, mut is_at_value) = (None, None, false);
-        // As every client writes it; whatever is written otherwise is read token by token.
-        if self.lexer.skip_exactly(br#"{"tag":"#) {
-            tag = Some(&*self.lexer.string_bytes()?);
-            kind = self.usual_kind();
-            is_at_value = kind.is_some() || self.lexer.skip_exactly(br#","value":"#);
-        } else {
-            self.lexer.open_object()?;
+    /// Everything of an item before its value, token by token: its tag, if that is known, and its type.
+    fn head(&mut self) -> Result<(Option<Tag>, Kind), Error> {
+        let (name, kind) = self.start()?;
+        let tag = Tag::from_name(name);
+        match tag {
+            Some(tag) if is_v4_spelling(tag, name) => self.dialect = Dialect::V4,
+            Some(_) => {}
+            None => drop(self.lexer.text(name)?),
         }
-        while !is_at_value {
+        Ok((tag, kind))
+    }
+
+    /// The same with the bytes of the name, which need not be a text.
+    fn start(&mut self) -> Result<(&'a [u8], Kind), Error> {
+        let (mut tag, mut kind) = (None, None);
+        self.lexer.open_object()?;
+        loop {
             match self.lexer.member()? {
                 Some("tag") if tag.is_none() => tag = Some(&*self.lexer.string_bytes()?),
                 Some("type") if kind.is_none() => kind = Some(self.kind()?),
-                Some("value") => is_at_value = true,
+                Some("value") => break,
                 Some(name @ ("tag" | "type")) => {
                     return Err(self.lexer.data(format!("duplicate field `{name}`")));
                 }
@@ -201,19 +206,17 @@ impl<'a> Reader<'a> {
         Ok((tag, kind.unwrap_or(Kind::Structure)))
     }
 
-    /// What stands between the tag and the value, for those kinds that most items have.
-    fn usual_kind(&mut self) -> Option<Kind> {
-        let lexer = &mut self.lexer;
-        // Initials are enough to tell these apart.
-        let (kind, is_it) = match lexer.ahead(br#","type":""#.len())? {
-            b'T' => (Kind::TextString, lexer.skip_exactly(br#","type":"TextString","value":"#)),
-            b'B' => (Kind::ByteString, lexer.skip_exactly(br#","type":"ByteString","value":"#)),
-            b'E' => (Kind::Enumeration, lexer.skip_exactly(br#","type":"Enumeration","value":"#)),
-            b'S' => (Kind::Structure, lexer.skip_exactly(br#","type":"Structure","value":"#)),
-            b'I' => (Kind::Integer, lexer.skip_exactly(br#","type":"Integer","value":"#)),
-            _ => return None,
-        };
-        is_it.then_some(kind)
+    /// The same of an item as every client writes it, with a tag that is known. Of all others nothing is consumed.
+    fn usual_head(&mut self) -> Option<(Tag, Kind)> {
+        let start = br#"{"tag":""#;
+        let text = self.lexer.rest().strip_prefix(start)?;
+        let (name, text) = text.split_at(quote_at(text)?);
+        let (tag, (kind, length)) = (Tag::from_name(name)?, usual_kind(text)?);
+        if is_v4_spelling(tag, name) || kind == Some(Kind::Structure) {
+            self.dialect = Dialect::V4;
+        }
+        self.lexer.skip_seen(start.len() + name.len() + length);
+        Some((tag, kind.unwrap_or(Kind::Structure)))
     }
 
     fn tail(&mut self) -> Result<(), Error> {
@@ -252,33 +255,35 @@ impl<'a> Reader<'a> {
         let Some(depth) = depth.checked_sub(1) else {
             return Err(self.lexer.data("structures are nested too deep"));
         };
-        self.lexer.open_array()?;
-        if !self.lexer.element()? {
-            return Ok(Vec::new());
+        if !self.lexer.skip_before_last(b"[{") {
+            self.lexer.open_array()?;
+            if !self.lexer.element()? {
+                return Ok(Vec::new());
+            }
         }
-        let mut items = Vec::with_capacity(USUAL_CHILDREN);
+        let first = self.begun.len();
         loop {
-            let (name, kind) = self.head()?;
+            let (tag, kind) = match self.usual_head() {
+                Some((tag, kind)) => (Some(tag), kind),
+                None => self.head()?,
+            };
             self.items += 1;
             if self.items > TTLV_ITEMS_MAX {
                 return Err(self.lexer.data("too many items"));
             }
-            match Tag::from_name(name) {
+            match tag {
                 Some(tag) => {
-                    if is_v4_spelling(tag, name) {
-                        self.dialect = Dialect::V4;
-                    }
                     let value = self.value(tag, kind, depth)?;
-                    items.push(Item { tag, value });
+                    self.begun.push(Item { tag, value });
                 }
-                None => {
-                    self.lexer.text(name)?;
-                    self.lexer.skip()?;
-                }
+                None => self.lexer.skip()?,
+            }
+            if self.lexer.skip_before_last(b"},{") {
+                continue;
             }
             self.tail()?;
             if !self.lexer.element()? {
-                return Ok(items);
+                return Ok(self.begun.split_off(first));
             }
         }
     }
@@ -389,6 +394,38 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Where the quote stands that ends a name.
+fn quote_at(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xFF;
+    let (words, _) = text.as_chunks::<8>();
+    words.iter().take(NAME_WORDS_MAX).enumerate().find_map(|(at, word)| {
+        // The lowest byte that is zero is the lowest whose high bit this sets.
+        let others = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'"'));
+        let quotes = others.wrapping_sub(ONES) & !others & (ONES << 7);
+        (quotes != 0).then(|| 8 * at + quotes.trailing_zeros() as usize / 8)
+    })
+}
+
+/// No tag has a longer name.
+const NAME_WORDS_MAX: usize = 8;
+
+/// What stands between a name and the value, for those types that most items have, and its length. The type of a structure
+/// may be missing.
+fn usual_kind(text: &[u8]) -> Option<(Option<Kind>, usize)> {
+    fn length<const N: usize>(text: &[u8], expected: &[u8; N]) -> Option<usize> {
+        (text.first_chunk() == Some(expected)).then_some(N)
+    }
+    // Initials are enough to tell these apart.
+    Some(match text.get(br#"","type":""#.len())? {
+        b'T' => (Some(Kind::TextString), length(text, br#"","type":"TextString","value":"#)?),
+        b'B' => (Some(Kind::ByteString), length(text, br#"","type":"ByteString","value":"#)?),
+        b'E' => (Some(Kind::Enumeration), length(text, br#"","type":"Enumeration","value":"#)?),
+        b'S' => (Some(Kind::Structure), length(text, br#"","type":"Structure","value":"#)?),
+        b'I' => (Some(Kind::Integer), length(text, br#"","type":"Integer","value":"#)?),
+        _ => (None, length(text, br#"","value":"#)?),
+    })
+}
+
 /// Whether only 4.9.1 writes `tag` as `name`.
 fn is_v4_spelling(tag: Tag, name: &[u8]) -> bool {
     match tag {
@@ -408,16 +445,6 @@ fn parse_hex_number(text: &str) -> Option<(i64, usize)> {
     }
     let value = u128::from_str_radix(digits, 16).ok()?;
     Some((u64::try_from(value).ok()? as i64, digits.len()))
-}
-
-/// A name out of a table needs no escapes.
-fn open_item(name: &'static str, out: &mut Vec<u8>) {
-    if out.last() == Some(&b'}') {
-        out.push(b',');
-    }
-    out.extend_from_slice(br#"{"tag":""#);
-    out.extend_from_slice(name.as_bytes());
-    out.push(b'"');
 }
 
 fn write_hex_number(bytes: &[u8], out: &mut Vec<u8>) {
