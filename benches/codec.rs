@@ -5,6 +5,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use keyway::wire::kmip::dialect::{self, Dialect};
+use keyway::wire::ttlv::Arena;
 use std::hint::black_box;
 
 const ENCRYPT_V4: &str = r#"{"tag":"Encrypt","type":"Structure","value":[{"tag":"UniqueIdentifier","type":"TextString","value":"9ffb9a4c-2ae0-4cf5-a6b4-4d0d2e5f1d58"},{"tag":"Data","type":"ByteString","value":"5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A"}]}"#;
@@ -21,7 +22,10 @@ fn decode(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter_batched_ref(
                 || request.as_bytes().to_vec(),
-                |body| assert_eq!(dialect::decode(body).unwrap().fields.len(), fields_of(request)),
+                |body| {
+                    let arena = Arena::new();
+                    assert_eq!(dialect::decode(body, &arena).unwrap().fields.len(), fields_of(request));
+                },
                 BatchSize::SmallInput,
             );
         });
@@ -39,8 +43,8 @@ fn fields_of(request: &str) -> usize {
 fn encode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode");
     for (name, request) in REQUESTS {
-        let mut body = request.as_bytes().to_vec();
-        let request = dialect::decode(&mut body).unwrap();
+        let (mut body, arena) = (request.as_bytes().to_vec(), Arena::new());
+        let request = dialect::decode(&mut body, &arena).unwrap();
         for dialect in [Dialect::V4, Dialect::V5] {
             let mut out = Vec::with_capacity(4096);
             group.bench_function(format!("{name}, as {dialect:?}"), |bencher| {

@@ -22,6 +22,7 @@ use crate::store::{Store, StoreError, Transaction};
 use crate::time::Timestamp;
 use crate::wire::json;
 use crate::wire::kmip::message::Encoding;
+use crate::wire::ttlv::Arena;
 use command::{Command, Decoded, Outcome, Stop};
 
 pub use place::{Place, place};
@@ -165,7 +166,8 @@ pub fn read(
     decisions: &mut Vec<Decision>,
     out: &mut Vec<u8>,
 ) -> Result<Read, StoreError> {
-    let decoded = command::decode(endpoint, body);
+    let arena = Arena::new();
+    let decoded = command::decode(endpoint, body, &arena);
     if at == Place::Here
         && let Ok(message @ Decoded::Message { fields, .. }) = &decoded
     {
@@ -230,10 +232,11 @@ pub fn write(
     store: &dyn Store,
     entropy: &mut dyn Entropy,
 ) -> Vec<Result<Reply, StoreError>> {
+    let arena = Arena::new();
     let (mut decoded, mut askers) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
     let mut begun = Vec::with_capacity(calls.len());
     for Call { endpoint, asker, body, .. } in calls {
-        let read = command::decode(endpoint, body);
+        let read = command::decode(endpoint, body, &arena);
         begun.push(asker.is_audited.then(|| decision::begin(endpoint, &read)));
         decoded.push(read);
         askers.push(&*asker);

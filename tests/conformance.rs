@@ -6,7 +6,7 @@
 use keyway::wire::json::Lexer;
 use keyway::wire::kmip::dialect::{self, Dialect};
 use keyway::wire::kmip::enumeration::operation;
-use keyway::wire::ttlv::{self, binary};
+use keyway::wire::ttlv::{self, Arena, binary};
 
 const V4: &str = include_str!("conformance/v4.jsonl");
 const V5: &str = include_str!("conformance/v5.jsonl");
@@ -40,9 +40,9 @@ fn exchanges(lines: &str) -> Vec<Exchange> {
 fn every_recorded_request_is_decoded() {
     for (lines, dialect) in [(V4, Dialect::V4), (V5, Dialect::V5)] {
         for exchange in exchanges(lines) {
-            let mut body = exchange.request.clone().into_bytes();
+            let (mut body, arena) = (exchange.request.clone().into_bytes(), Arena::new());
             let request =
-                dialect::decode(&mut body).unwrap_or_else(|e| panic!("{e:?}: {}", exchange.request));
+                dialect::decode(&mut body, &arena).unwrap_or_else(|e| panic!("{e:?}: {}", exchange.request));
             assert_eq!(request.dialect, dialect, "{}", exchange.request);
             assert!(operation::ALL.code(request.root).is_some(), "{}", request.root);
         }
@@ -53,9 +53,9 @@ fn every_recorded_request_is_decoded() {
 fn every_recorded_answer_is_reproduced_from_its_canonical_tree() {
     for (lines, dialect) in [(V4, Dialect::V4), (V5, Dialect::V5)] {
         for exchange in exchanges(lines).into_iter().filter(|exchange| exchange.status == 200) {
-            let mut body = exchange.response.clone().into_bytes();
+            let (mut body, arena) = (exchange.response.clone().into_bytes(), Arena::new());
             let answer =
-                dialect::decode(&mut body).unwrap_or_else(|e| panic!("{e:?}: {}", exchange.response));
+                dialect::decode(&mut body, &arena).unwrap_or_else(|e| panic!("{e:?}: {}", exchange.response));
             assert_eq!(answer.dialect, dialect, "{}", exchange.response);
             let mut out = Vec::new();
             dialect::encode(dialect, answer.root, &answer.fields, &mut out);
@@ -69,8 +69,8 @@ fn every_recorded_answer_is_reproduced_from_its_canonical_tree() {
 #[test]
 fn canonical_trees_survive_storage() {
     for exchange in exchanges(V4).into_iter().chain(exchanges(V5)) {
-        let mut body = exchange.request.into_bytes();
-        let request = dialect::decode(&mut body).unwrap();
+        let (mut body, arena) = (exchange.request.into_bytes(), Arena::new());
+        let request = dialect::decode(&mut body, &arena).unwrap();
         let mut stored = Vec::new();
         binary::encode(&request.fields, &mut stored);
         assert_eq!(binary::decode(&stored).as_deref(), Ok(&request.fields[..]), "{}", request.root);

@@ -8,7 +8,7 @@ use keyway::pipeline::{Endpoint, Place, place};
 use keyway::time::Timestamp;
 use keyway::wire::kmip::dialect::{self, Dialect};
 use keyway::wire::kmip::enumeration::{operation, result_reason, result_status};
-use keyway::wire::ttlv::{Fields, Item, Tag, binary};
+use keyway::wire::ttlv::{Arena, Children, Fields, Item, Tag, binary};
 use support::kms::Kms;
 
 /// How a message travels.
@@ -83,14 +83,15 @@ fn ask(kms: &mut Kms, spelling: Spelling, message: &[Item<'_>]) -> Answer {
 impl Answer {
     /// Of each item: its status, the reason of a failure, and the identifier in its payload.
     fn items(mut self) -> Vec<(u32, Option<u32>, Option<String>)> {
+        let arena = Arena::new();
         let fields = match self.0 {
             Spelling::Binary => {
                 let [Item { tag, value }] = <[_; 1]>::try_from(binary::decode(&self.1).unwrap()).unwrap();
                 assert_eq!(tag, Tag::RESPONSE_MESSAGE);
-                value.children().unwrap().to_vec()
+                Children::Made(value.children().unwrap().to_vec())
             }
             spelling => {
-                let read = dialect::decode(&mut self.1).unwrap();
+                let read = dialect::decode(&mut self.1, &arena).unwrap();
                 assert_eq!(read.dialect == Dialect::V4, spelling == Spelling::V4);
                 assert_eq!(read.root, if spelling == Spelling::V4 { "Message" } else { "ResponseMessage" });
                 read.fields

@@ -74,7 +74,7 @@ fn limited(key: &Object, used: Use) -> Result<Option<Encoded>, Failure> {
         Some(usage_limits_unit::BYTE) => i64::try_from(used.bytes).unwrap_or(i64::MAX),
         _ => 1,
     };
-    let left = fields.iter_mut().find(|field| field.tag == Tag::USAGE_LIMITS_COUNT);
+    let left = fields.to_mut().iter_mut().find(|field| field.tag == Tag::USAGE_LIMITS_COUNT);
     let Some(Item { value: Value::LongInteger(left), .. }) = left else { return Ok(None) };
     if *left < cost {
         return Err(Refusal::UsageLimitExceeded { operation: used.operation, uid: key.uid.clone() }.into());

@@ -28,7 +28,7 @@ use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{
     block_cipher_mode, cryptographic_algorithm, encoding_option, object_type, usage_mask, wrapping_method,
 };
-use crate::wire::ttlv::{Item, Tag, Value, binary};
+use crate::wire::ttlv::{Children, Item, Tag, Value, binary};
 
 /// How a key is wrapped, or is to be: a `KeyWrappingSpecification` or `KeyWrappingData`.
 pub struct Wrapping<'r> {
@@ -303,7 +303,7 @@ fn open_at(key: Authorized, context: &Context<'_>, depth: usize) -> Result<Autho
 }
 
 /// The fields of a key value that [`unwrap`] has found.
-pub fn decode_value(value: &[u8]) -> Result<Vec<Item<'_>>, Refusal> {
+pub fn decode_value(value: &[u8]) -> Result<Children<'_>, Refusal> {
     match binary::find(value, Tag::KEY_VALUE) {
         Some(Value::Structure(items)) => Ok(items),
         _ => Err(Refusal::invalid("what was wrapped is no KeyValue in TTLVEncoding")),

@@ -21,7 +21,7 @@ use crate::wire::kmip::dialect::{self, DecodeError, Dialect};
 use crate::wire::kmip::enumeration::{batch_error_continuation_option, result_reason};
 use crate::wire::kmip::message::{self, Encoding, Malformed, RequestMessage, ResponseMessage};
 use crate::wire::listing;
-use crate::wire::ttlv::{Fields, Item, Tag, binary};
+use crate::wire::ttlv::{Arena, Children, Fields, Tag, binary};
 
 /// Why a request goes no further: an answer is due, the store failed, or it is where it cannot be done.
 pub enum Stop {
@@ -63,7 +63,7 @@ pub enum Decoded<'b> {
     /// The tag of the root, and the fields of a message.
     Message {
         root: &'b str,
-        fields: Vec<Item<'b>>,
+        fields: Children<'b>,
         encoding: Encoding,
     },
     /// What should be a message and is none.
@@ -98,14 +98,18 @@ impl Decoded<'_> {
 }
 
 /// The first stage. An error is the status and text of the answer.
-pub fn decode<'b>(endpoint: &'b Endpoint, body: &'b mut [u8]) -> Result<Decoded<'b>, (u16, String)> {
+pub fn decode<'b>(
+    endpoint: &'b Endpoint,
+    body: &'b mut [u8],
+    arena: &'b Arena<'b>,
+) -> Result<Decoded<'b>, (u16, String)> {
     match endpoint {
         Endpoint::Kmip => {
             let is_jwe = body.starts_with(b"ey");
-            let request = dialect::decode(body).map_err(|error| (422, not_kmip(error, is_jwe)))?;
+            let request = dialect::decode(body, arena).map_err(|error| (422, not_kmip(error, is_jwe)))?;
             Ok(decoded(request.root, request.fields, Encoding::Json(request.dialect)))
         }
-        Endpoint::KmipMessage => Ok(match dialect::decode(body) {
+        Endpoint::KmipMessage => Ok(match dialect::decode(body, arena) {
             Ok(request) if is_message(request.root) => {
                 decoded(request.root, request.fields, Encoding::Json(request.dialect))
             }
@@ -126,7 +130,7 @@ pub fn decode<'b>(endpoint: &'b Endpoint, body: &'b mut [u8]) -> Result<Decoded<
         }),
         Endpoint::Canonical { root, encoding } => {
             let fields = binary::decode(body).map_err(|error| (422, format!("Invalid Request: {error}")))?;
-            Ok(decoded(root, fields, *encoding))
+            Ok(decoded(root, fields.into(), *encoding))
         }
         Endpoint::ChangeAccess(direction) => match wire_access::parse(body) {
             Ok(request) => Ok(Decoded::ChangeAccess(*direction, request)),
@@ -140,7 +144,7 @@ pub fn decode<'b>(endpoint: &'b Endpoint, body: &'b mut [u8]) -> Result<Decoded<
     }
 }
 
-fn decoded<'b>(root: &'b str, fields: Vec<Item<'b>>, encoding: Encoding) -> Decoded<'b> {
+fn decoded<'b>(root: &'b str, fields: Children<'b>, encoding: Encoding) -> Decoded<'b> {
     match is_message(root) {
         true => Decoded::Message { root, fields, encoding },
         false => Decoded::Kmip(dialect::Request { dialect: encoding.dialect(), root, fields }),

@@ -6,7 +6,7 @@ use super::super::support::requests::{
 use super::Answer;
 use keyway::wire::kmip::dialect::{self, Dialect};
 use keyway::wire::kmip::enumeration;
-use keyway::wire::ttlv::{Item, Tag, binary};
+use keyway::wire::ttlv::{Arena, Children, Item, Tag, binary};
 
 /// How an operation is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl Spelling {
             }
             Spelling::V5 => ("/kmip/2_1", request.into()),
             Spelling::Message | Spelling::Binary => {
-                let mut text = request.as_bytes().to_vec();
-                let read = dialect::decode(&mut text).unwrap();
+                let (mut text, arena) = (request.as_bytes().to_vec(), Arena::new());
+                let read = dialect::decode(&mut text, &arena).unwrap();
                 let mut body = Vec::new();
                 let message = message(read.root, read.fields);
                 match self {
@@ -58,7 +58,7 @@ impl Spelling {
 }
 
 /// A message with one operation.
-pub fn message<'a>(operation: &str, payload: Vec<Item<'a>>) -> Vec<Item<'a>> {
+pub fn message<'a>(operation: &str, payload: Children<'a>) -> Vec<Item<'a>> {
     let version =
         vec![Item::integer(Tag::PROTOCOL_VERSION_MAJOR, 2), Item::integer(Tag::PROTOCOL_VERSION_MINOR, 1)];
     let header = vec![Item::structure(Tag::PROTOCOL_VERSION, version), Item::integer(Tag::BATCH_COUNT, 1)];

@@ -206,7 +206,7 @@ fn usage_limits<'i>(item: &Item<'i>) -> Result<Item<'i>, Refusal> {
     if count.is_some_and(|count| count > total) {
         return Err(Refusal::invalid("UsageLimits: UsageLimitsCount must not exceed UsageLimitsTotal"));
     }
-    let mut fields = fields.clone();
+    let mut fields = fields.to_vec();
     if count.is_none() {
         fields.insert(fields.len().min(1), Item::new(Tag::USAGE_LIMITS_COUNT, Value::LongInteger(total)));
     }

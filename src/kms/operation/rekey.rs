@@ -214,7 +214,7 @@ fn is_copied(tag: Tag) -> bool {
 fn renew_usage_limits(item: &mut Item<'_>) {
     let Value::Structure(fields) = &mut item.value else { return };
     let Some(total) = ttlv::Fields(fields).long_integer(Tag::USAGE_LIMITS_TOTAL) else { return };
-    for field in fields.iter_mut().filter(|field| field.tag == Tag::USAGE_LIMITS_COUNT) {
+    for field in fields.to_mut().iter_mut().filter(|field| field.tag == Tag::USAGE_LIMITS_COUNT) {
         field.value = Value::LongInteger(total);
     }
 }

@@ -5,7 +5,7 @@ use crate::kms::state::State;
 use crate::wire::json::Lexer;
 use crate::wire::kmip::dialect::{self, Dialect};
 use crate::wire::kmip::enumeration::{batch_error_continuation_option, operation};
-use crate::wire::ttlv::{Fields, Item, Tag, Value};
+use crate::wire::ttlv::{Arena, Fields, Item, Tag, Value};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
@@ -256,9 +256,10 @@ fn message(dialect: Dialect, steps: &[Ask], on_error: OnError) -> String {
         Item::integer(Tag::BATCH_COUNT, steps.len() as i32),
     ];
     let mut bodies: Vec<Vec<u8>> = steps.iter().map(|step| step.spell(dialect).2.into_bytes()).collect();
+    let arena = Arena::new();
     let mut message = vec![Item::structure(Tag::REQUEST_HEADER, header)];
     for body in &mut bodies {
-        let request = dialect::decode(body).expect("it was written a moment ago");
+        let request = dialect::decode(body, &arena).expect("it was written a moment ago");
         let operation = operation::ALL.code(request.root).expect("it is an operation");
         let fields = vec![
             Item::enumeration(Tag::OPERATION, operation),
@@ -274,7 +275,8 @@ fn message(dialect: Dialect, steps: &[Ask], on_error: OnError) -> String {
 
 /// The status of each item in the answer to a message.
 pub fn read_statuses(mut body: Vec<u8>) -> Vec<u32> {
-    let answer = dialect::decode(&mut body).expect("an answer is a document");
+    let arena = Arena::new();
+    let answer = dialect::decode(&mut body, &arena).expect("an answer is a document");
     assert!(["Message", "ResponseMessage"].contains(&answer.root), "{} answers no message", answer.root);
     let items = Fields(&answer.fields);
     let status = |item: &Value<'_>| {
@@ -378,7 +380,8 @@ pub struct Answer {
 /// Reads an answer of KMIP.
 pub fn read_answer(mut body: Vec<u8>, asked_in: Dialect) -> Answer {
     let text = String::from_utf8_lossy(&body).into_owned();
-    let answer = dialect::decode(&mut body).unwrap_or_else(|error| panic!("{error:?} in {text}"));
+    let arena = Arena::new();
+    let answer = dialect::decode(&mut body, &arena).unwrap_or_else(|error| panic!("{error:?} in {text}"));
     let typed = text.contains(r#""type":"Structure""#);
     assert_eq!(typed, asked_in == Dialect::V4, "an answer in the dialect of its request: {text}");
     let fields = Fields(&answer.fields);

@@ -14,7 +14,8 @@ use crate::time::Timestamp;
 use crate::wire::json::Category;
 use crate::wire::kmip::enumeration::revocation_reason_code;
 use crate::wire::kmip::tag::{Opening, opening};
-use crate::wire::ttlv::{Fields, Item, Tag, Value, json};
+use crate::wire::ttlv::json::{self, Document};
+use crate::wire::ttlv::{Arena, Children, Fields, Item, Tag, Value};
 use std::borrow::Cow;
 
 /// How a client spells KMIP.
@@ -34,7 +35,7 @@ pub struct Request<'a> {
     /// The tag of the root as it was written: the name of an operation, or of a message.
     pub root: &'a str,
     /// The children of the root, in canonical form.
-    pub fields: Vec<Item<'a>>,
+    pub fields: Children<'a>,
 }
 
 /// Why a body is not a request.
@@ -53,13 +54,10 @@ pub enum DecodeError {
 }
 
 /// Reads one document of either dialect. Strings are unescaped and byte strings decoded in place: the tree borrows from
-/// `body`.
-pub fn decode(body: &mut [u8]) -> Result<Request<'_>, DecodeError> {
-    match json::decode(body) {
-        Ok(mut document) => {
-            canonicalise(&mut document.fields, &mut document.dialect);
-            Ok(Request { dialect: document.dialect, root: document.root, fields: document.fields })
-        }
+/// `body`, and stands in `arena`.
+pub fn decode<'a>(body: &'a mut [u8], arena: &'a Arena<'a>) -> Result<Request<'a>, DecodeError> {
+    match json::decode(body, arena) {
+        Ok(Document { root, fields, dialect }) => Ok(Request { dialect, root, fields }),
         Err((error, dialect)) => Err(match error.category {
             Category::Syntax => DecodeError::NotJson(error.to_string()),
             Category::Data => DecodeError::NotTtlv { dialect, reason: error.to_string() },
@@ -136,31 +134,25 @@ pub fn message_end(dialect: Dialect, has_items: bool) -> &'static [u8] {
 
 // Reading.
 
-fn canonicalise(items: &mut Vec<Item<'_>>, dialect: &mut Dialect) {
+/// Turns the children of a structure, whose own children were turned before, into canonical ones.
+pub(crate) fn canonicalise(parent: Option<Tag>, items: &mut Vec<Item<'_>>, dialect: &mut Dialect) {
     let mut arrays = false;
     for item in items.iter_mut() {
-        if let Value::Structure(children) = &mut item.value {
-            canonicalise(children, dialect);
-            match item.tag {
-                Tag::ATTRIBUTE => canonicalise_tag_list(children),
-                Tag::KEY_BLOCK => canonicalise_wrapped_key(children),
-                _ => (),
-            }
-            arrays |= is_wrapped_array(item);
-        } else {
-            canonicalise_scalar(item, dialect);
+        match &item.value {
+            Value::Structure(elements) => arrays |= is_array(item.tag, elements),
+            _ => canonicalise_scalar(item, dialect),
         }
     }
     if arrays {
         for item in std::mem::take(items) {
-            match item.value {
-                Value::Structure(elements) if is_array(item.tag, &elements) => {
+            match &item.value {
+                Value::Structure(elements) if is_array(item.tag, elements) => {
                     if !elements.is_empty() {
                         *dialect = Dialect::V4;
                     }
-                    items.extend(elements);
+                    items.extend_from_slice(elements);
                 }
-                value => items.push(Item { tag: item.tag, value }),
+                _ => items.push(item),
             }
         }
     }
@@ -168,6 +160,11 @@ fn canonicalise(items: &mut Vec<Item<'_>>, dialect: &mut Dialect) {
         let object_type = Fields(items).enumeration(Tag::OBJECT_TYPE);
         let tag = object_type.and_then(Tag::of_object).unwrap_or(Tag::SYMMETRIC_KEY);
         items.iter_mut().filter(|item| item.tag == Tag::OBJECT).for_each(|item| item.tag = tag);
+    }
+    match parent {
+        Some(Tag::ATTRIBUTE) => canonicalise_tag_list(items),
+        Some(Tag::KEY_BLOCK) => canonicalise_wrapped_key(items),
+        _ => (),
     }
 }
 
@@ -181,15 +178,15 @@ fn canonicalise_scalar(item: &mut Item<'_>, dialect: &mut Dialect) {
         }
         Value::Enumeration(code) if item.tag == Tag::REVOCATION_REASON => {
             *dialect = Dialect::V4;
-            item.value = Value::Structure(vec![Item::enumeration(Tag::REVOCATION_REASON_CODE, code)]);
+            let code = Item::enumeration(Tag::REVOCATION_REASON_CODE, code);
+            item.value = Value::Structure(vec![code].into());
         }
         Value::Text(ref mut message) if item.tag == Tag::REVOCATION_REASON => {
             *dialect = Dialect::V4;
             let message = std::mem::take(message);
-            item.value = Value::Structure(vec![
-                Item::enumeration(Tag::REVOCATION_REASON_CODE, revocation_reason_code::UNSPECIFIED),
-                Item::text(Tag::REVOCATION_MESSAGE, message),
-            ]);
+            let code = Item::enumeration(Tag::REVOCATION_REASON_CODE, revocation_reason_code::UNSPECIFIED);
+            let message = Item::text(Tag::REVOCATION_MESSAGE, message);
+            item.value = Value::Structure(vec![code, message].into());
         }
         _ => (),
     }
@@ -197,10 +194,6 @@ fn canonicalise_scalar(item: &mut Item<'_>, dialect: &mut Dialect) {
 
 /// Whether the structure is not one but an array, wrapped as 4.9.1 wraps them: its children have its own tag. An empty
 /// one can only be told by the tag.
-fn is_wrapped_array(item: &Item<'_>) -> bool {
-    matches!(&item.value, Value::Structure(elements) if is_array(item.tag, elements))
-}
-
 fn is_array(tag: Tag, elements: &[Item<'_>]) -> bool {
     if elements.is_empty() { is_repeatable(tag) } else { elements.iter().all(|element| element.tag == tag) }
 }
@@ -245,19 +238,11 @@ fn canonicalise_wrapped_key(key_block: &mut Vec<Item<'_>>) {
         return;
     }
     let Some(at) = key_block.iter().position(|item| item.tag == Tag::KEY_VALUE) else { return };
-    let Value::Structure(key_value) = &mut key_block[at].value else { return };
-    if Fields(key_value).bytes(Tag::KEY_MATERIAL).is_none() {
-        return;
-    }
-    let (mut material, mut attributes) = (None, Vec::new());
-    for item in std::mem::take(key_value) {
-        match item.tag {
-            Tag::KEY_MATERIAL if material.is_none() => material = Some(item.value),
-            Tag::ATTRIBUTES => attributes.push(item),
-            _ => (),
-        }
-    }
-    key_block[at].value = material.expect("the key value has a key material");
+    let Value::Structure(key_value) = &key_block[at].value else { return };
+    let Some(material @ Value::Bytes(_)) = Fields(key_value).get(Tag::KEY_MATERIAL) else { return };
+    let attributes = key_value.iter().filter(|item| item.tag == Tag::ATTRIBUTES);
+    let (material, attributes) = (material.clone(), attributes.cloned().collect::<Vec<_>>());
+    key_block[at].value = material;
     key_block.splice(at + 1..at + 1, attributes);
 }
 
@@ -421,8 +406,8 @@ mod tests {
     use crate::wire::kmip::enumeration::{object_type, operation};
 
     fn canonical(body: &str) -> (Dialect, String) {
-        let mut bytes = body.as_bytes().to_vec();
-        let request = decode(&mut bytes).unwrap_or_else(|error| panic!("{error:?}: {body}"));
+        let (mut bytes, arena) = (body.as_bytes().to_vec(), Arena::new());
+        let request = decode(&mut bytes, &arena).unwrap_or_else(|error| panic!("{error:?}: {body}"));
         let mut out = Vec::new();
         encode(Dialect::V5, request.root, &request.fields, &mut out);
         (request.dialect, String::from_utf8(out).unwrap())
@@ -435,14 +420,15 @@ mod tests {
     }
 
     fn refused(body: &str) -> DecodeError {
-        decode(&mut body.as_bytes().to_vec()).unwrap_err()
+        decode(&mut body.as_bytes().to_vec(), &Arena::new()).unwrap_err()
     }
 
     #[test]
     fn byte_strings_and_texts_are_borrowed_from_the_body() {
         let mut body =
             br#"{"tag":"Encrypt","value":[{"tag":"Data","type":"ByteString","value":"00ff"}]}"#.to_vec();
-        let request = decode(&mut body).unwrap();
+        let arena = Arena::new();
+        let request = decode(&mut body, &arena).unwrap();
         assert_eq!((request.dialect, request.root), (Dialect::V5, "Encrypt"));
         assert!(operation::ALL.code(request.root).is_some());
         assert!(matches!(request.fields[0].value, Value::Bytes(Cow::Borrowed([0, 0xFF]))));
@@ -526,11 +512,13 @@ mod tests {
             (r#"{"tag":"D","type":"BigInteger","value":"0xFF"}"#, Value::BigInteger(vec![0xFF].into())),
             (r#"{"tag":"D","type":"BigInteger","value":"0x"}"#, Value::BigInteger(vec![0].into())),
         ] {
-            let mut body = format!(r#"{{"tag":"R","value":[{written}]}}"#).into_bytes();
-            assert_eq!(decode(&mut body).unwrap().fields[0].value, value, "{written}");
+            let (mut body, arena) =
+                (format!(r#"{{"tag":"R","value":[{written}]}}"#).into_bytes(), Arena::new());
+            assert_eq!(decode(&mut body, &arena).unwrap().fields[0].value, value, "{written}");
         }
         let mut body = br#"{"tag":"R","type":"Structure","value":[{"tag":"D","type":"BigInteger","value":"0xFF01"},{"tag":"P","type":"BigInteger","value":"0x7F"}]}"#.to_vec();
-        let request = decode(&mut body).unwrap();
+        let arena = Arena::new();
+        let request = decode(&mut body, &arena).unwrap();
         let fields = Fields(&request.fields);
         assert_eq!(fields.big_integer(Tag::D), Some(&[0, 0xFF, 1][..]), "magnitudes of 4.9.1 stay positive");
         assert_eq!(fields.big_integer(Tag::P), Some(&[0x7F][..]));
@@ -574,7 +562,8 @@ mod tests {
         let block = [block];
         assert_eq!(written(Dialect::V4, &block), v4);
         assert_eq!(written(Dialect::V5, &block), v5);
-        assert_eq!(decode(&mut v4.as_bytes().to_vec()).unwrap().fields, block);
+        let (mut v4, arena) = (v4.as_bytes().to_vec(), Arena::new());
+        assert_eq!(*decode(&mut v4, &arena).unwrap().fields, block);
     }
 
     #[test]

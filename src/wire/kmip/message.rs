@@ -7,7 +7,7 @@ use super::enumeration::{batch_error_continuation_option, operation, result_reas
 use crate::limits;
 use crate::secret::Buffer;
 use crate::time::Timestamp;
-use crate::wire::ttlv::{Fields, Item, Tag, Value, binary};
+use crate::wire::ttlv::{Children, Fields, Item, Tag, Value, binary};
 
 /// How a message is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Malformed {
 }
 
 /// The fields of a `RequestMessage` in binary TTLV.
-pub fn decode_binary(body: &[u8]) -> Result<Vec<Item<'_>>, Malformed> {
+pub fn decode_binary(body: &[u8]) -> Result<Children<'_>, Malformed> {
     let items = binary::decode(body).map_err(|error| Malformed::message(error.to_string()))?;
     match <[Item<'_>; 1]>::try_from(items) {
         Ok([Item { tag: Tag::REQUEST_MESSAGE, value: Value::Structure(fields) }]) => Ok(fields),

@@ -194,7 +194,7 @@ impl<'a> Frame<'a> {
         Ok(match self.kind {
             STRUCTURE if depth == 0 => return Err(DecodeError::TooLarge),
             STRUCTURE if !self.padding.is_empty() => return Err(self.bad_length()),
-            STRUCTURE => Value::Structure(decode_items(self.value, depth - 1, count)?),
+            STRUCTURE => Value::Structure(decode_items(self.value, depth - 1, count)?.into()),
             INTEGER => Value::Integer(i32::from_be_bytes(self.exact()?)),
             LONG_INTEGER => Value::LongInteger(i64::from_be_bytes(self.exact()?)),
             BIG_INTEGER if self.value.is_empty() || !self.padding.is_empty() => return Err(self.bad_length()),
@@ -227,6 +227,7 @@ impl<'a> Frame<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Children;
     use super::*;
 
     fn encoded(item: Item<'_>) -> Vec<u8> {
@@ -253,10 +254,10 @@ mod tests {
             (Value::DateTime(Timestamp::from_unix(0x47DA_67F8)), "42002009000000080000000047DA67F8"),
             (Value::Interval(864_000), "4200200A00000004000D2F0000000000"),
             (
-                Value::Structure(vec![
+                Value::Structure(Children::Made(vec![
                     Item::enumeration(Tag(0x42_0004), 254),
                     Item::integer(Tag(0x42_0005), 255),
-                ]),
+                ])),
                 "42002001000000204200040500000004000000FE000000004200050200000004000000FF00000000",
             ),
         ] {

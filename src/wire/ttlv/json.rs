@@ -8,12 +8,12 @@
 //! servers drop them.
 #![forbid(unsafe_code)]
 
-use super::{Item, Tag, Value};
+use super::{Arena, Children, Item, Tag, Value};
 use crate::limits::{TTLV_DEPTH_MAX, TTLV_ITEMS_MAX};
 use crate::time::Timestamp;
 use crate::wire::hex;
 use crate::wire::json::{Error, Lexer, write_integer, write_string};
-use crate::wire::kmip::dialect::Dialect;
+use crate::wire::kmip::dialect::{self, Dialect};
 use crate::wire::kmip::enumeration;
 use crate::wire::kmip::tag::Opening;
 use std::borrow::Cow;
@@ -23,14 +23,15 @@ use std::ops::RangeInclusive;
 /// One document, as it was written.
 pub(crate) struct Document<'a> {
     pub(crate) root: &'a str,
-    pub(crate) fields: Vec<Item<'a>>,
+    pub(crate) fields: Children<'a>,
     /// V4 when an item was spelled as only 4.9.1 spells it.
     pub(crate) dialect: Dialect,
 }
 
 /// Reads a whole body; the error comes with the dialect seen until then.
-pub(crate) fn decode(body: &mut [u8]) -> Result<Document<'_>, (Error, Dialect)> {
-    let mut reader = Reader { lexer: Lexer::new(body), dialect: Dialect::V5, items: 0, begun: Vec::new() };
+pub(crate) fn decode<'a>(body: &'a mut [u8], arena: &'a Arena<'a>) -> Result<Document<'a>, (Error, Dialect)> {
+    let lexer = Lexer::new(body);
+    let mut reader = Reader { lexer, arena, dialect: Dialect::V5, items: 0, spare: Vec::new() };
     match reader.document() {
         Ok((root, fields)) => Ok(Document { root, fields, dialect: reader.dialect }),
         Err(error) => Err((error, reader.dialect)),
@@ -149,14 +150,15 @@ enum Kind {
 
 struct Reader<'a> {
     lexer: Lexer<'a>,
+    arena: &'a Arena<'a>,
     dialect: Dialect,
     items: usize,
-    /// The children of all structures that have begun: each takes its own when it ends, and knows then how many they are.
-    begun: Vec<Item<'a>>,
+    /// Where children are until their structure ends, and how many they are is known: of structures that have ended.
+    spare: Vec<Vec<Item<'a>>>,
 }
 
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> Result<(&'a str, Vec<Item<'a>>), Error> {
+    fn document(&mut self) -> Result<(&'a str, Children<'a>), Error> {
         let (name, kind) = self.start()?;
         let name = self.lexer.text(name)?;
         if kind != Kind::Structure {
@@ -165,7 +167,7 @@ impl<'a> Reader<'a> {
         if matches!(name, "Message") {
             self.dialect = Dialect::V4;
         }
-        let fields = self.children(TTLV_DEPTH_MAX)?;
+        let fields = self.children(None, TTLV_DEPTH_MAX)?;
         self.tail()?;
         self.lexer.end()?;
         Ok((name, fields))
@@ -251,17 +253,17 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn children(&mut self, depth: usize) -> Result<Vec<Item<'a>>, Error> {
+    fn children(&mut self, parent: Option<Tag>, depth: usize) -> Result<Children<'a>, Error> {
         let Some(depth) = depth.checked_sub(1) else {
             return Err(self.lexer.data("structures are nested too deep"));
         };
         if !self.lexer.skip_before_last(b"[{") {
             self.lexer.open_array()?;
             if !self.lexer.element()? {
-                return Ok(Vec::new());
+                return Ok(Children::Read(&[]));
             }
         }
-        let first = self.begun.len();
+        let mut items = self.spare.pop().unwrap_or_default();
         loop {
             let (tag, kind) = match self.usual_head() {
                 Some((tag, kind)) => (Some(tag), kind),
@@ -274,7 +276,7 @@ impl<'a> Reader<'a> {
             match tag {
                 Some(tag) => {
                     let value = self.value(tag, kind, depth)?;
-                    self.begun.push(Item { tag, value });
+                    items.push(Item { tag, value });
                 }
                 None => self.lexer.skip()?,
             }
@@ -283,14 +285,17 @@ impl<'a> Reader<'a> {
             }
             self.tail()?;
             if !self.lexer.element()? {
-                return Ok(self.begun.split_off(first));
+                dialect::canonicalise(parent, &mut items, &mut self.dialect);
+                let children = self.arena.alloc_extend(items.drain(..));
+                self.spare.push(items);
+                return Ok(Children::Read(children));
             }
         }
     }
 
     fn value(&mut self, tag: Tag, kind: Kind, depth: usize) -> Result<Value<'a>, Error> {
         Ok(match kind {
-            Kind::Structure => Value::Structure(self.children(depth)?),
+            Kind::Structure => Value::Structure(self.children(Some(tag), depth)?),
             Kind::Integer => Value::Integer(self.integer()?),
             Kind::LongInteger => Value::LongInteger(self.long_integer()?),
             Kind::BigInteger => Value::BigInteger(Cow::Borrowed(self.big_integer()?)),

@@ -12,6 +12,10 @@ use crate::time::Timestamp;
 pub use crate::wire::kmip::tag::Tag;
 pub use encoded::Encoded;
 use std::borrow::Cow;
+use std::ops::Deref;
+
+/// Where the items of a request stand, and all children of one structure together.
+pub type Arena<'a> = typed_arena::Arena<Item<'a>>;
 
 /// One tagged value.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +30,7 @@ pub struct Item<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
     /// Items in order; a repeated tag is an array.
-    Structure(Vec<Item<'a>>),
+    Structure(Children<'a>),
     /// 32 bits; also masks.
     Integer(i32),
     /// 64 bits.
@@ -49,6 +53,50 @@ pub enum Value<'a> {
     DateTimeExtended(i64),
 }
 
+/// The children of a structure.
+#[derive(Clone, Debug)]
+pub enum Children<'a> {
+    /// Those that were made one by one.
+    Made(Vec<Item<'a>>),
+    /// Those that were read into an [`Arena`].
+    Read(&'a [Item<'a>]),
+}
+
+impl<'a> Deref for Children<'a> {
+    type Target = [Item<'a>];
+    fn deref(&self) -> &[Item<'a>] {
+        match self {
+            Children::Made(items) => items,
+            Children::Read(items) => items,
+        }
+    }
+}
+
+impl<'a> Children<'a> {
+    /// The same to be changed.
+    pub fn to_mut(&mut self) -> &mut Vec<Item<'a>> {
+        if let Children::Read(items) = self {
+            *self = Children::Made(items.to_vec());
+        }
+        match self {
+            Children::Made(items) => items,
+            Children::Read(_) => unreachable!("they were copied a moment ago"),
+        }
+    }
+}
+
+impl PartialEq for Children<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<'a> From<Vec<Item<'a>>> for Children<'a> {
+    fn from(items: Vec<Item<'a>>) -> Self {
+        Children::Made(items)
+    }
+}
+
 impl<'a> Item<'a> {
     /// An item with any value.
     pub fn new(tag: Tag, value: Value<'a>) -> Item<'a> {
@@ -56,8 +104,8 @@ impl<'a> Item<'a> {
     }
 
     /// A structure.
-    pub fn structure(tag: Tag, children: Vec<Item<'a>>) -> Item<'a> {
-        Item { tag, value: Value::Structure(children) }
+    pub fn structure(tag: Tag, children: impl Into<Children<'a>>) -> Item<'a> {
+        Item { tag, value: Value::Structure(children.into()) }
     }
 
     /// A text string.
@@ -209,8 +257,8 @@ pub fn fuzz(data: &[u8]) {
         binary::encode(&items, &mut again);
         assert_eq!(again, data);
     }
-    let mut body = data.to_vec();
-    let Ok(request) = dialect::decode(&mut body) else { return };
+    let (mut body, arena) = (data.to_vec(), Arena::new());
+    let Ok(request) = dialect::decode(&mut body, &arena) else { return };
     let shape = Shape::of(&request.fields);
     if shape.levels < TTLV_DEPTH_MAX {
         // Whatever the dialect, it is one tree, and binary has a form for it.
@@ -230,8 +278,8 @@ pub fn fuzz(data: &[u8]) {
         }
         let mut first = Vec::new();
         dialect::encode(dialect, request.root, &request.fields, &mut first);
-        let mut body = first.clone();
-        let read = dialect::decode(&mut body).expect("what was written can be read");
+        let (mut body, arena) = (first.clone(), Arena::new());
+        let read = dialect::decode(&mut body, &arena).expect("what was written can be read");
         let mut second = Vec::new();
         dialect::encode(dialect, read.root, &read.fields, &mut second);
         assert_eq!(first, second);
@@ -346,10 +394,10 @@ mod tests {
                 let mut written = Vec::new();
                 dialect::encode(dialect, "Root", &items, &mut written);
                 fuzz(&written);
-                let mut spaced = spaced(&written);
-                let read = dialect::decode(&mut written).unwrap();
-                assert_eq!(dialect::decode(&mut spaced).as_ref(), Ok(&read), "seed {seed}");
-                assert_eq!((read.root, &read.fields), ("Root", &trimmed(&items, dialect)), "seed {seed}");
+                let (mut spaced, arena) = (spaced(&written), Arena::new());
+                let read = dialect::decode(&mut written, &arena).unwrap();
+                assert_eq!(dialect::decode(&mut spaced, &arena).as_ref(), Ok(&read), "seed {seed}");
+                assert_eq!((read.root, &*read.fields), ("Root", &*trimmed(&items, dialect)), "seed {seed}");
             }
         }
     }
@@ -371,7 +419,7 @@ mod tests {
     /// 4.9.1 does not write the zeros before a magnitude, but for the one that keeps it positive.
     fn trimmed(items: &[Item<'static>], dialect: Dialect) -> Vec<Item<'static>> {
         let trimmed_value = |value: &Value<'static>| match value {
-            Value::Structure(children) => Value::Structure(trimmed(children, dialect)),
+            Value::Structure(children) => Value::Structure(trimmed(children, dialect).into()),
             Value::BigInteger(bytes) if dialect == Dialect::V4 => {
                 Value::BigInteger(bytes[usize::from(bytes[1] < 0x80)..].to_vec().into())
             }
