@@ -17,7 +17,7 @@ use crate::shell::executor::Executor;
 use crate::shell::os::{self, Clock, OsEntropy};
 use crate::shell::reactor::Reactor;
 use crate::shell::signals::Signals;
-use crate::shell::{audit, log, sandbox, sockets};
+use crate::shell::{audit, log, memory, sandbox, sockets};
 use crate::store::Store;
 use crate::store::late::LateStore;
 use crate::tee::{self, Devices, Quoter};
@@ -39,7 +39,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     // Before any thread: signals are blocked and the process is hardened for all of them.
     let signals = Signals::block().map_err(failed)?;
     os::harden().map_err(failed)?;
-    os::tune_allocator();
+    memory::tune_allocator();
     let clock = Clock::start();
     tell(&config);
     let files_max = config.limits.connections_max + config.limits.open_databases_max;
@@ -132,7 +132,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         Some(bootstrap) => {
             let main = sockets::addresses(&config.hostname, config.port).map_err(not_listening)?;
             reactor = reactor.with_bootstrap(bootstrap_listeners, main).map_err(failed)?;
-            os::lock_memory();
+            memory::lock_memory();
             let quoter = quoter.as_deref().map_err(String::as_str);
             let identity = owner::identity(&bootstrap, &config.hostname, &addresses, quoter, &clock);
             let identity = identity.map_err(not_configured)?;
@@ -152,8 +152,9 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         }
     }
     // All is open now, and the first thread is about to start.
-    os::resident_bytes();
+    memory::resident_bytes();
     openssl::init();
+    memory::give_back();
     match (&bootstrap, config.sandbox) {
         (Some(_), Sandbox::Enforce) => {
             sandbox::enter(config.sandbox, &needs::before_the_choice(&needs));
@@ -184,7 +185,7 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         attestation,
         audit: audit_mode,
         counts,
-        resident_bytes: os::resident_bytes,
+        resident_bytes: memory::resident_bytes,
         now: clock.now(),
     })
     .map_err(not_configured)?;

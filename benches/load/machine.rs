@@ -81,8 +81,18 @@ impl Cores {
             pin(pid, core);
         }
     }
+
+    /// Moves the calling thread of this process there.
+    pub fn pin_this_thread_to_servers(&self) {
+        if let Some(core) = self.servers {
+            let link = fs::read_link("/proc/thread-self").unwrap();
+            let thread = link.file_name().unwrap().to_str().unwrap();
+            run("taskset", ["-c", "-p", &core.to_string(), thread]);
+        }
+    }
 }
 
+/// Keeps all threads of a process on a core.
 fn pin(pid: u32, core: usize) {
     run("taskset", ["-a", "-c", "-p", &core.to_string(), &pid.to_string()]);
 }

@@ -37,12 +37,19 @@ const SELECTIVE: [(Tag, &[Tag]); 7] = [
 
 /// The terms of an object; none for attributes that cannot be read, since nobody can ask for them.
 pub fn of(object: &Object) -> Vec<Term> {
-    binary::decode(&object.attributes).unwrap_or_default().iter().filter_map(of_attribute).collect()
+    let are_any = binary::items(&object.attributes).any(|(tag, _)| fields(tag).is_some());
+    let attributes = if are_any { binary::decode(&object.attributes) } else { Ok(Vec::new()) };
+    attributes.unwrap_or_default().iter().filter_map(of_attribute).collect()
+}
+
+/// The fields of an attribute that tell objects apart, where it has a term.
+fn fields(tag: Tag) -> Option<&'static [Tag]> {
+    SELECTIVE.iter().find(|(selective, _)| *selective == tag).map(|(_, fields)| *fields)
 }
 
 /// The term of an attribute; `None` where it has none, or not all that one needs.
 pub fn of_attribute(attribute: &Item<'_>) -> Option<Term> {
-    let (_, fields) = SELECTIVE.iter().find(|(tag, _)| *tag == attribute.tag)?;
+    let fields = fields(attribute.tag)?;
     let mut encoded = Vec::new();
     match (&attribute.value, fields.is_empty()) {
         (Value::Structure(children), false) => {

@@ -178,6 +178,8 @@ struct State<J> {
     closed: bool,
     /// The workers that have not answered everything yet.
     running: usize,
+    /// Those of them that wait for a job.
+    idle: usize,
 }
 
 impl<J> Queue<J> {
@@ -187,8 +189,11 @@ impl<J> Queue<J> {
 
     /// Waits for jobs and takes at most `batch_max`; `None` when the queue is closed and empty.
     fn take(&self, batch_max: usize) -> Option<Vec<J>> {
-        let idle = |state: &mut State<J>| state.waiting.is_empty() && !state.closed;
-        let mut state = self.changed.wait_while(self.lock(), idle).expect(NO_POISON);
+        let nothing_waits = |state: &mut State<J>| state.waiting.is_empty() && !state.closed;
+        let mut state = self.lock();
+        state.idle += 1;
+        state = self.changed.wait_while(state, nothing_waits).expect(NO_POISON);
+        state.idle -= 1;
         let count = state.waiting.len().min(batch_max);
         (count > 0).then(|| state.waiting.drain(..count).collect())
     }
@@ -204,7 +209,7 @@ impl<J: Send + 'static> Workers<J> {
         run: impl Fn() -> R,
         completions: &Completions<C>,
     ) -> io::Result<Workers<J>> {
-        let state = State { waiting: VecDeque::new(), closed: false, running: workers };
+        let state = State { waiting: VecDeque::new(), closed: false, running: workers, idle: 0 };
         let queue = Arc::new(Queue { state: Mutex::new(state), changed: Condvar::new() });
         let mut threads = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -228,8 +233,12 @@ impl<J: Send + 'static> Workers<J> {
             return Err(job);
         }
         state.waiting.push_back(job);
+        // Where there are more jobs than that, each idle worker was called already, and the others look by themselves.
+        let is_called = state.waiting.len() <= state.idle;
         drop(state);
-        self.queue.changed.notify_one();
+        if is_called {
+            self.queue.changed.notify_one();
+        }
         Ok(())
     }
 

@@ -4,12 +4,9 @@
 use crate::entropy::Entropy;
 use crate::time::{Instant, Now, Timestamp};
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The two clocks of the system. Copies share their origin, so that their readings can be compared.
@@ -85,21 +82,6 @@ pub fn harden() -> io::Result<()> {
         check(unsafe { libc::prctl(option, value as libc::c_ulong, 0, 0, 0) })?;
     }
     Ok(())
-}
-
-/// Blocks as large have pages of their own, which go back to the system when freed; smaller ones are reused without
-/// page faults.
-#[cfg(target_env = "gnu")]
-const ALLOCATOR_THRESHOLD_BYTES: i32 = 1024 * 1024;
-
-/// Gives freed memory back to the system. Left to itself, glibc raises its thresholds to the size of the largest block
-/// that was ever freed and keeps twice as much for reuse: after a few bodies of 20 MiB, 107 MB stay resident instead of 5.
-pub fn tune_allocator() {
-    #[cfg(target_env = "gnu")]
-    for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
-        // SAFETY: mallopt takes integers only; a refused one leaves the default.
-        unsafe { libc::mallopt(parameter, ALLOCATOR_THRESHOLD_BYTES) };
-    }
 }
 
 /// The process may not open as many files as its connections need.
@@ -220,38 +202,6 @@ pub fn local_addresses() -> Vec<IpAddr> {
 
 /// Addresses of one machine that are of interest.
 const LOCAL_ADDRESSES_MAX: usize = 32;
-
-/// Bytes of seven numbers.
-const STATM_BYTES_MAX: usize = 7 * 21;
-
-/// The memory that this process has in use (proc(5), statm). The file is opened once, before the sandbox is entered.
-pub fn resident_bytes() -> Option<u64> {
-    static STATM: OnceLock<Option<File>> = OnceLock::new();
-    let statm = STATM.get_or_init(|| File::open("/proc/self/statm").ok()).as_ref()?;
-    let mut text = [0; STATM_BYTES_MAX];
-    let length = statm.read_at(&mut text, 0).ok()?;
-    let pages: u64 = str::from_utf8(&text[..length]).ok()?.split(' ').nth(1)?.parse().ok()?;
-    // SAFETY: sysconf takes an integer.
-    let page_bytes = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
-    Some(pages * page_bytes)
-}
-
-/// Keeps the memory of this process out of swap, where its limit of locked memory allows that for all of it.
-pub fn lock_memory() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is valid for writes.
-    let known = check(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) });
-    if known.is_err() || limit.rlim_cur != libc::RLIM_INFINITY {
-        ::log::info!("memory is not locked: its limit is {} bytes (ulimit -l, LimitMEMLOCK)", limit.rlim_cur);
-        return;
-    }
-    // SAFETY: flags only.
-    if let Err(error) =
-        check(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) })
-    {
-        ::log::info!("memory is not locked: {error}");
-    }
-}
 
 /// Binds to `name`, a `sockaddr_in` or `sockaddr_in6`.
 fn bind_to<T>(socket: &OwnedFd, name: &T) -> io::Result<()> {

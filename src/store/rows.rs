@@ -88,7 +88,8 @@ impl<'k> Key<'k> {
     pub fn bytes(&self) -> Vec<u8> {
         match self.table {
             Table::Meta | Table::Uids => self.first.to_vec(),
-            table => [beginning(table, self.first), self.second.to_vec()].concat(),
+            Table::Objects => self.second.to_vec(),
+            _ => [&length(self.first), self.first, self.second].concat(),
         }
     }
 }
@@ -103,9 +104,12 @@ pub fn beginning(table: Table, first: &[u8]) -> Vec<u8> {
 
 /// A name with its length before it.
 pub fn prefix(first: &[u8]) -> Vec<u8> {
+    [&length(first), first].concat()
+}
+
+fn length(first: &[u8]) -> [u8; 4] {
     // A name of 4 GiB is beyond every limit, in a key as in a question.
-    let length = u32::try_from(first.len()).unwrap_or(u32::MAX);
-    [&length.to_be_bytes(), first].concat()
+    u32::try_from(first.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
 
 /// The two parts of the bytes of a key, where they are those of one.

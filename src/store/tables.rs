@@ -20,7 +20,7 @@ impl<E: Engine> Store for E {
     }
 
     fn read(&self) -> Result<Box<dyn View>, StoreError> {
-        Ok(Box::new(Remembered::new(Tables { rows: Engine::read(self)?, has_failed: false })))
+        Ok(Box::new(Remembered::new(Tables::of(Engine::read(self)?))))
     }
 
     fn transact(
@@ -28,7 +28,7 @@ impl<E: Engine> Store for E {
         work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         Engine::transact(self, &mut |rows| {
-            let mut tables = Tables { rows, has_failed: false };
+            let mut tables = Tables::of(rows);
             work(&mut tables)?;
             if tables.has_failed { Err(APPLY_FAILED) } else { Ok(()) }
         })
@@ -52,19 +52,30 @@ struct Tables<R> {
     rows: R,
     /// Something was changed in part, and must not be committed.
     has_failed: bool,
+    /// That of the last object, where one was asked for or given.
+    last_sequence: Option<u64>,
 }
 
 /// An object's place in the order.
 pub type Sequence = [u8; 8];
 
 impl<R: Rows> Tables<R> {
+    fn of(rows: R) -> Tables<R> {
+        Tables { rows, has_failed: false, last_sequence: None }
+    }
+
     fn sequence(&self, uid: &str) -> Result<Option<Sequence>, StoreError> {
         self.rows.get(uid_key(uid))?.map(|sequence| number(&sequence)).transpose()
     }
 
-    fn next_sequence(&self) -> Result<Sequence, StoreError> {
-        let last = self.rows.last_sequence()?.map_or(Ok(0), |last| number(&last).map(u64::from_be_bytes))?;
-        Ok(last.checked_add(1).ok_or_else(|| corrupt("its sequence is at its end"))?.to_be_bytes())
+    fn next_sequence(&mut self) -> Result<Sequence, StoreError> {
+        let last = match self.last_sequence {
+            Some(last) => last,
+            None => self.rows.last_sequence()?.map_or(Ok(0), |last| number(&last).map(u64::from_be_bytes))?,
+        };
+        let next = last.checked_add(1).ok_or_else(|| corrupt("its sequence is at its end"))?;
+        self.last_sequence = Some(next);
+        Ok(next.to_be_bytes())
     }
 
     fn object_at(&self, sequence: Sequence) -> Result<Option<Object>, StoreError> {
