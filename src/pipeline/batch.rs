@@ -13,7 +13,7 @@ use crate::kms::view::{Changes, View};
 use crate::store::Transaction;
 use crate::wire::kmip::enumeration::result_reason;
 use crate::wire::kmip::message::{BatchItem, Encoding, OnError, RequestMessage, ResponseMessage};
-use crate::wire::ttlv::{Fields, Tag};
+use crate::wire::ttlv::{Fields, Tag, Value};
 
 /// What the items see, and whether they may change it.
 pub enum Ground<'g> {
@@ -121,6 +121,8 @@ fn run_item(
         let (dialect, object) = (encoding.dialect(), place_holder.as_deref());
         let mut request = Request::decode(item.name(), item.payload, object, dialect)?;
         request.prepare(entropy, asker.now)?;
+        // Items after this one may be about what it makes, or has located, without naming it.
+        let names = request.makes_objects() || matches!(request, Request::Locate(_));
         let Asker { principal, standing, now, streams, .. } = asker;
         let context = Context {
             view: ground.view(),
@@ -143,7 +145,11 @@ fn run_item(
                 decision::add_answered(decision, fields);
             }
             fits = response.succeeded(item, fields, *bytes_max);
-            named = Some(named_object(item.name(), Fields(fields)));
+            if names {
+                let mut found = Fields(fields).all(Tag::UNIQUE_IDENTIFIER).filter_map(Value::as_text);
+                let (first, second) = (found.next(), found.next());
+                named = Some(first.filter(|_| second.is_none()).map(str::to_owned));
+            }
         })?;
         if let Some(decision) = decision {
             decision::add_changed(decision, &changes);
@@ -154,24 +160,12 @@ fn run_item(
         Ok(changes) => {
             ground.apply(changes)?;
             nonces.applied();
-            if let Some(Some(uid)) = named {
+            if let Some(uid) = named {
                 *place_holder = uid;
             }
             Ok(Ok(()))
         }
         Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
         Err(Failure::Store(error)) => Err(Stop::Store(error)),
-    }
-}
-
-/// The object that items after this one may be about without naming it, where this one says so: what it has made, or the
-/// one that it has located.
-fn named_object(operation: &str, answer: Fields<'_, '_>) -> Option<Option<String>> {
-    let mut found = answer.all(Tag::UNIQUE_IDENTIFIER).filter_map(|uid| uid.as_text());
-    let (first, second) = (found.next(), found.next());
-    match operation {
-        "Locate" => Some(first.filter(|_| second.is_none()).map(str::to_owned)),
-        name if Request::makes_objects(name) => Some(first.map(str::to_owned)),
-        _ => None,
     }
 }

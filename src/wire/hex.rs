@@ -1,6 +1,8 @@
 //! Hexadecimal text: upper case is written, either case is read.
 #![forbid(unsafe_code)]
 
+use std::array;
+
 /// Decodes `text` into its own first half, so that no copy of what may be a secret is made. `None` for an odd length or a
 /// character that is no digit; `text` is then undefined.
 pub fn decode_in_place(text: &mut [u8]) -> Option<&mut [u8]> {
@@ -12,12 +14,10 @@ pub fn decode_in_place(text: &mut [u8]) -> Option<&mut [u8]> {
         seen |= *character;
     }
     let mut at = 0;
-    while let Some(digits) = text.get(2 * at..).and_then(<[u8]>::first_chunk) {
-        let pairs = u64::from_le_bytes(*digits);
-        let bytes = (pairs << 4 | pairs >> 8) & 0x00FF_00FF_00FF_00FF;
-        let bytes = (bytes | bytes >> 8) & 0x0000_FFFF_0000_FFFF;
-        text[at..at + 4].copy_from_slice(&((bytes | bytes >> 16) as u32).to_le_bytes());
-        at += 4;
+    while let Some(digits) = text.get(2 * at..).and_then(<[u8]>::first_chunk::<32>) {
+        let bytes: [u8; 16] = array::from_fn(|n| digits[2 * n] << 4 | digits[2 * n + 1]);
+        text[at..at + 16].copy_from_slice(&bytes);
+        at += 16;
     }
     for at in at..length {
         text[at] = text[2 * at] << 4 | text[2 * at + 1];

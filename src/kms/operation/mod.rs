@@ -103,14 +103,6 @@ macro_rules! operations {
                 None
             }
 
-            /// See [`Operation::MAKES_OBJECTS`].
-            pub fn makes_objects(name: &str) -> bool {
-                $(if name == <$module::$name<'_> as Operation<'_>>::NAME {
-                    return <$module::$name<'_> as Operation<'_>>::MAKES_OBJECTS;
-                })*
-                false
-            }
-
             /// Reads the request for the operation called `name`; in a batch, `place_holder` is the object that it is
             /// about if it names none.
             pub fn decode(
@@ -131,6 +123,13 @@ macro_rules! operations {
             pub fn effect(&self) -> Effect {
                 match self {
                     $(Request::$name(_) => <$module::$name<'r> as Operation<'r>>::EFFECT,)*
+                }
+            }
+
+            /// See [`Operation::MAKES_OBJECTS`].
+            pub fn makes_objects(&self) -> bool {
+                match self {
+                    $(Request::$name(_) => <$module::$name<'r> as Operation<'r>>::MAKES_OBJECTS,)*
                 }
             }
 
