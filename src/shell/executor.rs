@@ -119,6 +119,12 @@ impl Executor {
         self.audit.close();
         let (store, bulk) = (self.store.join(timeout), self.bulk.join(timeout));
         let audit = self.audit.join(timeout);
+        // They have the store as well, which is closed in order when the last of its threads is gone.
+        for unused in [self.certificate, self.egress, self.key_sets, self.platform] {
+            if !unused.is_busy() {
+                unused.join(timeout);
+            }
+        }
         store && bulk && audit
     }
 }
@@ -180,6 +186,8 @@ struct State<J> {
     running: usize,
     /// Those of them that wait for a job.
     idle: usize,
+    /// Those of them that run jobs.
+    busy: usize,
 }
 
 impl<J> Queue<J> {
@@ -195,7 +203,10 @@ impl<J> Queue<J> {
         state = self.changed.wait_while(state, nothing_waits).expect(NO_POISON);
         state.idle -= 1;
         let count = state.waiting.len().min(batch_max);
-        (count > 0).then(|| state.waiting.drain(..count).collect())
+        (count > 0).then(|| {
+            state.busy += 1;
+            state.waiting.drain(..count).collect()
+        })
     }
 }
 
@@ -209,7 +220,7 @@ impl<J: Send + 'static> Workers<J> {
         run: impl Fn() -> R,
         completions: &Completions<C>,
     ) -> io::Result<Workers<J>> {
-        let state = State { waiting: VecDeque::new(), closed: false, running: workers, idle: 0 };
+        let state = State { waiting: VecDeque::new(), closed: false, running: workers, idle: 0, busy: 0 };
         let queue = Arc::new(Queue { state: Mutex::new(state), changed: Condvar::new() });
         let mut threads = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -219,6 +230,7 @@ impl<J: Send + 'static> Workers<J> {
                 while let Some(batch) = queue.take(batch_max) {
                     sandbox::follow();
                     completions.send(run(batch));
+                    queue.lock().busy -= 1;
                 }
                 queue.lock().running -= 1;
                 queue.changed.notify_all();
@@ -245,6 +257,12 @@ impl<J: Send + 'static> Workers<J> {
     fn close(&self) {
         self.queue.lock().closed = true;
         self.queue.changed.notify_all();
+    }
+
+    /// Whether there is anything to do before the workers end.
+    fn is_busy(&self) -> bool {
+        let state = self.queue.lock();
+        state.busy > 0 || !state.waiting.is_empty()
     }
 
     fn join(self, timeout: Duration) -> bool {
@@ -356,8 +374,10 @@ mod tests {
             batch
         };
         let worker = Workers::start("test", 1, 1, 1, once(run), &fixture.completions).unwrap();
+        assert!(!worker.is_busy());
         worker.submit(0).unwrap();
         worker.close();
+        assert!(worker.is_busy());
         assert!(!worker.join(Duration::from_millis(1)));
         drop(release);
     }
