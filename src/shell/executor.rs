@@ -290,6 +290,9 @@ impl Drop for AbortOnPanic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::os::OsEntropy;
+    use crate::store::Store;
+    use crate::store::memory::MemoryStore;
     use mio::{Events, Poll, Token};
     use std::sync::mpsc;
 
@@ -363,6 +366,28 @@ mod tests {
         worker.close();
         assert!(worker.join(Duration::from_secs(20)));
         assert_eq!(fixture.received(100).len(), 100);
+    }
+
+    #[test]
+    fn nobody_has_the_store_after_a_shutdown() {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let resources = || Resources {
+            store: Arc::clone(&store),
+            entropy: Box::new(OsEntropy),
+            certificate: None,
+            revocations: None,
+            egress: None,
+            quoter: None,
+            audit: None,
+            counts: Arc::default(),
+        };
+        for _ in 0..20 {
+            let executor = Executor::start(Arc::clone(&waker), 2, resources).unwrap();
+            assert!(executor.shut_down(Duration::from_secs(20)));
+            assert_eq!(Arc::strong_count(&store), 1);
+        }
     }
 
     #[test]
