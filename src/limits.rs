@@ -21,10 +21,10 @@ pub const OBJECTS_READ_MAX: usize = 100_000;
 pub const ROWS_READ_MAX: usize = 2_000_000;
 /// Objects that a Locate looks at beyond those that it was asked for, only to say how many there are.
 pub const OBJECTS_COUNTED_MAX: usize = 1_000;
-/// Objects that get their terms in one transaction, when a database of an older version is opened,
-pub const OBJECTS_INDEXED_MAX: usize = 8_192;
+/// Objects that are brought up to date in one transaction, when a database of an older version is opened,
+pub const OBJECTS_UPGRADED_MAX: usize = 8_192;
 /// and bytes of their records, as long as there is a second one.
-pub const INDEXED_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const UPGRADED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Objects that one request may change, which all others wait for.
 pub const OBJECTS_CHANGED_MAX: usize = 1_000;
 /// Bytes of one list of objects.

@@ -11,7 +11,7 @@ use crate::shell::log;
 use crate::shell::os::{self, Clock};
 use crate::start::{EXIT_FAILURE, Exit, print};
 use crate::store::StoreError;
-use crate::store::check::{Report, check};
+use crate::store::check::{Counted, Report, check};
 use crate::store::redb::RedbStore;
 use crate::store::redb::new_file::Filling;
 use crate::store::rows::Table;
@@ -45,10 +45,14 @@ fn check_file(file: &Path) -> Result<(String, u8), String> {
     let store = open(file)?;
     let mut told = String::new();
     let report = checked(&store, file, &mut |finding| told += &format!("{finding}\n"))?;
-    let Report { objects, grants, findings, is_sealed } = report;
+    let Report { objects, grants, findings, counted } = report;
     let _ = write!(told, "{}: {objects} objects and {grants} grants", file.display());
-    if is_sealed {
-        told += ", sealed: only their numbers and the forms of their keys were checked";
+    if let Some(why) = counted {
+        told += match why {
+            Counted::Sealed => ", sealed",
+            Counted::Older => ", of an older version",
+        };
+        told += ": only their numbers and the forms of their keys were checked";
     }
     told += &match findings {
         0 => "; all fits together\n".to_owned(),

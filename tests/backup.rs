@@ -21,6 +21,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use support::mounts::{Mounts, skipped};
+use support::stores::make_old;
 use support::{CREATE, Client, Scratch, Server, keyway, on, value_of, wait_for};
 
 fn create(client: &mut Client) -> String {
@@ -326,10 +327,10 @@ fn a_damaged_backup_is_refused_and_changes_nothing() {
     }
     // redb finds nothing wrong with this one.
     fs::write(&file, &whole).unwrap();
-    plant(&file, |rows| rows.remove(Key::new(Table::Uids, keys[3].0.as_bytes(), &[])));
+    plant(&file, |rows| rows.remove(Key::new(Table::Sequences, &[], &4_u64.to_be_bytes())));
     let (code, out, err) = other.run(&["restore", "--clear-database", &file]);
     assert_eq!((code, out.as_str()), (1, ""), "{err}");
-    assert!(err.contains(&format!("objects: \"{}\" is not found by its identifier", keys[3].0)), "{err}");
+    assert!(err.contains(&format!("objects: \"{}\" is not found by its sequence", keys[3].0)), "{err}");
     let damaged = format!("keyway: {file} is damaged: 1 things do not fit; restore another backup");
     assert_eq!(err.lines().last().unwrap(), damaged);
     let folder = place.scratch.file("");
@@ -349,10 +350,13 @@ type Damage<'d> = &'d mut dyn keyway::store::rows::RowsMut;
 
 /// Changes rows of a database behind everybody's back.
 fn plant(file: &str, change: impl Fn(Damage<'_>) -> Result<(), keyway::store::StoreError>) {
+    Engine::transact(&engine(file), &mut |rows| change(rows)).unwrap();
+}
+
+fn engine(file: &str) -> RedbStore {
     let backend =
         redb::backends::FileBackend::new(fs::File::options().read(true).write(true).open(file).unwrap());
-    let store = RedbStore::with_backend(backend.unwrap()).unwrap();
-    Engine::transact(&store, &mut |rows| change(rows)).unwrap();
+    RedbStore::with_backend(backend.unwrap()).unwrap()
 }
 
 #[test]
@@ -360,7 +364,7 @@ fn a_check_finds_whatever_does_not_fit() {
     let (place, keys) = Place::with_keys(3);
     let file = place.scratch.file("backup");
     let [a, b, c] = [0, 1, 2].map(|i| keys[i].0.as_bytes());
-    let (first, third) = (1_u64.to_be_bytes(), 3_u64.to_be_bytes());
+    let third = 3_u64.to_be_bytes();
     let data = place.database().parent().unwrap().to_owned();
     let store = RedbStore::open(&data, false).unwrap();
     let grant = Change::Grant { uid: keys[0].0.clone(), user: "bob".into(), rights: Rights::GET };
@@ -382,19 +386,33 @@ fn a_check_finds_whatever_does_not_fit() {
         assert!(summary.ends_with(&format!("; {} things do not fit", expected.len())), "{summary}");
         assert_eq!(code, 1);
     };
-    let uids = |uid| Key::new(Table::Uids, uid, &[]);
+    let [object, sequence] = [Table::Objects, Table::Sequences].map(|table| {
+        move |name| match table {
+            Table::Objects => Key::new(table, name, &[]),
+            _ => Key::new(table, &[], name),
+        }
+    });
     finds(
-        &|rows| rows.remove(uids(a)),
+        &|rows| rows.remove(object(a)),
         &[
-            format!("objects: {a_shown} is not found by its identifier"),
+            "sequences: 1 does not lead to its object".to_owned(),
+            format!("tags: {a_shown} does not belong below \"_kk\""),
+            format!("owners: {a_shown} does not belong below \"admin\""),
             format!("grants_by_object: the grant on {a_shown} to \"bob\" is on no object"),
         ],
     );
     finds(
-        &|rows| rows.put(uids(c), &first),
+        &|rows| {
+            let other = rows.get(object(a))?.unwrap();
+            rows.put(object(b"other"), &other)
+        },
+        &[format!("objects: \"other\" leads to the record of {a_shown}")],
+    );
+    finds(
+        &|rows| rows.put(sequence(&third), a),
         &[
-            format!("objects: {c_shown} is not found by its identifier"),
-            format!("uids: {c_shown} does not lead to its object"),
+            format!("objects: {c_shown} is not found by its sequence"),
+            "sequences: 3 does not lead to its object".to_owned(),
         ],
     );
     finds(
@@ -425,8 +443,8 @@ fn a_check_finds_whatever_does_not_fit() {
         &[format!("grants_by_user: the grant on {a_shown} to \"bob\" is not the same in grants_by_object")],
     );
     finds(
-        &|rows| rows.put(Key::new(Table::Objects, &[], &4_u64.to_be_bytes()), &[9, 9]),
-        &["objects: at sequence 4: the record of an object cannot be read: its version is unknown"
+        &|rows| rows.put(object(b"unreadable"), &[9, 9]),
+        &["objects: \"unreadable\": the record of an object cannot be read: its version is unknown"
             .to_owned()],
     );
 
@@ -435,9 +453,27 @@ fn a_check_finds_whatever_does_not_fit() {
     plant(&file, |rows| rows.put(sealed::DATA_KEY, b"by somebody"));
     let sealed = place.succeeds(&["check", &file]);
     assert!(sealed.contains("3 objects and 1 grants, sealed: "), "{sealed}");
-    plant(&file, |rows| rows.remove(uids(a)));
+    plant(&file, |rows| rows.remove(object(a)));
     let (code, out, _) = place.run(&["check", &file]);
-    assert_eq!((code, out.lines().next()), (1, Some("uids: 2 rows for the 3 of objects")), "{out}");
+    assert_eq!((code, out.lines().next()), (1, Some("sequences: 3 rows for the 2 of objects")), "{out}");
+}
+
+#[test]
+fn what_an_older_version_has_backed_up_is_restored_and_brought_up_to_date() {
+    let (place, keys) = Place::with_keys(3);
+    let file = place.scratch.file("backup");
+    place.succeeds(&["backup", &file]);
+    make_old(&engine(&file), &[]);
+    let told = place.succeeds(&["check", &file]);
+    let counted =
+        "3 objects and 0 grants, of an older version: only their numbers and the forms of their keys";
+    assert!(told.contains(counted), "{told}");
+    let (fresh, _) = Place::with_keys(0);
+    fresh.succeeds(&["restore", &file]);
+    fresh.verify(&keys);
+    let database = fresh.database();
+    let told = fresh.succeeds(&["check", database.to_str().unwrap()]);
+    assert!(told.ends_with(": 3 objects and 0 grants; all fits together\n"), "{told}");
 }
 
 #[test]
@@ -506,7 +542,7 @@ fn a_backup_that_the_server_cuts_short_leaves_nothing() {
         assert_eq!(names(place.scratch.path()), ["data"], "nothing is left");
     };
     fails(&drop);
-    fails(&|stream| Sender::begin(stream, 2).unwrap().row(Table::Uids, b"a", b"b").unwrap());
+    fails(&|stream| Sender::begin(stream, 2).unwrap().row(Table::Objects, b"a", b"b").unwrap());
 
     // A server that is just starting has the file, and no socket yet.
     drop(socket);

@@ -26,7 +26,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::databases::{Database, Kind, PASSWORD};
 use support::stores::{
-    Choices, Draws, TERMS, assert_as_the_model_says, assert_changes_are_seen_and_undone, count_named,
+    Choices, Draws, PROGRESS, assert_as_the_model_says, assert_changes_are_seen_and_undone, count_named,
     dump_store, grouped, make_old, named, put_marked, put_named, sealed,
 };
 use support::{DEADLINE, wait_for};
@@ -95,7 +95,7 @@ fn check(kind: Kind) {
     if kind == Kind::MariaDb {
         a_client_certificate_lets_in(&database);
     }
-    an_old_database_is_indexed_by_whoever_opens_it(&database);
+    an_old_database_is_brought_up_to_date_by_whoever_opens_it(&database);
     a_later_schema_is_refused(&database);
 }
 
@@ -111,7 +111,7 @@ fn open_up_to_date(database: &Database) -> Arc<dyn Store> {
 }
 
 /// Two servers at a time, while one of the version before would be told to stop.
-fn an_old_database_is_indexed_by_whoever_opens_it(database: &Database) {
+fn an_old_database_is_brought_up_to_date_by_whoever_opens_it(database: &Database) {
     let engine = open(database, true).unwrap();
     put_named(&*engine, 1000);
     make_old(&*engine, &[named("old"), grouped("7")]);
@@ -123,7 +123,7 @@ fn an_old_database_is_indexed_by_whoever_opens_it(database: &Database) {
         assert_eq!(both, [(1000, vec!["named-7".to_owned()]), (1000, vec!["named-7".to_owned()])]);
     });
     let rows = Engine::read(&*engine).unwrap();
-    assert_eq!(rows.get(TERMS).unwrap().unwrap().as_slice(), 1_u32.to_be_bytes());
+    assert_eq!(rows.get(PROGRESS).unwrap().unwrap().as_slice(), 2_u32.to_be_bytes());
 }
 
 /// An emptied database, sealed.
@@ -425,10 +425,10 @@ fn servers_are_asked_who_they_are(database: &Database) {
 
 fn a_later_schema_is_refused(database: &Database) {
     let running = open(database, false).unwrap();
-    let later = 3_u32.to_be_bytes();
+    let later = 4_u32.to_be_bytes();
     Engine::transact(&*running, &mut |rows| rows.put(Key::new(Table::Meta, b"schema", &[]), &later)).unwrap();
     let refused = open(database, false).err().unwrap();
-    assert!(matches!(refused, StoreError::Newer { found: 3, known: 2 }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 4, known: 3 }), "{refused}");
     let refused = count_up(&*running, "too-late").unwrap_err();
     assert!(matches!(refused, StoreError::Newer { .. }) && refused.is_fatal(), "{refused}");
 }

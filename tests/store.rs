@@ -11,7 +11,7 @@ use keyway::secret::Secret;
 use keyway::store::check::check;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
-use keyway::store::rows::{AllRows, Engine, Key, RowsMut, Table, parts};
+use keyway::store::rows::{AllRows, Engine, Key, RowsMut, SCHEMA_NAME, Table, parts};
 use keyway::store::sealed::{self as sealing, MasterSecret};
 use keyway::store::{Store, StoreError};
 use keyway::testing::disk::Disk;
@@ -20,8 +20,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::stores::{
-    Choices, Draws, TERMS, assert_as_the_model_says, assert_changes_are_seen_and_undone, count_named,
-    dump_store, found, make_old, marked, master, named, put_marked, put_named, sealed, transact,
+    Choices, Draws, PROGRESS, assert_as_the_model_says, assert_changes_are_seen_and_undone, count_named,
+    dump_store, found, make_old, marked, master, move_back, named, put_marked, put_named, sealed, transact,
 };
 
 fn redb() -> RedbStore {
@@ -293,9 +293,9 @@ fn a_sealed_store_opens_with_its_secret_and_no_other() {
     assert!(told(sealing::rewrap(&engine(), &master(), &other(), &mut Draws)).contains("it is not sealed"));
 }
 
-/// What a program of the version before has written, sealed or not: every object is found by its terms, once a start.
+/// What older programs have written, sealed or not: every object is found by its terms, once a start.
 #[test]
-fn an_old_file_gets_its_terms() {
+fn an_old_file_is_brought_up_to_date() {
     for is_sealed in [false, true] {
         let disk = Disk::new();
         let engine = || RedbStore::with_backend(disk.mount()).unwrap();
@@ -305,38 +305,51 @@ fn an_old_file_gets_its_terms() {
         };
         put_named(&*open(), 500);
         // Of sealed rows, nobody can tell which are of terms.
-        let forget_all = |indexed: Option<&[u8]>| {
+        let forget_terms = |progress: Option<&[u8]>| {
             let engine = engine();
             let rows = engine.snapshot().unwrap();
             let keys: Vec<_> = rows.all(Table::Tags).unwrap().map(|row| row.unwrap().0).collect();
             drop(rows);
-            make_old(&engine, &[]);
             let removed = Engine::transact(&engine, &mut |rows| {
                 for key in &keys {
                     let (term, sequence) = parts(Table::Tags, key).unwrap();
                     rows.remove(Key::new(Table::Tags, term, sequence))?;
                 }
-                indexed.map_or(Ok(()), |row| rows.put(TERMS, row))
+                rows.put(Key::new(Table::Meta, SCHEMA_NAME, &[]), &1_u32.to_be_bytes())?;
+                match progress {
+                    Some(row) => rows.put(PROGRESS, row),
+                    None => rows.remove(PROGRESS),
+                }
             });
             removed.unwrap();
         };
-        forget_all(None);
+        let all = (500, vec!["named-7".to_owned()]);
+        forget_terms(None);
         for _ in 0..2 {
-            assert_eq!(count_named(&*open(), 7), (500, vec!["named-7".to_owned()]), "sealed: {is_sealed}");
+            assert_eq!(count_named(&*open(), 7), all, "sealed: {is_sealed}");
         }
+        if is_sealed {
+            continue;
+        }
+        // Version 1, and version 2, which knew that all had terms.
+        make_old(&engine(), &[named("old")]);
+        assert_eq!(count_named(&*open(), 7), all);
+        move_back(&engine(), 0);
+        let written = Engine::transact(&engine(), &mut |rows| rows.put(PROGRESS, &1_u32.to_be_bytes()));
+        written.unwrap();
+        assert_eq!(count_named(&*open(), 7), all);
         // A start that was ended in the middle is gone on with.
-        if !is_sealed {
-            forget_all(Some(&[&1_u32.to_be_bytes()[..], &101_u64.to_be_bytes()].concat()));
-            assert_eq!(count_named(&*open(), 7), (400, vec![]));
-        }
+        forget_terms(Some(&[&2_u32.to_be_bytes()[..], &101_u64.to_be_bytes()].concat()));
+        move_back(&engine(), 101);
+        assert_eq!(count_named(&*open(), 7), (400, vec![]));
     }
 }
 
 #[test]
-fn more_objects_than_go_into_one_transaction_get_their_terms() {
+fn more_objects_than_go_into_one_transaction_are_brought_up_to_date() {
     let disk = Disk::new();
     let engine = || RedbStore::with_backend(disk.mount()).unwrap();
-    let count = limits::OBJECTS_INDEXED_MAX + 100;
+    let count = limits::OBJECTS_UPGRADED_MAX + 100;
     put_named(&engine(), count);
     make_old(&engine(), &[named("old")]);
     let store = sealing::open(engine(), None, &mut Draws).unwrap();
@@ -354,13 +367,16 @@ fn a_check_knows_which_terms_belong() {
         told
     };
     let nothing = Vec::<String>::new();
-    assert_eq!(finds(&|rows| rows.put(TERMS, &1_u32.to_be_bytes())), nothing);
+    let is_up_to_date = |rows: &mut dyn RowsMut| rows.put(PROGRESS, &2_u32.to_be_bytes());
+    assert_eq!(finds(&is_up_to_date), nothing);
     let (second, name, alien) = (2_u64.to_be_bytes(), named("old"), named("alien"));
     let place = Key::new(Table::Tags, &name, &second);
-    assert_eq!(finds(&|rows| rows.remove(place)), [r#"tags: "named-1" is missing below a term"#]);
-    assert_eq!(finds(&|rows| rows.remove(TERMS)), nothing, "what is not due is not missing");
+    let missing = r#"tags: "named-1" is missing below a term"#;
+    assert_eq!(finds(&|rows| rows.remove(place)), [missing]);
+    assert_eq!(finds(&|rows| rows.remove(PROGRESS)), nothing, "what is not due is not missing");
+    finds(&is_up_to_date);
     assert_eq!(
         finds(&|rows| rows.put(Key::new(Table::Tags, &alien, &second), b"named-1")),
-        [r#"tags: "named-1" does not belong below a term"#]
+        [missing, r#"tags: "named-1" does not belong below a term"#]
     );
 }

@@ -20,11 +20,8 @@ pub type Term = Vec<u8>;
 pub const MARK: u8 = 0xFF;
 const DIGEST_BYTES: usize = 16;
 
-/// The version of what is in the table below. Databases that were written with another one are indexed anew.
-pub const VERSION: u32 = 1;
-
 /// The attributes that have terms, and those of their fields that tell objects apart: a request may leave out the others
-/// (KMIP 2.1 section 6.1.29).
+/// (KMIP 2.1 section 6.1.29). When this changes, objects that are stored need other terms (`store::upgrade`).
 const SELECTIVE: [(Tag, &[Tag]); 7] = [
     (Tag::ALTERNATIVE_NAME, &[Tag::ALTERNATIVE_NAME_VALUE]),
     (Tag::APPLICATION_SPECIFIC_INFORMATION, &[Tag::APPLICATION_DATA]),

@@ -1,15 +1,15 @@
 //! Whether the rows of a database fit together ([`rows`](super::rows) says how they should).
 #![forbid(unsafe_code)]
 
+use super::record::Sequence;
 use super::rows::{AllRows, Key, Table, parts};
-use super::upgrade::Indexed;
+use super::tables::sequence_key;
+use super::upgrade::UpToDate;
 use super::{StoreError, record, sealed};
 use crate::kms::object::Object;
 use crate::kms::rights::NO_OBJECT;
 use crate::kms::terms::{self, Term};
 
-/// Bytes of a sequence, and of rights.
-const SEQUENCE_BYTES: usize = 8;
 const RIGHTS_BYTES: usize = 4;
 
 /// What a check has seen.
@@ -21,20 +21,27 @@ pub struct Report {
     pub grants: u64,
     /// How often something did not fit.
     pub findings: u64,
-    /// Whether the rows are sealed: then only their numbers and the forms of their keys were checked.
-    pub is_sealed: bool,
+    /// Why only the numbers of rows and the forms of their keys were checked, if so.
+    pub counted: Option<Counted>,
+}
+
+/// Why nothing was looked at but numbers and keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// The rows are sealed.
+    Sealed,
+    /// A version of before has written them.
+    Older,
 }
 
 /// Goes through all rows and tells one sentence for each thing that does not fit; never what is in a record. An error is one
 /// of reading, not of the rows.
 pub fn check(rows: &dyn AllRows, tell: &mut dyn FnMut(&str)) -> Result<Report, StoreError> {
-    let mut check = Check { rows, tell, report: Report::default(), has_terms: false };
-    check.report.is_sealed = check.is_sealed()?;
-    if check.report.is_sealed {
-        check.sealed_rows()?;
-    } else {
-        check.has_terms = Indexed::read(rows)? == Indexed::Whole;
-        check.plain_rows()?;
+    let mut check = Check { rows, tell, report: Report::default() };
+    check.report.counted = check.cannot_be_read()?;
+    match check.report.counted {
+        Some(_) => check.count_rows()?,
+        None => check.read_rows()?,
     }
     Ok(check.report)
 }
@@ -43,13 +50,14 @@ struct Check<'c> {
     rows: &'c dyn AllRows,
     tell: &'c mut dyn FnMut(&str),
     report: Report,
-    /// Whether all objects should be found by their terms: those of an older version get them when it is opened.
-    has_terms: bool,
 }
 
 impl Check<'_> {
-    fn is_sealed(&self) -> Result<bool, StoreError> {
-        Ok(self.rows.get(sealed::DATA_KEY)?.is_some())
+    fn cannot_be_read(&self) -> Result<Option<Counted>, StoreError> {
+        if self.rows.get(sealed::DATA_KEY)?.is_some() {
+            return Ok(Some(Counted::Sealed));
+        }
+        Ok((UpToDate::read(self.rows)? != UpToDate::Whole).then_some(Counted::Older))
     }
 
     fn find(&mut self, what: String) {
@@ -58,7 +66,7 @@ impl Check<'_> {
     }
 
     /// Each object has one identifier and one owner, and each grant is there both ways: so much can be counted.
-    fn sealed_rows(&mut self) -> Result<(), StoreError> {
+    fn count_rows(&mut self) -> Result<(), StoreError> {
         let mut counts = [0_u64; Table::ALL.len()];
         for table in Table::ALL {
             for row in self.rows.all(table)? {
@@ -71,7 +79,7 @@ impl Check<'_> {
         self.report.objects = counts[Table::Objects as usize];
         self.report.grants = counts[Table::GrantsByObject as usize];
         for (table, other) in [
-            (Table::Uids, Table::Objects),
+            (Table::Sequences, Table::Objects),
             (Table::Owners, Table::Objects),
             (Table::GrantsByUser, Table::GrantsByObject),
         ] {
@@ -83,15 +91,15 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn plain_rows(&mut self) -> Result<(), StoreError> {
+    fn read_rows(&mut self) -> Result<(), StoreError> {
         for row in self.rows.all(Table::Objects)? {
-            let (sequence, record) = row?;
-            self.object(&sequence, &record)?;
+            let (uid, record) = row?;
+            self.object(&uid, &record)?;
         }
-        for row in self.rows.all(Table::Uids)? {
-            let (uid, sequence) = row?;
-            if self.object_at(&sequence)?.is_none_or(|object| object.uid.as_bytes() != uid) {
-                self.find(format!("uids: {} does not lead to its object", shown(&uid)));
+        for row in self.rows.all(Table::Sequences)? {
+            let (sequence, uid) = row?;
+            if self.object_at(&sequence, &uid)?.is_none() {
+                self.find(format!("sequences: {} does not lead to its object", shown_sequence(&sequence)));
             }
         }
         for table in [Table::Tags, Table::Owners] {
@@ -111,29 +119,28 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A record can be read, and is found by its identifier, its tags, its terms and its owner.
-    fn object(&mut self, sequence: &[u8], record: &[u8]) -> Result<(), StoreError> {
+    /// A record can be read, and is found by its identifier, its sequence, its tags, its terms and its owner.
+    fn object(&mut self, uid: &[u8], record: &[u8]) -> Result<(), StoreError> {
         self.report.objects += 1;
-        if sequence.len() != SEQUENCE_BYTES {
-            self.find(format!("objects: a sequence has {} bytes", sequence.len()));
-        }
-        let object = match record::decode(record) {
-            Ok(object) => object,
+        let (sequence, object) = match record::decode(record) {
+            Ok(placed) => placed,
             Err(error) => {
                 let what = if let StoreError::Corrupt(what) = error { what } else { error.to_string() };
-                self.find(format!("objects: at sequence {}: {what}", shown_sequence(sequence)));
+                self.find(format!("objects: {}: {what}", shown(uid)));
                 return Ok(());
             }
         };
-        let uid = object.uid.as_bytes();
-        let found = self.rows.get(Key::new(Table::Uids, uid, &[]))?;
-        if found.is_none_or(|found| *found != sequence) {
-            self.find(format!("objects: {} is not found by its identifier", shown(uid)));
+        if object.uid.as_bytes() != uid {
+            let (found, its_own) = (shown(uid), shown(object.uid.as_bytes()));
+            self.find(format!("objects: {found} leads to the record of {its_own}"));
+            return Ok(());
+        }
+        let sequence = &sequence[..];
+        if self.rows.get(sequence_key(sequence))?.is_none_or(|found| *found != uid) {
+            self.find(format!("objects: {} is not found by its sequence", shown(uid)));
         }
         let mut found_by: Vec<Term> = object.tags.iter().map(|tag| terms::of_tag(tag)).collect();
-        if self.has_terms {
-            found_by.extend(terms::of(&object));
-        }
+        found_by.extend(terms::of(&object));
         let found_by = found_by.iter().map(|term| (Table::Tags, term.as_slice()));
         for (table, name) in found_by.chain([(Table::Owners, object.owner.as_bytes())]) {
             let found = self.rows.get(Key::new(table, name, sequence))?;
@@ -151,15 +158,12 @@ impl Check<'_> {
             self.find(format!("{}: a key has not its form", table.name()));
             return Ok(());
         };
-        let belongs = self.object_at(sequence)?.is_some_and(|object| {
-            let is_its_own = match table {
-                Table::Tags if name.first() == Some(&terms::MARK) => {
-                    terms::of(&object).iter().any(|term| term == name)
-                }
-                Table::Tags => object.tags.iter().any(|tag| tag.as_bytes() == name),
-                _ => object.owner.as_bytes() == name,
-            };
-            is_its_own && object.uid.as_bytes() == uid
+        let belongs = self.object_at(sequence, uid)?.is_some_and(|object| match table {
+            Table::Tags if name.first() == Some(&terms::MARK) => {
+                terms::of(&object).iter().any(|term| term == name)
+            }
+            Table::Tags => object.tags.iter().any(|tag| tag.as_bytes() == name),
+            _ => object.owner.as_bytes() == name,
         });
         if !belongs {
             self.find(format!("{}: {} does not belong below {}", table.name(), shown(uid), shown(name)));
@@ -184,7 +188,7 @@ impl Check<'_> {
         if table == Table::GrantsByObject {
             self.report.grants += 1;
             let is_on_none = uid == NO_OBJECT.as_bytes();
-            if !is_on_none && self.rows.get(Key::new(Table::Uids, uid, &[]))?.is_none() {
+            if !is_on_none && self.rows.get(Key::new(Table::Objects, uid, &[]))?.is_none() {
                 self.find(format!("{it} is on no object"));
             }
             if rights.len() != RIGHTS_BYTES || rights == [0; RIGHTS_BYTES] {
@@ -194,10 +198,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The object at a sequence; `None` also where its record cannot be read, which is a finding of its own.
-    fn object_at(&self, sequence: &[u8]) -> Result<Option<Object>, StoreError> {
-        let record = self.rows.get(Key::new(Table::Objects, &[], sequence))?;
-        Ok(record.and_then(|record| record::decode(&record).ok()))
+    /// The object of this identifier, if it has this sequence; `None` also where its record cannot be read, which is a
+    /// finding of its own.
+    fn object_at(&self, sequence: &[u8], uid: &[u8]) -> Result<Option<Object>, StoreError> {
+        let record = self.rows.get(Key::new(Table::Objects, uid, &[]))?;
+        let placed = record.and_then(|record| record::decode(&record).ok());
+        let is_it = |(at, object): &(Sequence, Object)| at == sequence && object.uid.as_bytes() == uid;
+        Ok(placed.filter(is_it).map(|(_, object)| object))
     }
 }
 

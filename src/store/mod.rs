@@ -1,7 +1,7 @@
 //! Where objects last.
 //!
 //! An engine keeps rows of bytes ([`rows`]); [`tables`] finds objects in them, for every engine alike, [`search`] those
-//! that have several terms, which [`upgrade`] gives to old ones. [`redb::RedbStore`]
+//! that have several terms; [`upgrade`] brings them up to date where an older version has written them. [`redb::RedbStore`]
 //! keeps them in one file, [`tenants::Tenants`] in one for each tenant, the engines of [`remote`] in databases that servers
 //! share; [`memory::MemoryStore`] is a store in a few obvious lines, for tests to compare with. All answer through the
 //! [`View`] that decisions are made over.

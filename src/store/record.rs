@@ -1,17 +1,18 @@
-//! How an object lies in a database: one versioned record under its place in the order.
+//! How an object lies in a database: one versioned record under its identifier.
 //!
-//! All integers are big-endian. Version 2:
+//! All integers are big-endian. Version 3:
 //!
 //! | offset | bytes | |
 //! |---|---|---|
-//! | 0 | 1 | version of the record: 2 |
-//! | 1 | 4 | object type |
-//! | 5 | 4 | state, a code of [`State`] |
-//! | 9 | 4 | key format type |
-//! | 13 | 4 | cryptographic algorithm |
-//! | 17 | 4 | cryptographic length in bits |
-//! | 21 | 4 | cryptographic usage mask |
-//! | 25 | 2 + n | unique identifier: its length in bytes, its UTF-8 |
+//! | 0 | 1 | version of the record: 3 |
+//! | 1 | 8 | sequence: the place of the object in the order of all; not before version 3, when records lay under it |
+//! | 9 | 4 | object type |
+//! | 13 | 4 | state, a code of [`State`] |
+//! | 17 | 4 | key format type |
+//! | 21 | 4 | cryptographic algorithm |
+//! | 25 | 4 | cryptographic length in bits |
+//! | 29 | 4 | cryptographic usage mask |
+//! | 33 | 2 + n | unique identifier: its length in bytes, its UTF-8 |
 //! | | 2 + n | owner, likewise |
 //! | | 2 | number of tags |
 //! | | 2 + n each | tags, likewise |
@@ -20,8 +21,8 @@
 //! | | 4 + n | parts, likewise; not in version 1 |
 //!
 //! Nothing follows. A record that is anything else is corrupt, so each object has exactly one record in a version. A new
-//! version gets a new table here; what was written in an old one can be read for ever, and the next write of
-//! an object brings its record up to date.
+//! version gets a new table here; what was written in an old one can be read for ever, and is brought up to date when the
+//! database is opened ([`upgrade`](super::upgrade)).
 #![forbid(unsafe_code)]
 
 use super::StoreError;
@@ -32,19 +33,23 @@ use crate::secret::Buffer;
 use crate::wire::ttlv::Encoded;
 
 /// The version that [`encode`] writes.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// An object's place in the order.
+pub type Sequence = [u8; 8];
 
 /// The record of `object`: overwritten when dropped, for it holds the material.
-pub fn encode(object: &Object) -> Result<Buffer, StoreError> {
+pub fn encode(sequence: Sequence, object: &Object) -> Result<Buffer, StoreError> {
     let names = [&object.uid, &object.owner].into_iter().chain(&object.tags);
     let names_bytes: usize = names.map(|name| 2 + name.len()).sum();
     let last_fields = [object.material.expose(), &object.attributes, &object.parts];
     let last_bytes: usize = last_fields.iter().map(|field| 4 + field.len()).sum();
-    let bytes = 1 + 6 * 4 + 2 + names_bytes + last_bytes;
+    let bytes = 1 + sequence.len() + 6 * 4 + 2 + names_bytes + last_bytes;
 
     // The whole length at once: growing would leave copies of the material behind.
     let mut out = Buffer::new(Vec::with_capacity(bytes));
     out.push(VERSION);
+    out.extend_from_slice(&sequence);
     for field in [
         object.object_type,
         object.state as u32,
@@ -69,13 +74,30 @@ pub fn encode(object: &Object) -> Result<Buffer, StoreError> {
     Ok(out)
 }
 
-/// The object of a record of any version.
-pub fn decode(record: &[u8]) -> Result<Object, StoreError> {
-    let (&version, fields) = record.split_first().ok_or_else(|| corrupt("it is empty"))?;
-    if !(1..=VERSION).contains(&version) {
+/// What is in a record of the last version.
+pub fn decode(record: &[u8]) -> Result<(Sequence, Object), StoreError> {
+    let sequence = sequence(record)?;
+    Ok((sequence, decode_fields(VERSION, Fields(&record[1 + sequence.len()..]))?))
+}
+
+/// The sequence alone.
+pub fn sequence(record: &[u8]) -> Result<Sequence, StoreError> {
+    let (&version, rest) = record.split_first().ok_or_else(|| corrupt("it is empty"))?;
+    if version != VERSION {
         return Err(corrupt("its version is unknown"));
     }
-    let mut fields = Fields(fields);
+    rest.first_chunk().copied().ok_or_else(|| corrupt("it ends early"))
+}
+
+/// The object of a record of an earlier version, which has no sequence.
+pub fn decode_old(record: &[u8]) -> Result<Object, StoreError> {
+    match record.split_first() {
+        Some((&version, fields)) if (1..VERSION).contains(&version) => decode_fields(version, Fields(fields)),
+        _ => Err(corrupt("its version is unknown")),
+    }
+}
+
+fn decode_fields(version: u8, mut fields: Fields<'_>) -> Result<Object, StoreError> {
     let object_type = fields.u32()?;
     let state = State::from_code(fields.u32()?).ok_or_else(|| corrupt("its state is unknown"))?;
     let key_format = fields.u32()?;
@@ -161,15 +183,15 @@ fn corrupt(what: &str) -> StoreError {
 /// Whatever decodes is the one record of its object, or becomes that when it is of an old version.
 #[cfg(any(test, feature = "testing"))]
 pub fn fuzz(data: &[u8]) {
-    if let Ok(object) = decode(data) {
-        let again = encode(&object).expect("what fitted into a record fits into it again");
-        let is_old = data[0] != VERSION;
-        let then = if is_old {
-            encode(&decode(&again).expect("it was just written"))
-        } else {
-            Ok(data.to_vec().into())
-        };
-        assert!(then.is_ok_and(|then| then == again), "an object has one record");
+    let record =
+        |sequence, object: &_| encode(sequence, object).expect("what fitted into a record fits again");
+    if let Ok((sequence, object)) = decode(data) {
+        assert!(record(sequence, &object).as_slice() == data, "an object has one record");
+    }
+    if let Ok(object) = decode_old(data) {
+        let brought_up = record([7; 8], &object);
+        let (sequence, same) = decode(&brought_up).expect("it was just written");
+        assert!(record(sequence, &same) == brought_up);
     }
 }
 
@@ -197,7 +219,7 @@ mod tests {
     /// The record of `object()`: it must be readable for ever.
     #[rustfmt::skip]
     const RECORD: &[u8] = &[
-        2,
+        3,  0, 0, 0, 0, 0, 0, 1, 9,
         0, 0, 0, 2,  0, 0, 0, 2,  0, 0, 0, 7,  0, 0, 0, 3,  0, 0, 1, 0,  0, 0, 0, 12,
         0, 2, b'u', b'1',
         0, 4, b'z', b'o', 0xC3, 0xAB,
@@ -209,8 +231,9 @@ mod tests {
 
     #[test]
     fn an_object_has_exactly_this_record() {
-        assert_eq!(encode(&object()).unwrap().as_slice(), RECORD);
-        let read = decode(RECORD).unwrap();
+        assert_eq!(encode(265_u64.to_be_bytes(), &object()).unwrap().as_slice(), RECORD);
+        let (sequence, read) = decode(RECORD).unwrap();
+        assert_eq!(sequence, 265_u64.to_be_bytes());
         assert_eq!((read.uid.as_str(), read.owner.as_str()), ("u1", "zo\u{eb}"));
         assert_eq!((read.object_type, read.state), (2, State::Active));
         assert_eq!((read.key_format, read.algorithm, read.length_bits, read.usage_mask), (7, 3, 256, 12));
@@ -221,12 +244,16 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_version_1_has_no_parts() {
-        let mut old = RECORD[..RECORD.len() - 5].to_vec();
-        old[0] = 1;
-        let read = decode(&old).unwrap();
-        assert_eq!((&*read.attributes, &*read.parts), (&[0x42, 0x01][..], &[][..]));
-        fuzz(&old);
+    fn a_record_of_version_2_has_no_sequence_and_one_of_version_1_no_parts() {
+        let old = [&[2], &RECORD[9..]].concat();
+        let older = [&[1], &RECORD[9..RECORD.len() - 5]].concat();
+        for (record, parts) in [(old, &[0x54][..]), (older, &[])] {
+            let read = decode_old(&record).unwrap();
+            assert_eq!((&*read.attributes, &*read.parts), (&[0x42, 0x01][..], parts));
+            fuzz(&record);
+            assert!(decode(&record).is_err());
+        }
+        assert!(decode_old(RECORD).is_err());
     }
 
     #[test]
@@ -247,18 +274,18 @@ mod tests {
             }
         }
         let mut unknown = RECORD.to_vec();
-        unknown[0] = 3;
+        unknown[0] = 4;
         assert!(decode(&unknown).is_err(), "a version of the future");
-        unknown[0] = 2;
-        unknown[8] = 7;
+        unknown[0] = 3;
+        unknown[16] = 7;
         assert!(decode(&unknown).is_err(), "no such state");
     }
 
     #[test]
     fn lengths_that_lie_allocate_nothing_much() {
         let mut record = RECORD.to_vec();
-        record[35] = 0xFF;
-        record[36] = 0xFF;
+        record[43] = 0xFF;
+        record[44] = 0xFF;
         assert!(matches!(decode(&record), Err(StoreError::Corrupt(_))));
     }
 
@@ -266,6 +293,6 @@ mod tests {
     fn what_no_record_can_hold_is_refused() {
         let mut long = object();
         long.owner = "x".repeat(65_536);
-        assert!(matches!(encode(&long), Err(StoreError::Refused(_))));
+        assert!(matches!(encode([0; 8], &long), Err(StoreError::Refused(_))));
     }
 }

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_range_ends_where_the_prefix_does() {
-        assert_eq!(all_of(Table::Objects), vec![2]..vec![3]);
+        assert_eq!(all_of(Table::Sequences), vec![2]..vec![3]);
         assert_eq!(beginning_with(vec![3, 0, 255]), vec![3, 0, 255]..vec![3, 1]);
         assert_eq!(beginning_with(vec![3, 255, 255]), vec![3, 255, 255]..vec![4]);
         assert_eq!(meta(b"schema"), b"\0schema");

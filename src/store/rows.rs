@@ -3,16 +3,18 @@
 //! | table | first | second | value |
 //! |---|---|---|---|
 //! | meta | name | | what the engine or the sealing knows of itself |
-//! | uids | unique identifier | | sequence |
-//! | objects | | sequence | record of the object ([`record`](super::record)) |
+//! | objects | unique identifier | | record of the object, with its sequence ([`record`](super::record)) |
+//! | sequences | | sequence | unique identifier |
 //! | tags | tag, or term ([`terms`](crate::kms::terms)) | sequence | unique identifier |
 //! | owners | owner | sequence | unique identifier |
 //! | grants by object | unique identifier | user | rights, 4 bytes |
 //! | grants by user | user | unique identifier | rights, 4 bytes |
 //!
 //! The grants that are on no object have an empty identifier. Integers are big-endian. A sequence, of 8 bytes, is an object's place in the order of insertion: one more than that of
-//! the last object. It keeps lists in order, and makes a new object an append to all tables but `uids`: identifiers are
-//! random, and a page would be written for each.
+//! the last object. It keeps lists in order, and makes a new object an append to them.
+//!
+//! In version 2 of the tables, records lay under their sequences, and identifiers led to those: an object was two rows
+//! away. They are moved when the database is opened ([`upgrade`](super::upgrade)).
 #![forbid(unsafe_code)]
 
 use super::StoreError;
@@ -23,10 +25,10 @@ use crate::secret::Buffer;
 pub enum Table {
     /// What is known of the database itself.
     Meta = 0,
-    /// From unique identifiers to sequences.
-    Uids = 1,
-    /// The records.
-    Objects = 2,
+    /// The records, by unique identifier.
+    Objects = 1,
+    /// From sequences to unique identifiers.
+    Sequences = 2,
     /// Objects by tag, and by term.
     Tags = 3,
     /// Objects by owner.
@@ -41,20 +43,20 @@ impl Table {
     /// All of them; each at the index that is its number.
     pub const ALL: [Table; 7] = [
         Table::Meta,
-        Table::Uids,
         Table::Objects,
+        Table::Sequences,
         Table::Tags,
         Table::Owners,
         Table::GrantsByObject,
         Table::GrantsByUser,
     ];
 
-    /// Its name, for engines that have names for tables.
+    /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Table::Meta => "meta",
-            Table::Uids => "uids",
             Table::Objects => "objects",
+            Table::Sequences => "sequences",
             Table::Tags => "tags",
             Table::Owners => "owners",
             Table::GrantsByObject => "grants_by_object",
@@ -87,8 +89,8 @@ impl<'k> Key<'k> {
     /// and the second, so that no name can run into what follows it.
     pub fn bytes(&self) -> Vec<u8> {
         match self.table {
-            Table::Meta | Table::Uids => self.first.to_vec(),
-            Table::Objects => self.second.to_vec(),
+            Table::Meta | Table::Objects => self.first.to_vec(),
+            Table::Sequences => self.second.to_vec(),
             _ => [&length(self.first), self.first, self.second].concat(),
         }
     }
@@ -97,7 +99,7 @@ impl<'k> Key<'k> {
 /// What the keys with this first part begin with, in a table whose rows are listed.
 pub fn beginning(table: Table, first: &[u8]) -> Vec<u8> {
     match table {
-        Table::Objects => Vec::new(),
+        Table::Sequences => Vec::new(),
         _ => prefix(first),
     }
 }
@@ -115,8 +117,8 @@ fn length(first: &[u8]) -> [u8; 4] {
 /// The two parts of the bytes of a key, where they are those of one.
 pub fn parts(table: Table, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     match table {
-        Table::Meta | Table::Uids => Some((bytes, &[])),
-        Table::Objects => Some((&[], bytes)),
+        Table::Meta | Table::Objects => Some((bytes, &[])),
+        Table::Sequences => Some((&[], bytes)),
         _ => {
             let (length, rest) = bytes.split_first_chunk()?;
             rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)
@@ -136,13 +138,13 @@ pub trait Rows {
 
     /// The rows with this first part, in the order of their second, beginning with `from` or the next one after it; `limit`
     /// of them at most. Lists of grants, whose order sealing changes, are only asked for from their beginning, which is
-    /// empty. The list of objects has an empty first part.
+    /// empty. The list of sequences has an empty first part.
     fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError>;
 
     /// How many rows [`Rows::list`] would give from the beginning.
     fn count(&self, table: Table, first: &[u8], limit: usize) -> Result<usize, StoreError>;
 
-    /// The last sequence of the objects.
+    /// The last sequence.
     fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError>;
 }
 

@@ -43,7 +43,7 @@ pub fn open_sealed(
 }
 
 fn up_to_date(engine: impl Engine + 'static) -> Result<Arc<dyn Store>, StoreError> {
-    upgrade::index(&engine)?;
+    upgrade::bring_up_to_date(&engine)?;
     Ok(Arc::new(engine))
 }
 
@@ -138,5 +138,42 @@ impl<R: RowsMut> RowsMut for SealedRows<R> {
     fn remove(&mut self, key: Key<'_>) -> Result<(), StoreError> {
         let (first, second) = (self.keys.first(key), self.keys.second(key));
         self.rows.remove(Key::new(key.table, first.as_ref(), second.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::view::Change;
+    use crate::secret::Secret;
+    use crate::store::record;
+    use crate::store::redb::RedbStore;
+    use crate::store::tables::{object_key, sequence_key};
+    use ::redb::backends::InMemoryBackend;
+
+    #[test]
+    fn records_of_an_older_version_are_moved_under_the_seal() {
+        let engine = RedbStore::with_backend(InMemoryBackend::new()).unwrap();
+        let sealed = Sealed { engine, keys: Keys::of(&Secret::copy_of(&[7; 32])) };
+        let insert = || ["a", "b"].map(|uid| Change::Insert(Object::example(uid))).into();
+        Store::transact(&sealed, &mut |transaction| transaction.apply(insert())).unwrap();
+        let moved_back = Engine::transact(&sealed, &mut |rows| {
+            for (sequence, uid) in [(1_u64.to_be_bytes(), "a"), (2_u64.to_be_bytes(), "b")] {
+                let record = rows.get(object_key(uid))?.unwrap();
+                rows.put(sequence_key(&sequence), &[&[2], &record[9..]].concat())?;
+                rows.put(object_key(uid), &sequence)?;
+            }
+            Ok(())
+        });
+        moved_back.unwrap();
+        assert!(Store::read(&sealed).unwrap().object("a").is_err());
+        upgrade::bring_up_to_date(&sealed).unwrap();
+        for (sequence, uid) in [(1_u64.to_be_bytes(), "a"), (2_u64.to_be_bytes(), "b")] {
+            let rows = Engine::read(&sealed).unwrap();
+            let (found, object) = record::decode(&rows.get(object_key(uid)).unwrap().unwrap()).unwrap();
+            assert_eq!((found, object.uid.as_str()), (sequence, uid));
+            assert_eq!(*rows.get(sequence_key(&sequence)).unwrap().unwrap(), uid.as_bytes());
+        }
     }
 }

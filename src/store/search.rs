@@ -5,8 +5,8 @@
 //! leapt through, and larger ones where it is read on.
 #![forbid(unsafe_code)]
 
-use super::rows::{Key, Rows, Table};
-use super::tables::{Sequence, number};
+use super::rows::{Key, Rows, Table, Value};
+use super::tables::number;
 use super::{StoreError, record};
 use crate::kms::object::Object;
 use crate::kms::view::{Search, SearchEnd, Show};
@@ -60,7 +60,8 @@ pub fn run(
     while let Some(place) = next_on_all(&mut lists, &mut reader, from)? {
         let Some(left) = objects_left.checked_sub(1) else { return Ok(SearchEnd::TooMuch) };
         objects_left = left;
-        if let Some(object) = reader.object(place)?
+        let uid = lists.iter().find_map(|list| list.uid_at(place)).expect("all lists have reached it");
+        if let Some(object) = reader.object(place, uid)?
             && (!looks_at_each || reader.is_in_sight(&object, search)?)
             && show(Arc::new(object))?.is_break()
         {
@@ -92,13 +93,16 @@ fn next_on_all(
     Ok(Some(place))
 }
 
+/// The sequence of an object, and its identifier.
+type Place = (u64, Value);
+
 /// A list of the database, which is read page by page, and further places that are known already.
 struct List<'l> {
     table: Table,
     first: &'l [u8],
     /// Places that are not on the list itself, in order.
-    more: Vec<u64>,
-    page: Vec<u64>,
+    more: Vec<Place>,
+    page: Vec<Place>,
     /// How far the page was gone through, and how many of its places were of use.
     at: usize,
     used: usize,
@@ -107,19 +111,27 @@ struct List<'l> {
 }
 
 impl<'l> List<'l> {
-    fn new(table: Table, first: &'l [u8], more: Vec<u64>) -> List<'l> {
+    fn new(table: Table, first: &'l [u8], more: Vec<Place>) -> List<'l> {
         List { table, first, more, page: Vec::new(), at: 0, used: 0, size: 0, is_last: false }
     }
 
     /// The first place at or after `from`, which never goes back.
     fn seek(&mut self, reader: &mut Reader<'_>, from: u64) -> Result<Option<u64>, StoreError> {
-        let more = self.more.get(self.more.partition_point(|place| *place < from)).copied();
+        let more = self.more.get(self.more.partition_point(|(place, _)| *place < from));
+        let more = more.map(|(place, _)| *place);
         let listed = self.seek_listed(reader, from)?;
         Ok(listed.into_iter().chain(more).min())
     }
 
+    /// The identifier at a place, if it is there that the list was sought for last.
+    fn uid_at(&self, place: u64) -> Option<&[u8]> {
+        let more = self.more.binary_search_by_key(&place, |(place, _)| *place).ok();
+        let found = self.page.get(self.at).filter(|(listed, _)| *listed == place);
+        found.or_else(|| self.more.get(more?)).map(|(_, uid)| uid.as_slice())
+    }
+
     fn seek_listed(&mut self, reader: &mut Reader<'_>, from: u64) -> Result<Option<u64>, StoreError> {
-        self.at += self.page[self.at..].partition_point(|place| *place < from);
+        self.at += self.page[self.at..].partition_point(|(place, _)| *place < from);
         if self.at == self.page.len() && !self.is_last {
             self.size = match self.used * 2 >= self.page.len() {
                 true => (self.size * PAGE_GROWTH).clamp(PAGE_MIN, PAGE_MAX),
@@ -129,7 +141,7 @@ impl<'l> List<'l> {
             (self.at, self.used, self.is_last) = (0, 0, self.page.len() < self.size);
         }
         self.used += 1;
-        Ok(self.page.get(self.at).copied())
+        Ok(self.page.get(self.at).map(|(place, _)| *place))
     }
 }
 
@@ -142,11 +154,11 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     /// So many places of a list; fewer where it ends, or where no more may be read.
-    fn page(&mut self, table: Table, first: &[u8], from: u64, size: usize) -> Result<Vec<u64>, StoreError> {
+    fn page(&mut self, table: Table, first: &[u8], from: u64, size: usize) -> Result<Vec<Place>, StoreError> {
         self.has_given_up |= self.rows_left == 0;
         let rows = self.rows.list(table, first, &from.to_be_bytes(), size.min(self.rows_left))?;
         self.rows_left -= rows.len();
-        rows.iter().map(|(sequence, _)| number(sequence).map(u64::from_be_bytes)).collect()
+        rows.into_iter().map(|(sequence, uid)| Ok((u64::from_be_bytes(number(&sequence)?), uid))).collect()
     }
 
     /// Whether one of the terms is rare.
@@ -161,7 +173,7 @@ impl Reader<'_> {
 
     /// The places of the objects on which one of the users was granted something, in order; `None` where there are more
     /// than so many.
-    fn granted(&self, users: &[&str], most: usize) -> Result<Option<Vec<u64>>, StoreError> {
+    fn granted(&self, users: &[&str], most: usize) -> Result<Option<Vec<Place>>, StoreError> {
         let mut places = Vec::new();
         for user in users {
             let left = most - places.len();
@@ -170,21 +182,23 @@ impl Reader<'_> {
                 return Ok(None);
             }
             for (uid, _) in grants {
-                if let Some(sequence) = self.rows.get(Key::new(Table::Uids, &uid, &[]))? {
-                    places.push(u64::from_be_bytes(number(&sequence)?));
+                if let Some(stored) = self.rows.get(Key::new(Table::Objects, &uid, &[]))? {
+                    places.push((u64::from_be_bytes(record::sequence(&stored)?), uid.into()));
                 }
             }
         }
-        places.sort_unstable();
-        places.dedup();
+        places.sort_unstable_by_key(|(place, _)| *place);
+        places.dedup_by_key(|(place, _)| *place);
         Ok(Some(places))
     }
 
-    /// The object at a place; `None` where it was removed since the list was read.
-    fn object(&self, place: u64) -> Result<Option<Object>, StoreError> {
-        let sequence: Sequence = place.to_be_bytes();
-        let stored = self.rows.get(Key::new(Table::Objects, &[], &sequence))?;
-        stored.map(|stored| record::decode(&stored)).transpose()
+    /// The object at a place; `None` where it was removed since the list was read, be it that another has its identifier.
+    fn object(&self, place: u64, uid: &[u8]) -> Result<Option<Object>, StoreError> {
+        let Some(stored) = self.rows.get(Key::new(Table::Objects, uid, &[]))? else { return Ok(None) };
+        match record::decode(&stored)? {
+            (sequence, object) if u64::from_be_bytes(sequence) == place => Ok(Some(object)),
+            _ => Ok(None),
+        }
     }
 
     fn is_in_sight(&self, object: &Object, search: &Search<'_>) -> Result<bool, StoreError> {

@@ -1,6 +1,7 @@
 //! How an object, its tags and its grants are found in the rows of an engine ([`rows`](super::rows)).
 #![forbid(unsafe_code)]
 
+use super::record::Sequence;
 use super::remembered::Remembered;
 use super::rows::{Engine, Key, Row, Rows, RowsMut, Table};
 use super::search::{self, Bounds};
@@ -10,9 +11,6 @@ use crate::kms::rights::{NO_OBJECT, Rights};
 use crate::kms::terms::{self, Term};
 use crate::kms::view::{Change, Changes, Search, SearchEnd, Show, View};
 use std::sync::Arc;
-
-/// How often an object is looked for again that another server has just replaced.
-const LOOKS_MAX: usize = 8;
 
 impl<E: Engine> Store for E {
     fn name(&self) -> &'static str {
@@ -56,16 +54,9 @@ struct Tables<R> {
     last_sequence: Option<u64>,
 }
 
-/// An object's place in the order.
-pub type Sequence = [u8; 8];
-
 impl<R: Rows> Tables<R> {
     fn of(rows: R) -> Tables<R> {
         Tables { rows, has_failed: false, last_sequence: None }
-    }
-
-    fn sequence(&self, uid: &str) -> Result<Option<Sequence>, StoreError> {
-        self.rows.get(uid_key(uid))?.map(|sequence| number(&sequence)).transpose()
     }
 
     fn next_sequence(&mut self) -> Result<Sequence, StoreError> {
@@ -78,23 +69,16 @@ impl<R: Rows> Tables<R> {
         Ok(next.to_be_bytes())
     }
 
-    fn object_at(&self, sequence: Sequence) -> Result<Option<Object>, StoreError> {
-        let stored = self.rows.get(Key::new(Table::Objects, &[], &sequence))?;
-        stored.map(|stored| record::decode(&stored)).transpose()
+    fn placed(&self, uid: &str) -> Result<Option<(Sequence, Object)>, StoreError> {
+        let Some(stored) = self.rows.get(object_key(uid))? else { return Ok(None) };
+        match record::decode(&stored)? {
+            placed if placed.1.uid == uid => Ok(Some(placed)),
+            _ => Err(corrupt("an identifier does not lead to its object")),
+        }
     }
 
-    fn placed(&self, uid: &str) -> Result<Option<(Sequence, Object)>, StoreError> {
-        let mut looked_at = None;
-        for _ in 0..LOOKS_MAX {
-            let Some(sequence) = self.sequence(uid)? else { return Ok(None) };
-            match self.object_at(sequence)? {
-                Some(object) if object.uid == uid => return Ok(Some((sequence, object))),
-                // Between two questions, another server may have removed the object, where reads are not of one commit.
-                _ if looked_at == Some(sequence) => break,
-                _ => looked_at = Some(sequence),
-            }
-        }
-        Err(corrupt("an identifier does not lead to its object"))
+    fn is_there(&self, uid: &str) -> Result<bool, StoreError> {
+        Ok(self.rows.get(object_key(uid))?.is_some())
     }
 
     /// The rows with this first part; `None` where there are more than `limit`.
@@ -165,18 +149,18 @@ impl<R: RowsMut> Transaction for Tables<R> {
 
 impl<R: RowsMut> Tables<R> {
     fn insert(&mut self, object: &Object) -> Result<(), StoreError> {
-        if self.sequence(&object.uid)?.is_some() {
+        if self.is_there(&object.uid)? {
             return Err(UID_TAKEN);
         }
         let sequence = self.next_sequence()?;
-        self.rows.put(uid_key(&object.uid), &sequence)?;
-        self.rows.put(Key::new(Table::Objects, &[], &sequence), &record::encode(object)?)?;
+        self.rows.put(object_key(&object.uid), &record::encode(sequence, object)?)?;
+        self.rows.put(sequence_key(&sequence), object.uid.as_bytes())?;
         self.index(object, &terms::of(object), sequence)
     }
 
     fn replace(&mut self, object: &Object) -> Result<(), StoreError> {
         let (sequence, old) = self.placed(&object.uid)?.ok_or(UID_UNKNOWN)?;
-        self.rows.put(Key::new(Table::Objects, &[], &sequence), &record::encode(object)?)?;
+        self.rows.put(object_key(&object.uid), &record::encode(sequence, object)?)?;
         let (before, after) = (terms::of(&old), terms::of(object));
         if old.owner != object.owner || old.tags != object.tags || before != after {
             self.unindex(&old, &before, sequence)?;
@@ -188,16 +172,16 @@ impl<R: RowsMut> Tables<R> {
     fn remove(&mut self, uid: &str) -> Result<(), StoreError> {
         let (sequence, old) = self.placed(uid)?.ok_or(UID_UNKNOWN)?;
         self.unindex(&old, &terms::of(&old), sequence)?;
-        self.rows.remove(Key::new(Table::Objects, &[], &sequence))?;
+        self.rows.remove(sequence_key(&sequence))?;
         for (user, _) in self.grants(Table::GrantsByObject, uid, usize::MAX)?.unwrap_or_default() {
             self.grant(uid, &user, Rights::NONE)?;
         }
-        self.rows.remove(uid_key(uid))
+        self.rows.remove(object_key(uid))
     }
 
     fn grant(&mut self, uid: &str, user: &str, rights: Rights) -> Result<(), StoreError> {
-        if uid != NO_OBJECT {
-            self.sequence(uid)?.ok_or(UID_UNKNOWN)?;
+        if uid != NO_OBJECT && !self.is_there(uid)? {
+            return Err(UID_UNKNOWN);
         }
         let (object, grantee, bits) = (uid.as_bytes(), user.as_bytes(), rights.0.to_be_bytes());
         for key in
@@ -223,8 +207,14 @@ impl<R: RowsMut> Tables<R> {
     }
 }
 
-fn uid_key(uid: &str) -> Key<'_> {
-    Key::new(Table::Uids, uid.as_bytes(), &[])
+/// Where the record of an object is.
+pub fn object_key(uid: &str) -> Key<'_> {
+    Key::new(Table::Objects, uid.as_bytes(), &[])
+}
+
+/// Where the identifier of an object is.
+pub fn sequence_key(sequence: &[u8]) -> Key<'_> {
+    Key::new(Table::Sequences, &[], sequence)
 }
 
 /// The places of an object in the lists that it is in.

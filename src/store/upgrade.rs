@@ -1,90 +1,95 @@
-//! What is done to a database of an older version when it is opened: its objects get their terms.
+//! What is done to a database of an older version when it is opened: its objects get their terms, and records are moved
+//! to where identifiers lead.
 //!
-//! The row `terms` of the table `meta` says how far that is: the version of the terms ([`terms::VERSION`]) in 4 bytes and,
-//! while objects are still without, the sequence of the next one in 8. It is read and written in the transactions that
-//! index, so servers that start together on one database share the work, and one that is ended in the middle is followed
-//! by the next. Terms that are there already are put again, which changes nothing.
+//! The row `terms` of the table `meta` says how far that is: the version ([`VERSION`]) in 4 bytes and, while objects are
+//! still as they were, the sequence of the next one in 8. It is read and written in the transactions that bring objects up
+//! to date, so servers that start together on one database share the work, and one that is ended in the middle is followed
+//! by the next. What is up to date already is put again, which changes nothing.
 //!
 //! A program of the older version is kept out before this begins: the engine has written the version of its schema.
 #![forbid(unsafe_code)]
 
-use super::StoreError;
-use super::record;
-use super::rows::{Engine, Key, Rows, RowsMut, Table};
-use super::tables::{corrupt, number};
+use super::rows::{Engine, Key, Rows, RowsMut, Table, Value};
+use super::tables::{corrupt, number, object_key};
+use super::{StoreError, record};
+use crate::kms::object::Object;
 use crate::kms::terms;
 use crate::limits;
 
+/// The version of all that is done here: 1, objects have terms ([`terms`]); 2, records lie under identifiers ([`record`]).
+/// Whoever changes either counts on.
+const VERSION: u32 = 2;
+
 /// The row.
-pub const TERMS: Key<'static> = Key { table: Table::Meta, first: b"terms", second: &[] };
+pub const PROGRESS: Key<'static> = Key { table: Table::Meta, first: b"terms", second: &[] };
 
 const VERSION_BYTES: usize = 4;
 /// Objects that are read at a time.
 const PAGE: usize = 64;
 
-/// How far the objects of a database have terms.
+/// How many of the objects of a database are up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Indexed {
+pub enum UpToDate {
     /// All of them, and all that come.
     Whole,
     /// Those before this sequence, and all that come.
     Before(u64),
 }
 
-impl Indexed {
+impl UpToDate {
     /// What the database says.
-    pub fn read(rows: &(impl Rows + ?Sized)) -> Result<Indexed, StoreError> {
-        let Some(row) = rows.get(TERMS)? else { return Ok(Indexed::Before(0)) };
+    pub fn read(rows: &(impl Rows + ?Sized)) -> Result<UpToDate, StoreError> {
+        let Some(row) = rows.get(PROGRESS)? else { return Ok(UpToDate::Before(0)) };
         let Some((version, next)) = row.split_at_checked(VERSION_BYTES) else {
-            return Err(corrupt("it does not say which terms it has"));
+            return Err(corrupt("it does not say how far it is up to date"));
         };
         match u32::from_be_bytes(number(version)?) {
-            terms::VERSION if next.is_empty() => Ok(Indexed::Whole),
-            terms::VERSION => Ok(Indexed::Before(u64::from_be_bytes(number(next)?))),
-            found if found > terms::VERSION => Err(StoreError::Newer { found, known: terms::VERSION }),
-            _ => Ok(Indexed::Before(0)),
+            VERSION if next.is_empty() => Ok(UpToDate::Whole),
+            VERSION => Ok(UpToDate::Before(u64::from_be_bytes(number(next)?))),
+            found if found > VERSION => Err(StoreError::Newer { found, known: VERSION }),
+            _ => Ok(UpToDate::Before(0)),
         }
     }
 
     fn write(self, rows: &mut dyn RowsMut) -> Result<(), StoreError> {
-        let mut row = terms::VERSION.to_be_bytes().to_vec();
-        if let Indexed::Before(next) = self {
+        let mut row = VERSION.to_be_bytes().to_vec();
+        if let UpToDate::Before(next) = self {
             row.extend_from_slice(&next.to_be_bytes());
         }
-        rows.put(TERMS, &row)
+        rows.put(PROGRESS, &row)
     }
 }
 
-/// Gives terms to all objects that have none yet.
-pub fn index(engine: &impl Engine) -> Result<(), StoreError> {
-    let mut indexed = Indexed::read(&engine.read()?)?;
+/// Brings all objects up to date.
+pub fn bring_up_to_date(engine: &impl Engine) -> Result<(), StoreError> {
+    let mut reached = UpToDate::read(&engine.read()?)?;
     let mut count = 0;
-    while indexed != Indexed::Whole {
+    while reached != UpToDate::Whole {
         let mut added = 0;
         engine.transact(&mut |rows| {
             // Another server may have gone on with it.
-            (indexed, added) = match Indexed::read(&*rows)? {
-                Indexed::Whole => (Indexed::Whole, 0),
-                Indexed::Before(next) => index_some(rows, next)?,
+            (reached, added) = match UpToDate::read(&*rows)? {
+                UpToDate::Whole => (UpToDate::Whole, 0),
+                UpToDate::Before(next) => bring_some(rows, next)?,
             };
-            if added > 0 || indexed == Indexed::Whole { indexed.write(rows) } else { Ok(()) }
+            if added > 0 || reached == UpToDate::Whole { reached.write(rows) } else { Ok(()) }
         })?;
         count += added;
         if added > 0 {
-            let end = if indexed == Indexed::Whole { "this is done" } else { "there are more" };
-            log::info!("the database is of an older version: {count} objects were indexed, {end}");
+            let end = if reached == UpToDate::Whole { "this is done" } else { "there are more" };
+            log::info!("the database is of an older version: {count} objects were brought up to date, {end}");
         }
     }
     Ok(())
 }
 
-/// Gives terms to some objects from a sequence on; how far that is, and to how many.
-fn index_some(rows: &mut dyn RowsMut, from: u64) -> Result<(Indexed, usize), StoreError> {
+/// Brings some objects up to date, from a sequence on; how far that is, and how many.
+fn bring_some(rows: &mut dyn RowsMut, from: u64) -> Result<(UpToDate, usize), StoreError> {
     let (mut next, mut count, mut bytes) = (from, 0, 0);
-    while count < limits::OBJECTS_INDEXED_MAX && bytes < limits::INDEXED_BYTES_MAX {
-        let page = rows.list(Table::Objects, &[], &next.to_be_bytes(), PAGE)?;
+    while count < limits::OBJECTS_UPGRADED_MAX && bytes < limits::UPGRADED_BYTES_MAX {
+        let page = rows.list(Table::Sequences, &[], &next.to_be_bytes(), PAGE)?;
         for (sequence, stored) in &page {
-            let object = record::decode(stored)?;
+            let object = move_record(rows, sequence, stored)?;
             for term in terms::of(&object) {
                 rows.put(Key::new(Table::Tags, &term, sequence), object.uid.as_bytes())?;
             }
@@ -93,8 +98,25 @@ fn index_some(rows: &mut dyn RowsMut, from: u64) -> Result<(Indexed, usize), Sto
         }
         count += page.len();
         if page.len() < PAGE {
-            return Ok((Indexed::Whole, count));
+            return Ok((UpToDate::Whole, count));
         }
     }
-    Ok((Indexed::Before(next), count))
+    Ok((UpToDate::Before(next), count))
+}
+
+/// Puts a record under its identifier, and the identifier under its sequence, where they are the other way round.
+fn move_record(rows: &mut dyn RowsMut, sequence: &[u8], stored: &Value) -> Result<Object, StoreError> {
+    // An identifier, which may be any text, could look like an old record; but no object would lead here.
+    if let Ok(object) = record::decode_old(stored)
+        && rows.get(object_key(&object.uid))?.is_some_and(|led_to| *led_to == sequence)
+    {
+        rows.put(object_key(&object.uid), &record::encode(number(sequence)?, &object)?)?;
+        rows.put(Key::new(Table::Sequences, &[], sequence), object.uid.as_bytes())?;
+        return Ok(object);
+    }
+    let moved = rows.get(Key::new(Table::Objects, stored, &[]))?;
+    match moved.map(|record| record::decode(&record)).transpose()? {
+        Some((of, object)) if of == sequence => Ok(object),
+        _ => Err(corrupt("a sequence does not lead to its object")),
+    }
 }

@@ -279,22 +279,38 @@ pub fn put_named(store: &dyn Store, count: usize) {
     }
 }
 
-/// Makes of a database what the version before has written: no object has terms, and nothing is known of any.
+/// Makes of a database what version 1 has written: no object has terms, records lie under sequences, to which identifiers
+/// lead, and nothing tells how far objects are up to date.
 pub fn make_old(engine: &dyn Engine, terms: &[Term]) {
+    move_back(engine, 0);
     let made = engine.transact(&mut |rows| {
         for term in terms {
             for (sequence, _) in rows.list(Table::Tags, term, &[], usize::MAX)? {
                 rows.remove(Key::new(Table::Tags, term, &sequence))?;
             }
         }
-        rows.remove(TERMS)?;
+        rows.remove(PROGRESS)?;
         rows.put(Key::new(Table::Meta, SCHEMA_NAME, &[]), &1_u32.to_be_bytes())
     });
     made.unwrap();
 }
 
-/// The row that says how far objects have terms.
-pub const TERMS: Key<'static> = Key { table: Table::Meta, first: b"terms", second: &[] };
+/// Moves records to where they were before version 3, from a sequence on.
+pub fn move_back(engine: &dyn Engine, from: u64) {
+    let moved = engine.transact(&mut |rows| {
+        for (sequence, uid) in rows.list(Table::Sequences, &[], &from.to_be_bytes(), usize::MAX)? {
+            let record = rows.get(Key::new(Table::Objects, &uid, &[]))?.unwrap();
+            assert_eq!((record[0], &record[1..9]), (3, &sequence[..]));
+            rows.put(Key::new(Table::Sequences, &[], &sequence), &[&[2], &record[9..]].concat())?;
+            rows.put(Key::new(Table::Objects, &uid, &[]), &sequence)?;
+        }
+        Ok(())
+    });
+    moved.unwrap();
+}
+
+/// The row that says how far objects are up to date.
+pub const PROGRESS: Key<'static> = Key { table: Table::Meta, first: b"terms", second: &[] };
 
 /// How many of the objects of [`put_named`] are found by their name, and which is by its group.
 pub fn count_named(store: &dyn Store, number: usize) -> (usize, Vec<String>) {

@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn rows_travel_and_what_is_cut_is_an_error() {
-        let rows = [(Table::Uids, "a", "1"), (Table::Objects, "", ""), (Table::GrantsByUser, "key", "value")];
+        let rows =
+            [(Table::Objects, "a", "1"), (Table::Sequences, "", ""), (Table::GrantsByUser, "key", "value")];
         let mut sent = Vec::new();
         let mut sender = Sender::begin(&mut sent, 3).unwrap();
         for (table, key, value) in rows {

@@ -11,9 +11,9 @@ use ::redb::{
 
 type Bytes = &'static [u8];
 
-/// The version of the tables. Since version 2, objects have terms, which are added when the database is opened
-/// ([`upgrade`](crate::store)): programs that know none must not write to it.
-const SCHEMA: u32 = 2;
+/// The version of the tables: a program of an earlier one must not write to them. What is of one is brought up to date
+/// when the database is opened ([`upgrade`](crate::store::upgrade)).
+const SCHEMA: u32 = 3;
 
 /// What was removed on demand.
 pub(super) struct Cleared {
@@ -51,8 +51,13 @@ pub(super) fn check_schema(schema: &[u8]) -> Result<(), StoreError> {
     }
 }
 
+/// In the file, tables have the names of version 1, when identifiers led to sequences and those to records.
 fn definition(table: Table) -> TableDefinition<'static, Bytes, Bytes> {
-    TableDefinition::new(table.name())
+    TableDefinition::new(match table {
+        Table::Objects => "uids",
+        Table::Sequences => "objects",
+        table => table.name(),
+    })
 }
 
 /// All tables of one transaction, each at the index that is its number.
@@ -132,8 +137,8 @@ impl Tables<::redb::Table<'_, Bytes, Bytes>> {
 impl<T: ReadableTable<Bytes, Bytes>> Rows for Tables<T> {
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
         let found = match key.table {
-            Table::Meta | Table::Uids => self.0[key.table as usize].get(key.first)?,
-            Table::Objects => self.0[key.table as usize].get(key.second)?,
+            Table::Meta | Table::Objects => self.0[key.table as usize].get(key.first)?,
+            Table::Sequences => self.0[key.table as usize].get(key.second)?,
             _ => self.0[key.table as usize].get(key.bytes().as_slice())?,
         };
         Ok(found.map(|value| Buffer::new(value.value().to_vec())))
@@ -154,7 +159,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows for Tables<T> {
     }
 
     fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.0[Table::Objects as usize].last()?.map(|(sequence, _)| sequence.value().to_vec()))
+        Ok(self.0[Table::Sequences as usize].last()?.map(|(sequence, _)| sequence.value().to_vec()))
     }
 }
 

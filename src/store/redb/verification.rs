@@ -128,7 +128,7 @@ mod tests {
 
     impl Sequence {
         fn as_key(&self) -> Key<'_> {
-            Key::new(Table::Objects, &[], &self.0)
+            Key::new(Table::Sequences, &[], &self.0)
         }
     }
 

@@ -80,7 +80,7 @@ impl<R: Rows> Rows for Buffered<R> {
                 self.last_sequence.get_or_init(|| stored).clone()
             }
         };
-        let mut put = self.changes_in(super::all_of(Table::Objects)).filter(|(_, value)| value.is_some());
+        let mut put = self.changes_in(super::all_of(Table::Sequences)).filter(|(_, value)| value.is_some());
         let put = put.next_back().map(|(address, _)| address[1..].to_vec());
         Ok(stored.max(put))
     }
@@ -129,7 +129,7 @@ mod tests {
             Ok(self.list(table, first, &[], limit)?.len())
         }
         fn last_sequence(&self) -> Result<Option<Vec<u8>>, StoreError> {
-            Ok(self.0.range(all_of(Table::Objects)).next_back().map(|(address, _)| address[1..].to_vec()))
+            Ok(self.0.range(all_of(Table::Sequences)).next_back().map(|(address, _)| address[1..].to_vec()))
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
                     let key = Key::new(table, first, second);
                     assert_eq!(buffered.get(key).unwrap(), model.get(key).unwrap());
                 }
-                if matches!(table, Table::Meta | Table::Uids) {
+                if matches!(table, Table::Meta | Table::Objects) {
                     continue;
                 }
                 for limit in [0, 1, 2, 3, 100, usize::MAX] {
@@ -182,7 +182,7 @@ mod tests {
             for _ in 0..12 {
                 let key = key(&mut choices);
                 if choices.one_in(2) {
-                    removed_last |= key.table == Table::Objects;
+                    removed_last |= key.table == Table::Sequences;
                     buffered.remove(key).unwrap();
                     model.0.remove(&address(key));
                 } else {

@@ -15,9 +15,9 @@ use crate::store::sealed::DATA_KEY;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// The version of what is in the database. Since version 2, objects have terms, which are added when it is opened
-/// ([`upgrade`](crate::store)): programs that know none must not write to it, and find out at their next transaction.
-const SCHEMA: u32 = 2;
+/// The version of what is in the database: a program of an earlier one must not write to it, and finds out at its next
+/// transaction. What is of one is brought up to date when the database is opened ([`upgrade`](crate::store::upgrade)).
+const SCHEMA: u32 = 3;
 
 /// Objects in a database that servers share.
 pub struct Remote<D: Database>(Arc<Pool<D>>);
@@ -238,6 +238,6 @@ fn list(
 }
 
 fn last_sequence(connection: &mut impl Connection) -> Result<Option<Vec<u8>>, Failure> {
-    let last = connection.last(&all_of(Table::Objects))?;
+    let last = connection.last(&all_of(Table::Sequences))?;
     Ok(last.map(|address| address.into_iter().skip(1).collect()))
 }

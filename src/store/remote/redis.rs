@@ -244,7 +244,7 @@ fn hash_of(address: &[u8]) -> &'static str {
 
 /// Names and identifiers are only ever asked for one by one.
 fn is_listed(address: &[u8]) -> bool {
-    address.first() > Some(&(Table::Uids as u8))
+    address.first() > Some(&(Table::Objects as u8))
 }
 
 /// The ends of a range, in the words of the commands.

@@ -82,7 +82,7 @@ impl Keys {
     pub fn first<'k>(&self, key: Key<'k>) -> Part<'k> {
         match key.table {
             // What is known of the database itself has no secret name.
-            Table::Meta | Table::Objects => Part::Plain(key.first),
+            Table::Meta | Table::Sequences => Part::Plain(key.first),
             _ => Part::Term(self.term(key.table, 0, key.first)),
         }
     }
