@@ -8,30 +8,21 @@ pub trait Entropy: Send {
     /// Fills `bytes`. A source that cannot is no source: the shell's ends the process rather than return.
     fn fill(&mut self, bytes: &mut [u8]);
 
-    /// What an identifier begins with.
-    fn beginning(&mut self) -> [u8; BEGINNING_BYTES] {
-        let mut beginning = [0; BEGINNING_BYTES];
-        self.fill(&mut beginning);
-        beginning
+    /// What identifiers begin with, so that those that are made together lie together in a database: of the system, the
+    /// time; where there is none, anything.
+    fn unix_millis(&mut self) -> u64 {
+        u64::from_be_bytes(random(self))
     }
 }
-
-const BEGINNING_BYTES: usize = 6;
 
 /// Fresh bytes for one batch, or for requests that are committed together, fetched many at a time: a system call for each
 /// nonce costs more than what is done with it. It must not outlive them: what is kept in memory is there twice when a
 /// virtual machine is resumed twice.
-///
-/// The identifiers that are made of it begin alike, so that they lie together in a database. Otherwise a page would be read,
-/// copied and written for each, which takes as long as all the rest of a new object. The 74 bits that are left tell them
-/// apart.
 pub struct Stock<'e> {
     source: &'e mut dyn Entropy,
     bytes: Zeroizing<[u8; STOCK_BYTES]>,
     /// The last ones, which nobody was given yet.
     left: usize,
-    /// Of all identifiers, once there is one.
-    beginning: Option<[u8; BEGINNING_BYTES]>,
 }
 
 const STOCK_BYTES: usize = 512;
@@ -39,7 +30,7 @@ const STOCK_BYTES: usize = 512;
 impl<'e> Stock<'e> {
     /// An empty stock, filled from `source`.
     pub fn of(source: &'e mut dyn Entropy) -> Stock<'e> {
-        Stock { source, bytes: Zeroizing::new([0; STOCK_BYTES]), left: 0, beginning: None }
+        Stock { source, bytes: Zeroizing::new([0; STOCK_BYTES]), left: 0 }
     }
 }
 
@@ -58,25 +49,27 @@ impl Entropy for Stock<'_> {
         self.left -= bytes.len();
     }
 
-    fn beginning(&mut self) -> [u8; BEGINNING_BYTES] {
-        *self.beginning.get_or_insert_with(|| self.source.beginning())
+    fn unix_millis(&mut self) -> u64 {
+        self.source.unix_millis()
     }
 }
 
 /// An array of `N` fresh bytes.
-pub fn random<const N: usize>(entropy: &mut dyn Entropy) -> [u8; N] {
+pub fn random<const N: usize>(entropy: &mut (impl Entropy + ?Sized)) -> [u8; N] {
     let mut bytes = [0; N];
     entropy.fill(&mut bytes);
     bytes
 }
 
-/// A version 4 UUID in its text form (RFC 9562 section 5.4).
-pub fn uuid_v4(entropy: &mut dyn Entropy) -> String {
+/// A version 7 UUID in its text form (RFC 9562 section 5.7): 48 bits of time, and 74 that nobody guesses. What is made
+/// later lies behind what was made before, so that of a database those pages are read and written that were last. With
+/// identifiers all of random bits, a page would be read, copied and written for each.
+pub fn uuid_v7(entropy: &mut dyn Entropy) -> String {
     let mut bytes = [0; 16];
-    let (beginning, rest) = bytes.split_at_mut(BEGINNING_BYTES);
-    beginning.copy_from_slice(&entropy.beginning());
+    let (time, rest) = bytes.split_at_mut(6);
+    time.copy_from_slice(&entropy.unix_millis().to_be_bytes()[2..]);
     entropy.fill(rest);
-    bytes[6] = (bytes[6] & 0x0F) | 0x40;
+    bytes[6] = (bytes[6] & 0x0F) | 0x70;
     bytes[8] = (bytes[8] & 0x3F) | 0x80;
     let mut text = String::with_capacity(36);
     for (i, byte) in bytes.iter().enumerate() {
@@ -118,31 +111,23 @@ mod tests {
         assert_eq!(source.0, (1_000_u16.div_ceil(512 / 12)) * 256 + 100);
     }
 
-    #[test]
-    fn identifiers_out_of_a_stock_begin_alike_and_are_all_different() {
-        let mut source = Counter(0);
-        let begin = |uid: &String| uid[..13].to_owned();
-        let uids = |source: &mut Counter| {
-            let mut stock = Stock::of(source);
-            [uuid_v4(&mut stock), uuid_v4(&mut stock)]
-        };
-        let ([a, b], [c, d]) = (uids(&mut source), uids(&mut source));
-        assert_eq!((begin(&a), begin(&c)), (begin(&b), begin(&d)));
-        assert_ne!(begin(&a), begin(&c));
-        assert!(a != b && c != d);
-        assert_ne!(begin(&uuid_v4(&mut source)), begin(&uuid_v4(&mut source)));
-    }
-
-    struct Fixed(u8);
+    /// All bits are alike.
+    struct Fixed(u8, u64);
     impl Entropy for Fixed {
         fn fill(&mut self, bytes: &mut [u8]) {
             bytes.fill(self.0);
         }
+        fn unix_millis(&mut self) -> u64 {
+            self.1
+        }
     }
 
     #[test]
-    fn a_uuid_carries_its_version_and_variant() {
-        assert_eq!(uuid_v4(&mut Fixed(0xFF)), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-        assert_eq!(uuid_v4(&mut Fixed(0x00)), "00000000-0000-4000-8000-000000000000");
+    fn a_uuid_carries_its_time_its_version_and_its_variant() {
+        // The example of RFC 9562, appendix A.6.
+        let time = 0x017F_22E2_79B0;
+        assert_eq!(uuid_v7(&mut Fixed(0xFF, time)), "017f22e2-79b0-7fff-bfff-ffffffffffff");
+        assert_eq!(uuid_v7(&mut Stock::of(&mut Fixed(0, time))), "017f22e2-79b0-7000-8000-000000000000");
+        assert_ne!(uuid_v7(&mut Counter(0))[..13], uuid_v7(&mut Counter(9))[..13], "where there is no time");
     }
 }

@@ -24,7 +24,7 @@ const FEW: usize = 1_000;
 const MANY: usize = 1_000_000;
 /// Keys that are put into the database in one transaction.
 const TRANSACTION: usize = 50_000;
-/// Identifiers and names come in no order: with a server's small cache, pages would be written over and over.
+/// Names come in no order: with a server's small cache, pages would be written over and over.
 const FILLING_CACHE_BYTES: usize = 1024 * 1024 * 1024;
 /// Requests of a kind in one round.
 const REQUESTS: usize = 300;
@@ -175,10 +175,12 @@ fn fill(folder: &Path, count: usize, is_sealed: bool) {
     }
 }
 
-/// Identifiers are random.
+/// Identifiers as the server makes them, twenty in a millisecond.
 fn uid(key: usize) -> String {
-    let mixed = (key as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
-    format!("{:08x}-{:04x}-4000-8000-{:012x}", mixed >> 96, (mixed >> 80) & 0xFFFF, key)
+    const BEGAN_MILLIS: u64 = 1_700_000_000_000;
+    let (millis, random) =
+        (BEGAN_MILLIS + key as u64 / 20, (key as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    format!("{:08x}-{:04x}-7{:03x}-8000-{key:012x}", millis >> 16, millis & 0xFFFF, random >> 52)
 }
 
 fn name(key: usize) -> String {

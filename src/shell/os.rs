@@ -69,6 +69,11 @@ impl Entropy for OsEntropy {
             }
         }
     }
+
+    fn unix_millis(&mut self) -> u64 {
+        let (utc, millis) = utc_and_millis();
+        u64::try_from(utc.unix()).unwrap_or(0).saturating_mul(1000) + u64::from(millis)
+    }
 }
 
 /// Keeps the memory and the files of this process from others: files are created for the owner only, no core dumps, no

@@ -8,7 +8,7 @@ use super::super::operation::Context;
 use super::super::refusal::{Failure, Refusal};
 use super::super::wrapping;
 use super::{Content, check_type, checked_uid, new_object};
-use crate::entropy::{Entropy, uuid_v4};
+use crate::entropy::{Entropy, uuid_v7};
 use crate::wire::ttlv::Tag;
 
 /// An object and its attributes, as a request has them.
@@ -39,7 +39,7 @@ impl<'r> Brought<'r> {
 
     /// Gives the object this identifier, or where it is empty one of the server's.
     pub fn name(&mut self, uid: &str, entropy: &mut dyn Entropy) -> Result<(), Refusal> {
-        self.uid = if uid.is_empty() { uuid_v4(entropy) } else { checked_uid(uid)?.to_owned() };
+        self.uid = if uid.is_empty() { uuid_v7(entropy) } else { checked_uid(uid)?.to_owned() };
         Ok(())
     }
 

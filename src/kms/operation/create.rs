@@ -9,7 +9,7 @@ use super::super::refusal::{Failure, Refusal};
 use super::super::view::{Change, Changes};
 use super::super::{symmetric, wrapping};
 use super::{Context, Effect, Operation};
-use crate::entropy::{Entropy, uuid_v4};
+use crate::entropy::{Entropy, uuid_v7};
 use crate::limits;
 use crate::secret::Buffer;
 use crate::time::Timestamp;
@@ -65,7 +65,7 @@ impl<'r> Operation<'r> for Create<'r> {
 
     fn prepare(&mut self, entropy: &mut dyn Entropy, now: Timestamp) -> Result<(), Refusal> {
         let uid = match self.template.uid.unwrap_or_default() {
-            "" => uuid_v4(entropy),
+            "" => uuid_v7(entropy),
             uid => managed::checked_uid(uid)?.to_owned(),
         };
         let mut material = Buffer::new(vec![0; self.material_bytes()?]);

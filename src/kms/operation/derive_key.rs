@@ -18,7 +18,7 @@ use super::{Context, Effect, Operation};
 use crate::crypto::hash::Hash;
 use crate::crypto::kdf;
 use crate::crypto::mac::Mac;
-use crate::entropy::{Entropy, uuid_v4};
+use crate::entropy::{Entropy, uuid_v7};
 use crate::limits;
 use crate::secret::Buffer;
 use crate::time::Timestamp;
@@ -106,7 +106,7 @@ impl<'r> Operation<'r> for DeriveKey<'r> {
     fn prepare(&mut self, entropy: &mut dyn Entropy, _now: Timestamp) -> Result<(), Refusal> {
         self.uid = match self.template.uid {
             Some(uid) if !uid.is_empty() => managed::checked_uid(uid)?.to_owned(),
-            _ => uuid_v4(entropy),
+            _ => uuid_v7(entropy),
         };
         Ok(())
     }

@@ -15,7 +15,7 @@ use super::super::target::{Ambiguity, Target};
 use super::super::view::{Change, Changes};
 use super::{Context, Effect, Operation};
 use crate::crypto::material::Material;
-use crate::entropy::{Entropy, uuid_v4};
+use crate::entropy::{Entropy, uuid_v7};
 use crate::limits;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -55,7 +55,7 @@ impl<'r> Operation<'r> for ReKey<'r> {
         let mut material = vec![0; symmetric::LENGTH_BITS_MAX as usize / 8];
         entropy.fill(&mut material);
         self.material = Secret::new(material);
-        self.uid = uuid_v4(entropy);
+        self.uid = uuid_v7(entropy);
         Ok(())
     }
 
