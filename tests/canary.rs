@@ -43,6 +43,7 @@ fn symptoms(sabotage: Sabotage) -> &'static [&'static str] {
         Sabotage::AnswerInTheClear => &["a secret travels as it is"],
         // Where users have tokens, these are asked for in the place of the owner's.
         Sabotage::OwnerNotAsked => &["a stranger is let in", "the owner is sent away"],
+        Sabotage::CertificateNotAsked => &["a stranger has an answer"],
     }
 }
 

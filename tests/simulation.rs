@@ -45,6 +45,7 @@ fn every_promise_is_kept() {
     assert!(
         all.handshakes > seeds
             && all.resumed > seeds
+            && all.turned_away > seeds / 10
             && all.hand_overs > seeds / 20
             && all.trusted > seeds / 20
     );

@@ -55,6 +55,8 @@ pub struct Totals {
     pub handshakes: u64,
     /// Those that went on with a session from before.
     pub resumed: u64,
+    /// Clients that were turned away for want of a certificate.
+    pub turned_away: u64,
     /// Servers that had waited for an owner, and served.
     pub hand_overs: u64,
     /// Databases that were read before they were verified.
@@ -71,6 +73,7 @@ impl Totals {
         self.grouped += other.grouped;
         self.handshakes += other.handshakes;
         self.resumed += other.resumed;
+        self.turned_away += other.turned_away;
         self.hand_overs += other.hand_overs;
         self.trusted += other.trusted;
         for (status, count) in &other.replies {
@@ -89,6 +92,7 @@ impl fmt::Display for Totals {
             grouped,
             handshakes,
             resumed,
+            turned_away,
             hand_overs,
             trusted,
             ..
@@ -96,7 +100,7 @@ impl fmt::Display for Totals {
         write!(
             f,
             "{steps} steps, {requests} requests, {crashes} crashes, {shutdowns} shutdowns, {grouped} jobs in groups, \
-             {handshakes} handshakes ({resumed} resumed), {hand_overs} hand-overs, {trusted} databases verified later; answers by status:"
+             {handshakes} handshakes ({resumed} resumed), {turned_away} turned away, {hand_overs} hand-overs, {trusted} databases verified later; answers by status:"
         )?;
         self.replies.iter().try_for_each(|(status, count)| write!(f, " {status}: {count}"))
     }

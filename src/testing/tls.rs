@@ -1,4 +1,4 @@
-//! TLS as clients speak it, and a certificate for the server that they meet.
+//! TLS as clients speak it, and certificates: of the server that they meet, and their own.
 //!
 //! What rustls draws by itself (keys, nonces) differs from run to run. How many bytes travel does not: the certificate is of
 //! a kind whose signatures all have the same length, and everything else on the wire has one anyway.
@@ -16,7 +16,7 @@ use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{Id, PKey};
 use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{
     ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore, SupportedProtocolVersion, version,
@@ -34,21 +34,43 @@ pub enum Version {
     Tls13,
 }
 
+/// What a client shows of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Nothing.
+    Nothing,
+    /// A certificate by [`client_authority`] for this user.
+    Certificate(&'static str),
+    /// A certificate for this user that nobody vouches for whom the server trusts.
+    Forgery(&'static str),
+}
+
 /// What clients of this version share, with sessions to resume; their records are at most so long, if it is said how long.
 /// They trust the server of [`identity`].
-pub fn client_config(version: Version, record_bytes_max: Option<usize>) -> ClientConfig {
+pub fn client_config(version: Version, record_bytes_max: Option<usize>, shown: Shown) -> ClientConfig {
     let versions: &[&SupportedProtocolVersion] = match version {
         Version::Tls12 => &[&version::TLS12],
         Version::Tls13 => &[&version::TLS13],
     };
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(own_certificate().0.clone())).expect("it is a certificate");
+    roots.add(CertificateDer::from(own_certificate().certificate.clone())).expect("it is a certificate");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_details(provider, Arc::new(FixedTime))
+    let config = ClientConfig::builder_with_details(provider, Arc::new(FixedTime))
         .with_protocol_versions(versions)
         .expect("ring has suites for both versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let own = match shown {
+        Shown::Nothing => None,
+        Shown::Certificate(user) => Some(client_certificate(user, authority())),
+        Shown::Forgery(user) => Some(client_certificate(user, forger())),
+    };
+    let mut config = match own {
+        None => config.with_no_client_auth(),
+        Some(Own { certificate, private_key }) => {
+            let key = PrivatePkcs8KeyDer::from(private_key).into();
+            config.with_client_auth_cert(vec![certificate.into()], key).expect("it is the certificate's key")
+        }
+    };
     config.max_fragment_size = record_bytes_max;
     config
 }
@@ -131,17 +153,18 @@ impl TimeProvider for FixedTime {
 }
 
 const NAME: &str = "keyway.test";
+const AUTHORITY_NAME: &str = "clients.test";
 const NOT_BEFORE: i64 = 1_700_000_000;
 const NOT_AFTER: i64 = 4_000_000_000;
 
 /// The server's private key (PKCS#8).
 pub fn private_key() -> &'static [u8] {
-    &own_certificate().1
+    &own_certificate().private_key
 }
 
 /// The server's key and certificate in a file. Its bytes differ from run to run, its length does not.
 pub fn pkcs12_file(password: &str) -> Vec<u8> {
-    let (certificate, private_key) = own_certificate();
+    let Own { certificate, private_key } = own_certificate();
     let build = || {
         let key = PKey::private_key_from_pkcs8(private_key)?;
         let certificate = X509::from_der(certificate)?;
@@ -157,37 +180,76 @@ const DERIVATIONS: u32 = 10;
 
 /// The server's key and certificate.
 pub fn identity() -> Identity {
-    let (certificate, private_key) = own_certificate();
+    let Own { certificate, private_key } = own_certificate();
     let bundle =
         Bundle { private_keys: vec![Secret::copy_of(private_key)], certificates: vec![certificate.clone()] };
     x509::identity(bundle, Timestamp::from_unix(NOT_BEFORE + 1)).expect("the key is the certificate's")
 }
 
-/// A certificate that vouches for itself, and its key (PKCS#8): Ed25519, whose signatures all have the same length, and
-/// the same in every run.
-fn own_certificate() -> &'static (Vec<u8>, Vec<u8>) {
-    static CERTIFICATE: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
-    CERTIFICATE.get_or_init(|| make_certificate().expect("OpenSSL makes a certificate"))
+/// Whom a server trusts to vouch for its clients, a certificate in DER.
+pub fn client_authority() -> Vec<u8> {
+    authority().certificate.clone()
 }
 
-fn make_certificate() -> Result<(Vec<u8>, Vec<u8>), ErrorStack> {
-    let key = PKey::private_key_from_raw_bytes(&[42; 32], Id::ED25519)?;
-    let mut name = X509NameBuilder::new()?;
-    name.append_entry_by_text("CN", NAME)?;
-    let name = name.build();
+/// A certificate (DER) and its key (PKCS#8): Ed25519, whose signatures all have the same length, and are the same in every
+/// run.
+#[derive(Clone)]
+struct Own {
+    certificate: Vec<u8>,
+    private_key: Vec<u8>,
+}
+
+/// The server's, which vouches for itself.
+fn own_certificate() -> &'static Own {
+    static OWN: OnceLock<Own> = OnceLock::new();
+    OWN.get_or_init(|| make_certificate(NAME, 42, None).expect(OPENSSL))
+}
+
+fn authority() -> &'static Own {
+    static OWN: OnceLock<Own> = OnceLock::new();
+    OWN.get_or_init(|| make_certificate(AUTHORITY_NAME, 43, None).expect(OPENSSL))
+}
+
+/// It has the name of the authority, and another key.
+fn forger() -> &'static Own {
+    static OWN: OnceLock<Own> = OnceLock::new();
+    OWN.get_or_init(|| make_certificate(AUTHORITY_NAME, 44, None).expect(OPENSSL))
+}
+
+fn client_certificate(user: &str, issuer: &Own) -> Own {
+    make_certificate(user, 45, Some(issuer)).expect(OPENSSL)
+}
+
+const OPENSSL: &str = "OpenSSL makes a certificate";
+
+/// A certificate for a name with a key of these bytes; without an issuer, it vouches for itself, and may for others.
+fn make_certificate(name: &str, key_byte: u8, issuer: Option<&Own>) -> Result<Own, ErrorStack> {
+    let key = PKey::private_key_from_raw_bytes(&[key_byte; 32], Id::ED25519)?;
+    let mut subject = X509NameBuilder::new()?;
+    subject.append_entry_by_text("CN", name)?;
+    let subject = subject.build();
     let mut builder = X509Builder::new()?;
     builder.set_version(2)?;
     let serial = BigNum::from_u32(1)?.to_asn1_integer()?;
     builder.set_serial_number(&serial)?;
-    builder.set_subject_name(&name)?;
-    builder.set_issuer_name(&name)?;
+    builder.set_subject_name(&subject)?;
     let not_before = Asn1Time::from_unix(NOT_BEFORE)?;
     builder.set_not_before(&not_before)?;
     let not_after = Asn1Time::from_unix(NOT_AFTER)?;
     builder.set_not_after(&not_after)?;
     builder.set_pubkey(&key)?;
-    let names = SubjectAlternativeName::new().dns(NAME).build(&builder.x509v3_context(None, None))?;
+    let names = SubjectAlternativeName::new().dns(name).build(&builder.x509v3_context(None, None))?;
     builder.append_extension(names)?;
-    builder.sign(&key, MessageDigest::null())?;
-    Ok((builder.build().to_der()?, key.private_key_to_pkcs8()?))
+    match issuer {
+        None => {
+            builder.set_issuer_name(&subject)?;
+            builder.sign(&key, MessageDigest::null())?;
+        }
+        Some(issuer) => {
+            builder.set_issuer_name(X509::from_der(&issuer.certificate)?.subject_name())?;
+            let key = PKey::private_key_from_pkcs8(&issuer.private_key)?;
+            builder.sign(&key, MessageDigest::null())?;
+        }
+    }
+    Ok(Own { certificate: builder.build().to_der()?, private_key: key.private_key_to_pkcs8()? })
 }

@@ -4,7 +4,7 @@
 use super::{Peer, Script};
 use crate::limits::Limits;
 use crate::server::LoadedCertificate;
-use crate::testing::tls::{self, Client, Version};
+use crate::testing::tls::{self, Client, Shown, Version};
 use std::sync::Arc;
 
 /// The body of a fuzz target. Reads `data` as a script and bytes, which need not be TLS at all. Keys and nonces differ
@@ -74,7 +74,7 @@ fn client(options: u8) -> Client {
         0 => None,
         size => Some(32 + usize::from(size)),
     };
-    Client::new(&Arc::new(tls::client_config(version, record_bytes_max)))
+    Client::new(&Arc::new(tls::client_config(version, record_bytes_max, Shown::Nothing)))
 }
 
 #[cfg(test)]

@@ -116,6 +116,8 @@ impl Machine {
         let late = Arc::new(LateStore::default());
         let store: Arc<dyn Store> = if waits { late.clone() } else { vault.open()? };
         let is_guarded = sabotage != Some(Sabotage::OwnerNotAsked);
+        let asks_for_certificates =
+            options.asks_for_certificates() && sabotage != Some(Sabotage::CertificateNotAsked);
         let counts = Arc::default();
         let parts = Parts {
             limits: sabotage::limits(sabotage, &options.limits),
@@ -123,7 +125,7 @@ impl Machine {
             store: Arc::clone(&store),
             entropy: Box::new(choices.fork()),
             tls: if options.features.tls && !waits { Tls::Given(tls::identity()) } else { Tls::Off },
-            client_authorities: Vec::new(),
+            client_authorities: asks_for_certificates.then(tls::client_authority).into_iter().collect(),
             client_revocations: None,
             client_identity: ClientIdentity::CommonName,
             token_issuers: options.tokens.then(issuer::trusted).into_iter().collect(),

@@ -254,6 +254,11 @@ impl Wire {
         self.session.as_ref().is_some_and(|session| session.is_resumed())
     }
 
+    /// Whether the server has turned it away for want of a certificate.
+    pub fn is_turned_away(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_turned_away())
+    }
+
     /// The peer sends bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.sent += bytes.len() as u64;

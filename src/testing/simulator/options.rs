@@ -8,7 +8,7 @@ use crate::server::AuditMode;
 use crate::testing::choices::Choices;
 use std::time::Duration;
 
-/// Whoever may ask, where tokens say who does.
+/// Whoever may ask, where tokens or certificates say who does.
 pub const USERS: [&str; 3] = [OWNER, "alice", "bob"];
 
 /// What there is beside keys and clients in the clear. It is not drawn with the rest: with the same features, a script means
@@ -23,6 +23,8 @@ pub struct Features {
     pub attributes: bool,
     /// A database that was closed in order is read before it is verified.
     pub verifies_later: bool,
+    /// Where the server speaks TLS from the beginning, its clients must show certificates.
+    pub client_certificates: bool,
 }
 
 impl Features {
@@ -34,6 +36,7 @@ impl Features {
             bootstrap: choices.one_in(8),
             attributes: choices.one_in(2),
             verifies_later: choices.one_in(4),
+            client_certificates: choices.one_in(2),
         }
     }
 
@@ -44,6 +47,7 @@ impl Features {
             bootstrap: bits & 2 != 0,
             attributes: bits & 4 != 0,
             verifies_later: bits & 8 != 0,
+            client_certificates: bits & 16 != 0,
         }
     }
 }
@@ -117,9 +121,15 @@ impl Options {
         self.features.tls || self.features.bootstrap
     }
 
+    /// Whether clients must show certificates.
+    pub fn asks_for_certificates(&self) -> bool {
+        self.features.client_certificates && self.features.tls && !self.features.bootstrap
+    }
+
     /// Whose the objects are that the client with this index makes.
     pub fn user(&self, client: usize) -> &'static str {
-        if self.tokens && !self.force_default_username { USERS[client % USERS.len()] } else { OWNER }
+        let is_told = (self.tokens || self.asks_for_certificates()) && !self.force_default_username;
+        if is_told { USERS[client % USERS.len()] } else { OWNER }
     }
 
     /// Whether that user may make objects, as long as nobody says so.

@@ -42,11 +42,13 @@ pub enum Sabotage {
     AnswerInTheClear,
     /// Nobody asks whether the one who hands over is the owner.
     OwnerNotAsked,
+    /// Nobody asks a client for a certificate.
+    CertificateNotAsked,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 12] = [
+    pub const ALL: [Sabotage; 13] = [
         Sabotage::CommitBeforeSync,
         Sabotage::AuthorisationSkipped,
         Sabotage::ConnectionTooMany,
@@ -59,6 +61,7 @@ impl Sabotage {
         Sabotage::AnswerBeforeRecord,
         Sabotage::AnswerInTheClear,
         Sabotage::OwnerNotAsked,
+        Sabotage::CertificateNotAsked,
     ];
 }
 

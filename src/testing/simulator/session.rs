@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::testing::choices::Choices;
-use crate::testing::tls::{self, Client, Version};
+use crate::testing::tls::{self, Client, Shown, Version};
 use rustls::ClientConfig;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,15 +16,24 @@ pub struct Manners {
     config: Arc<ClientConfig>,
     /// How much it says in one record.
     record_bytes: usize,
+    /// The server knows nobody who vouches for it.
+    is_stranger: bool,
 }
 
 impl Manners {
-    /// Any of them.
-    pub fn draw(choices: &mut Choices) -> Manners {
+    /// Any of them; of this user, where the server asks for certificates, or of a stranger.
+    pub fn draw(user: Option<&'static str>, choices: &mut Choices) -> Manners {
         let version = *choices.pick(&[Version::Tls12, Version::Tls13]);
         let record_bytes = *choices.pick(&[60, 1_000, 16 * 1024]);
         let record_bytes_max = Some(RECORD_HEADER_BYTES + record_bytes);
-        Manners { config: Arc::new(tls::client_config(version, record_bytes_max)), record_bytes }
+        let shown = match user {
+            None => Shown::Nothing,
+            Some(user) if choices.one_in(6) => *choices.pick(&[Shown::Nothing, Shown::Forgery(user)]),
+            Some(user) => Shown::Certificate(user),
+        };
+        let is_stranger = user.is_some() && !matches!(shown, Shown::Certificate(_));
+        let config = tls::client_config(version, record_bytes_max, shown);
+        Manners { config: Arc::new(config), record_bytes, is_stranger }
     }
 }
 
@@ -51,8 +60,10 @@ pub struct Session {
     goodbye_at: Option<u64>,
     /// The next flight will be damaged on its way.
     damages_next: bool,
-    /// One was.
+    /// One was, or the server is not to take the next in any case.
     is_damaged: bool,
+    /// The server is not to hear the client, nor to say anything to it.
+    is_stranger: bool,
     /// The server has ended the session with an alert that says that something is wrong.
     is_alerted: bool,
 }
@@ -73,7 +84,8 @@ impl Session {
             handshaken_at: None,
             goodbye_at: None,
             damages_next: false,
-            is_damaged: false,
+            is_damaged: manners.is_stranger,
+            is_stranger: manners.is_stranger,
             is_alerted: false,
         }
     }
@@ -147,7 +159,10 @@ impl Session {
             return Vec::new();
         }
         match self.client.hear(bytes) {
-            Ok(plain) => plain,
+            Ok(plain) => {
+                assert!(plain.is_empty() || !self.is_stranger, "a stranger has an answer");
+                plain
+            }
             Err(error) => {
                 assert!(self.is_damaged || is_surplus, "what the server sends is no TLS: {error}");
                 self.is_alerted = true;
@@ -164,6 +179,11 @@ impl Session {
     /// Whether it goes on with a session from before.
     pub fn is_resumed(&self) -> bool {
         self.client.is_resumed()
+    }
+
+    /// Whether the server has turned a stranger away.
+    pub fn is_turned_away(&self) -> bool {
+        self.is_stranger && self.is_alerted
     }
 
     /// Whether the server knows that nothing more will be said.

@@ -58,7 +58,10 @@ impl Client {
             attributes: options.features.attributes,
             large_bodies: options.large_bodies,
             named: 0,
-            manners: options.speaks_tls().then(|| Manners::draw(choices)),
+            manners: options.speaks_tls().then(|| {
+                let shown = USERS[index % USERS.len()];
+                Manners::draw(options.asks_for_certificates().then_some(shown), choices)
+            }),
         }
     }
 

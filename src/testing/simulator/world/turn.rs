@@ -267,7 +267,7 @@ impl World<'_> {
                 if attended {
                     self.forsake(client, id);
                 }
-                self.network.remove(id);
+                self.totals.turned_away += u64::from(self.network.remove(id).is_turned_away());
                 self.unsettled.push(Unsettled { client, connection: id, done: None });
             }
             Effect::Submitted(job) if matches!(job.id, JobId::Audit | JobId::KeySet(_)) => {
