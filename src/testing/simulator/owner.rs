@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::http::Reply;
+use super::options::Options;
 use super::secrets::Secrets;
 use crate::bootstrap::guard::Guard;
 use crate::crypto::{pkcs12, x509};
@@ -12,6 +13,7 @@ use crate::server::BootstrapParts;
 use crate::store::Store;
 use crate::store::database::{Database, Place};
 use crate::store::late::LateStore;
+use crate::store::sealed::MasterSecret;
 use crate::testing::choices::Choices;
 use crate::testing::tls;
 use std::path::Path;
@@ -27,6 +29,8 @@ const WRONG_TOKEN: &str = "the token of a stranger";
 /// Of the file with the certificate.
 const PASSWORD: &str = "the password of the file";
 const WRONG_PASSWORD: &str = "the password of another";
+/// What the database is sealed with, where it is.
+const MASTER_PASSWORD: &str = "the password of the database";
 /// Where the owner wants the keys.
 const FOLDER: &str = "/keys";
 /// Where they would be if the owner said nothing.
@@ -35,7 +39,7 @@ const OTHER_FOLDER: &str = "/elsewhere";
 /// What is handed over, or asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    Folder,
+    Folder { is_sealed: bool },
     Certificate,
     Password { right: bool },
     Start,
@@ -47,7 +51,11 @@ impl Piece {
     fn spell(self, token: Option<&str>) -> Vec<u8> {
         let json = "application/json";
         let (method, path, content_type, body) = match self {
-            Piece::Folder => ("POST", "/sqlite", json, format!(r#"{{"path":"{FOLDER}"}}"#).into_bytes()),
+            Piece::Folder { is_sealed } => {
+                let master = format!(r#","master_password":"{MASTER_PASSWORD}""#);
+                let master = if is_sealed { &master } else { "" };
+                ("POST", "/sqlite", json, format!(r#"{{"path":"{FOLDER}"{master}}}"#).into_bytes())
+            }
             Piece::Certificate => ("POST", "/pkcs12", "multipart/form-data; boundary=end", form(file())),
             Piece::Password { right } => {
                 let password = if right { PASSWORD } else { WRONG_PASSWORD };
@@ -89,7 +97,7 @@ impl HandOver {
     /// Any request of a stranger.
     pub fn by_stranger(choices: &mut Choices) -> HandOver {
         let pieces = [
-            Piece::Folder,
+            Piece::Folder { is_sealed: false },
             Piece::Certificate,
             Piece::Password { right: false },
             Piece::Start,
@@ -118,14 +126,14 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The next request. A server with a certificate is to speak TLS. Where nothing may go wrong any more, the owner makes no
-    /// mistakes.
-    pub fn next(&mut self, with_certificate: bool, is_careful: bool, choices: &mut Choices) -> HandOver {
+    /// The next request about such a server: it is to speak TLS if it has a certificate. Where nothing may go wrong any more,
+    /// the owner makes no mistakes.
+    pub fn next(&mut self, options: &Options, is_careful: bool, choices: &mut Choices) -> HandOver {
         let right = is_careful || !choices.one_in(6);
         let piece = match choices.below(8) {
             0 => Piece::Health,
-            _ => match (self.taken, with_certificate) {
-                (0, _) => Piece::Folder,
+            _ => match (self.taken, options.features.tls) {
+                (0, _) => Piece::Folder { is_sealed: options.sealed },
                 (1, true) => Piece::Certificate,
                 (2, true) => Piece::Password { right },
                 _ => Piece::Start,
@@ -158,7 +166,7 @@ impl Owner {
             }
             _ if !is_owner => panic!("{told}: a stranger is let in"),
             (200, Piece::Start) => assert!(self.started, "{told}: nobody has asked for that"),
-            (200, Piece::Folder) => self.taken = self.taken.max(1),
+            (200, Piece::Folder { .. }) => self.taken = self.taken.max(1),
             (200, Piece::Certificate) => self.taken = self.taken.max(2),
             (200, Piece::Password { .. }) => self.taken = self.taken.max(3),
             // From the beginning.
@@ -184,14 +192,24 @@ pub fn bootstrap(is_guarded: bool, window: Option<Duration>, store: &Arc<LateSto
     }
 }
 
-/// Opens what was handed over: what `job::run` does where there is a file system. `open` opens the database.
+/// Opens what was handed over: what `job::run` does where there is a file system. `open` opens the database, with another
+/// secret than the password, which would take as long as passwords do.
 pub fn provide(
     work: Work,
+    is_sealed: bool,
     open: impl FnOnce() -> Result<Arc<dyn Store>, String>,
 ) -> Result<Box<Provided>, String> {
     let Work::Provide { database, clear, pkcs12, now } = work else { unreachable!("see `Job::lane`") };
     let is_asked_for = !clear && database.place.folder() == Some(Path::new(FOLDER));
     assert!(is_asked_for, "{} is to be opened, cleared: {clear}", database.place);
+    match database.master.as_deref() {
+        None => assert!(!is_sealed, "the master password is lost"),
+        Some(MasterSecret::Password { password, label }) => {
+            let is_right = is_sealed && label.is_empty() && password.matches(MASTER_PASSWORD.as_bytes());
+            assert!(is_right, "another master password than the owner's");
+        }
+        Some(MasterSecret::Key(_)) => panic!("a key that nobody has"),
+    }
     let identity = match pkcs12 {
         None => None,
         Some((given, password)) => {
@@ -205,7 +223,11 @@ pub fn provide(
 
 /// Adds what nobody but the owner and the server is to see.
 pub fn guard(secrets: &mut Secrets) {
-    for (secret, name) in [(TOKEN, "the owner's token"), (PASSWORD, "the file's password")] {
+    for (secret, name) in [
+        (TOKEN, "the owner's token"),
+        (PASSWORD, "the file's password"),
+        (MASTER_PASSWORD, "the master password"),
+    ] {
         secrets.add(secret.as_bytes(), name);
     }
     secrets.add(file(), "the owner's file");

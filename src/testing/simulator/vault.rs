@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A disk, and what opens it.
 pub struct Vault {
     disk: Disk,
+    /// An owner is to say what it is sealed with.
+    is_sealed: bool,
     master: Option<MasterSecret>,
     /// What was closed in order is read before it is verified.
     verifies_later: bool,
@@ -38,6 +40,7 @@ impl Vault {
         let verifies_later = options.features.verifies_later;
         Vault {
             disk: disk.clone(),
+            is_sealed: options.sealed,
             master,
             verifies_later,
             sabotage,
@@ -73,13 +76,14 @@ impl Vault {
 
     /// Opens it for an owner: what the lane for it would do.
     pub fn provide(&mut self, job: Job) -> Completion {
+        let is_sealed = self.is_sealed;
         let open = || {
             self.open().map_err(|error| {
                 assert!(is_of_disk(&error), "what was handed over cannot be opened: {error}");
                 format!("database: {error}")
             })
         };
-        let provided = owner::provide(job.work, open);
+        let provided = owner::provide(job.work, is_sealed, open);
         self.refusals += usize::from(provided.is_err());
         Completion { id: job.id, done: Done::Provided(provided) }
     }

@@ -135,7 +135,7 @@ impl World<'_> {
     fn hand_over(&mut self, index: usize) -> Ask {
         let choices = &mut self.choices;
         if index == OWNER_CLIENT {
-            return Ask::HandOver(self.owner.next(self.options.features.tls, !self.troubled, choices));
+            return Ask::HandOver(self.owner.next(&self.options, !self.troubled, choices));
         }
         if choices.one_in(2) {
             return Ask::HandOver(HandOver::by_stranger(choices));
