@@ -191,6 +191,15 @@ fn two_servers_lose_and_repeat_nothing(kind: Kind, database_type: &str) {
     assert!(lives.len() > CHANGES / LIFE.len());
     assert_eq!(first.terminate().code(), Some(0));
     assert_eq!(second.terminate().code(), Some(0));
+    what_is_cleared_is_counted(database_type, &url, lives.len());
+}
+
+fn what_is_cleared_is_counted(database_type: &str, url: &str, objects: usize) {
+    let words = ["--database-type", database_type, "--database-url", url, "--clear-database"];
+    let scratch = Scratch::new();
+    let server = Server::spawn(scratch.path(), keyway(&words));
+    server.wait_for_log(&format!("was cleared: {objects} objects were erased"));
+    assert_eq!(Client::connect(server.port).get("/access/owned"), (200, "[]".to_owned()));
 }
 
 #[test]
@@ -215,4 +224,7 @@ fn health_is_what_the_database_says_now() {
     assert_eq!(health(), 503, "nobody else has asked since it went");
     database.resume();
     wait_for("the database, by nothing but its health", || (health() == 200).then_some(()));
+    assert_eq!(Client::connect(server.port).try_post("/kmip/2_1", CREATE).unwrap().0, 200);
+    assert_eq!(server.terminate().code(), Some(0));
+    what_is_cleared_is_counted("redis", &url, 1);
 }

@@ -75,7 +75,7 @@ fn prepare(connection: &mut impl Connection, clear: bool) -> Result<Option<usize
     }
     let (mut erased, mut changes) = (None, Changes::new());
     if clear {
-        erased = Some(connection.count(&all_of(Table::Objects), usize::MAX)?);
+        erased = Some(connection.count(&all_of(Table::Sequences), usize::MAX)?);
         connection.clear()?;
         // A new one is made by whoever seals what is empty now.
         changes.insert(address(DATA_KEY), None);
