@@ -44,6 +44,7 @@ fn symptoms(sabotage: Sabotage) -> &'static [&'static str] {
         // Where users have tokens, these are asked for in the place of the owner's.
         Sabotage::OwnerNotAsked => &["a stranger is let in", "the owner is sent away"],
         Sabotage::CertificateNotAsked => &["a stranger has an answer"],
+        Sabotage::AttributesLost => &["the model knows only of"],
     }
 }
 

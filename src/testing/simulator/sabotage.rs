@@ -8,7 +8,7 @@
 
 use crate::kms::object::Object;
 use crate::kms::rights::Rights;
-use crate::kms::view::{Changes, Search, SearchEnd, Show, StoreError, View};
+use crate::kms::view::{Change, Changes, Search, SearchEnd, Show, StoreError, View};
 use crate::limits::Limits;
 use crate::server::AuditMode;
 use crate::store::{Store, Transaction};
@@ -44,11 +44,13 @@ pub enum Sabotage {
     OwnerNotAsked,
     /// Nobody asks a client for a certificate.
     CertificateNotAsked,
+    /// A change of nothing but attributes is acknowledged, and not made.
+    AttributesLost,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 13] = [
+    pub const ALL: [Sabotage; 14] = [
         Sabotage::CommitBeforeSync,
         Sabotage::AuthorisationSkipped,
         Sabotage::ConnectionTooMany,
@@ -62,6 +64,7 @@ impl Sabotage {
         Sabotage::AnswerInTheClear,
         Sabotage::OwnerNotAsked,
         Sabotage::CertificateNotAsked,
+        Sabotage::AttributesLost,
     ];
 }
 
@@ -88,60 +91,81 @@ pub fn audit(sabotage: Option<Sabotage>, audit: Option<AuditMode>) -> Option<Aud
 /// The store that a server is given instead of `store`.
 pub fn store(sabotage: Option<Sabotage>, store: Arc<dyn Store>) -> Arc<dyn Store> {
     match sabotage {
-        Some(Sabotage::AuthorisationSkipped) => Arc::new(Granting(store)),
+        Some(how @ (Sabotage::AuthorisationSkipped | Sabotage::AttributesLost)) => {
+            Arc::new(Tampered { inner: store, how })
+        }
         _ => store,
     }
 }
 
-/// A store, or a view of one, in which everybody was granted everything: the one question that decides about what belongs to
-/// others is always answered yes.
-struct Granting<S>(S);
+/// A store, or a view of one, in which everybody was granted everything (the one question that decides about what belongs to
+/// others is always answered yes), or which loses changes of attributes.
+struct Tampered<S> {
+    inner: S,
+    how: Sabotage,
+}
 
-impl Store for Granting<Arc<dyn Store>> {
+impl Store for Tampered<Arc<dyn Store>> {
     fn name(&self) -> &'static str {
-        self.0.name()
+        self.inner.name()
     }
 
     fn read(&self) -> Result<Box<dyn View>, StoreError> {
-        Ok(Box::new(Granting(self.0.read()?)))
+        Ok(Box::new(Tampered { inner: self.inner.read()?, how: self.how }))
     }
 
     fn transact(
         &self,
         work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.0.transact(&mut |transaction| work(&mut Granting(transaction)))
+        self.inner.transact(&mut |inner| work(&mut Tampered { inner, how: self.how }))
     }
 }
 
-impl<P: Deref<Target: View>> View for Granting<P> {
+impl<P: Deref<Target: View>> View for Tampered<P> {
     fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
-        self.0.object(uid)
+        self.inner.object(uid)
     }
 
     fn search(&self, search: &Search<'_>, show: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
-        self.0.search(search, show)
+        self.inner.search(search, show)
     }
 
     fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError> {
-        self.0.owned_by(owner, limit)
+        self.inner.owned_by(owner, limit)
     }
 
-    fn granted(&self, _: &str, _: &str) -> Result<Rights, StoreError> {
-        Ok(Rights(u32::MAX))
+    fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
+        match self.how {
+            Sabotage::AuthorisationSkipped => Ok(Rights(u32::MAX)),
+            _ => self.inner.granted(uid, user),
+        }
     }
 
     fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
-        self.0.grants_on(uid, limit)
+        self.inner.grants_on(uid, limit)
     }
 
     fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
-        self.0.grants_to(user, limit)
+        self.inner.grants_to(user, limit)
     }
 }
 
-impl<P: DerefMut<Target: Transaction>> Transaction for Granting<P> {
-    fn apply(&mut self, changes: Changes) -> Result<(), StoreError> {
-        self.0.apply(changes)
+impl<P: DerefMut<Target: Transaction>> Transaction for Tampered<P> {
+    fn apply(&mut self, mut changes: Changes) -> Result<(), StoreError> {
+        if self.how == Sabotage::AttributesLost {
+            changes.retain(|change| match change {
+                Change::Replace(object) => {
+                    let old = self.inner.object(&object.uid);
+                    !old.is_ok_and(|old| old.is_some_and(|old| differs_in_attributes_alone(&old, object)))
+                }
+                _ => true,
+            });
+        }
+        self.inner.apply(changes)
     }
+}
+
+fn differs_in_attributes_alone(old: &Object, new: &Object) -> bool {
+    (old.state, &old.tags) == (new.state, &new.tags) && old.material.expose() == new.material.expose()
 }
