@@ -70,16 +70,7 @@ impl Peer {
             clock.now(),
             Input::Accepted { connection: Peer::CONNECTION, peer, listener: Listener::Main },
         );
-        let resources = Resources {
-            store,
-            entropy: Box::new(OsEntropy),
-            certificate: None,
-            revocations: None,
-            egress: None,
-            quoter: None,
-            audit: None,
-            counts: Arc::default(),
-        };
+        let resources = Resources::of(store, Box::new(OsEntropy));
         Peer { server, resources, clock, received: Vec::new(), bytes: Vec::new() }
     }
 

@@ -291,6 +291,22 @@ pub struct Resources {
     pub counts: Arc<Counts>,
 }
 
+impl Resources {
+    /// Those of a server that has nothing else.
+    pub fn of(store: Arc<dyn Store>, entropy: Box<dyn Entropy>) -> Resources {
+        Resources {
+            store,
+            entropy,
+            certificate: None,
+            revocations: None,
+            egress: None,
+            quoter: None,
+            audit: None,
+            counts: Arc::default(),
+        }
+    }
+}
+
 /// Runs a batch of jobs of one lane and answers each, those for one database in order. The store lane hands over all that
 /// waits (at most [`crate::limits::GROUP_COMMIT_MAX`]); the others hand over one job at a time.
 pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {

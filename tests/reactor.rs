@@ -181,14 +181,8 @@ fn start_with(
         let reactor = Reactor::new(listeners, signals, Clock::start(), &limits).unwrap();
         let reactor = reactor.with_challenge_port(challenge_port);
         let resources = || Resources {
-            store: Arc::new(MemoryStore::new()),
-            entropy: Box::new(OsEntropy),
             certificate: certificate.clone(),
-            revocations: None,
-            egress: None,
-            quoter: None,
-            audit: None,
-            counts: Arc::default(),
+            ..Resources::of(Arc::new(MemoryStore::new()), Box::new(OsEntropy))
         };
         let executor = Executor::start(reactor.waker(), 1, resources).unwrap();
         ready.send((address, executor.completions().clone())).unwrap();

@@ -71,16 +71,7 @@ pub fn measure(bench: &Bench, report: &mut Report) {
 fn one_commit_a_request(duration: Duration) -> f64 {
     let folder = Scratch::new();
     let store = RedbStore::open(&folder.path().join("data"), false).unwrap();
-    let mut resources = Resources {
-        store: Arc::new(store),
-        entropy: Box::new(OsEntropy),
-        certificate: None,
-        revocations: None,
-        egress: None,
-        quoter: None,
-        audit: None,
-        counts: Arc::default(),
-    };
+    let mut resources = Resources::of(Arc::new(store), Box::new(OsEntropy));
     let clock = Clock::start();
     let start = Instant::now();
     let mut count = 0.0;

@@ -373,16 +373,7 @@ mod tests {
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let resources = || Resources {
-            store: Arc::clone(&store),
-            entropy: Box::new(OsEntropy),
-            certificate: None,
-            revocations: None,
-            egress: None,
-            quoter: None,
-            audit: None,
-            counts: Arc::default(),
-        };
+        let resources = || Resources::of(Arc::clone(&store), Box::new(OsEntropy));
         for _ in 0..20 {
             let executor = Executor::start(Arc::clone(&waker), 2, resources).unwrap();
             assert!(executor.shut_down(Duration::from_secs(20)));

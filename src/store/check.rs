@@ -3,7 +3,7 @@
 
 use super::record::Sequence;
 use super::rows::{AllRows, Key, Table, parts};
-use super::tables::sequence_key;
+use super::tables::{object_key, sequence_key};
 use super::upgrade::UpToDate;
 use super::{StoreError, record, sealed};
 use crate::kms::object::Object;
@@ -188,7 +188,7 @@ impl Check<'_> {
         if table == Table::GrantsByObject {
             self.report.grants += 1;
             let is_on_none = uid == NO_OBJECT.as_bytes();
-            if !is_on_none && self.rows.get(Key::new(Table::Objects, uid, &[]))?.is_none() {
+            if !is_on_none && self.rows.get(object_key(uid))?.is_none() {
                 self.find(format!("{it} is on no object"));
             }
             if rights.len() != RIGHTS_BYTES || rights == [0; RIGHTS_BYTES] {
@@ -201,7 +201,7 @@ impl Check<'_> {
     /// The object of this identifier, if it has this sequence; `None` also where its record cannot be read, which is a
     /// finding of its own.
     fn object_at(&self, sequence: &[u8], uid: &[u8]) -> Result<Option<Object>, StoreError> {
-        let record = self.rows.get(Key::new(Table::Objects, uid, &[]))?;
+        let record = self.rows.get(object_key(uid))?;
         let placed = record.and_then(|record| record::decode(&record).ok());
         let is_it = |(at, object): &(Sequence, Object)| at == sequence && object.uid.as_bytes() == uid;
         Ok(placed.filter(is_it).map(|(_, object)| object))

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::rows::{Key, Rows, Table, Value};
-use super::tables::number;
+use super::tables::{number, object_key};
 use super::{StoreError, record};
 use crate::kms::object::Object;
 use crate::kms::view::{Search, SearchEnd, Show};
@@ -182,7 +182,7 @@ impl Reader<'_> {
                 return Ok(None);
             }
             for (uid, _) in grants {
-                if let Some(stored) = self.rows.get(Key::new(Table::Objects, &uid, &[]))? {
+                if let Some(stored) = self.rows.get(object_key(&uid))? {
                     places.push((u64::from_be_bytes(record::sequence(&stored)?), uid.into()));
                 }
             }
@@ -194,7 +194,7 @@ impl Reader<'_> {
 
     /// The object at a place; `None` where it was removed since the list was read, be it that another has its identifier.
     fn object(&self, place: u64, uid: &[u8]) -> Result<Option<Object>, StoreError> {
-        let Some(stored) = self.rows.get(Key::new(Table::Objects, uid, &[]))? else { return Ok(None) };
+        let Some(stored) = self.rows.get(object_key(uid))? else { return Ok(None) };
         match record::decode(&stored)? {
             (sequence, object) if u64::from_be_bytes(sequence) == place => Ok(Some(object)),
             _ => Ok(None),

@@ -208,8 +208,8 @@ impl<R: RowsMut> Tables<R> {
 }
 
 /// Where the record of an object is.
-pub fn object_key(uid: &str) -> Key<'_> {
-    Key::new(Table::Objects, uid.as_bytes(), &[])
+pub fn object_key(uid: &(impl AsRef<[u8]> + ?Sized)) -> Key<'_> {
+    Key::new(Table::Objects, uid.as_ref(), &[])
 }
 
 /// Where the identifier of an object is.

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 use super::rows::{Engine, Key, Rows, RowsMut, Table, Value};
-use super::tables::{corrupt, number, object_key};
+use super::tables::{corrupt, number, object_key, sequence_key};
 use super::{StoreError, record};
 use crate::kms::object::Object;
 use crate::kms::terms;
@@ -111,10 +111,10 @@ fn move_record(rows: &mut dyn RowsMut, sequence: &[u8], stored: &Value) -> Resul
         && rows.get(object_key(&object.uid))?.is_some_and(|led_to| *led_to == sequence)
     {
         rows.put(object_key(&object.uid), &record::encode(number(sequence)?, &object)?)?;
-        rows.put(Key::new(Table::Sequences, &[], sequence), object.uid.as_bytes())?;
+        rows.put(sequence_key(sequence), object.uid.as_bytes())?;
         return Ok(object);
     }
-    let moved = rows.get(Key::new(Table::Objects, stored, &[]))?;
+    let moved = rows.get(object_key(stored.as_slice()))?;
     match moved.map(|record| record::decode(&record)).transpose()? {
         Some((of, object)) if of == sequence => Ok(object),
         _ => Err(corrupt("a sequence does not lead to its object")),

@@ -131,16 +131,7 @@ impl Peer {
         };
         let mut peer = Peer {
             server: Server::new(parts).expect("the parts fit"),
-            resources: Resources {
-                store,
-                entropy: Box::new(Counter(128)),
-                certificate: None,
-                revocations: None,
-                egress: None,
-                quoter: None,
-                audit: None,
-                counts: Arc::default(),
-            },
+            resources: Resources::of(store, Box::new(Counter(128))),
             now,
             received: Vec::new(),
             paused: false,

@@ -242,7 +242,7 @@ fn hash_of(address: &[u8]) -> &'static str {
     if address.first() == Some(&(Table::Meta as u8)) { META } else { ROWS }
 }
 
-/// Names and identifiers are only ever asked for one by one.
+/// Records, and what is known of the database itself, are only ever asked for one by one.
 fn is_listed(address: &[u8]) -> bool {
     address.first() > Some(&(Table::Objects as u8))
 }

@@ -137,6 +137,19 @@ fn a_search_ends_at_its_bounds() {
     assert_eq!(found(&store, &[], "carol", bounds(100, 8), usize::MAX).1, SearchEnd::TooMuch);
 }
 
+/// Where reads are not of one commit, a list may still name an object that was removed, and whose identifier another has.
+#[test]
+fn an_identifier_that_another_object_has_by_now_is_passed_over() {
+    let store = store();
+    let (term, sequence) = (terms::of_tag("500"), 9_999_u64.to_be_bytes());
+    let named = Key::new(Table::Tags, &term, &sequence);
+    let find = || found(&store, &["500"], "alice", Bounds::default(), usize::MAX);
+    for uid in ["7", "gone"] {
+        Engine::transact(&store, &mut |rows| rows.put(named, uid.as_bytes())).unwrap();
+        assert_eq!(find(), (vec![], SearchEnd::Complete), "{uid}");
+    }
+}
+
 /// Few rows are read of a long list beside a short one.
 #[test]
 fn a_long_list_is_leapt_through() {

@@ -64,14 +64,9 @@ impl Lanes {
         let recorder = Arc::new(Mutex::new(recorder));
         let mut queue = |batch_max, jobs_max| Queue {
             resources: Resources {
-                store: Arc::clone(store),
-                entropy: Box::new(choices.fork()),
-                certificate: None,
-                revocations: None,
-                egress: None,
-                quoter: None,
                 audit: Some(Arc::clone(&recorder)),
                 counts: Arc::clone(counts),
+                ..Resources::of(Arc::clone(store), Box::new(choices.fork()))
             },
             batch_max,
             jobs_max,
