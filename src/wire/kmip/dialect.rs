@@ -240,10 +240,15 @@ fn canonicalise_wrapped_key(key_block: &mut Vec<Item<'_>>) {
     let Some(at) = key_block.iter().position(|item| item.tag == Tag::KEY_VALUE) else { return };
     let Value::Structure(key_value) = &key_block[at].value else { return };
     let Some(material @ Value::Bytes(_)) = Fields(key_value).get(Tag::KEY_MATERIAL) else { return };
-    let attributes = key_value.iter().filter(|item| item.tag == Tag::ATTRIBUTES);
+    let attributes = key_value.iter().filter(|item| is_attributes_structure(item));
     let (material, attributes) = (material.clone(), attributes.cloned().collect::<Vec<_>>());
     key_block[at].value = material;
     key_block.splice(at + 1..at + 1, attributes);
+}
+
+/// The attributes of a wrapped key: canonically they stand beside its value, in 4.9.1 within it, in 5.x nowhere.
+fn is_attributes_structure(item: &Item<'_>) -> bool {
+    item.tag == Tag::ATTRIBUTES && matches!(item.value, Value::Structure(_))
 }
 
 // Writing.
@@ -342,7 +347,7 @@ fn write_opened_v4(
             json::open_structure(opening, Dialect::V4, out);
             let material = Item::bytes(Tag::KEY_MATERIAL, &wrapped[..]);
             write_item_v4(Some(Tag::KEY_VALUE), &[], &material, out);
-            for attributes in siblings.iter().filter(|item| item.tag == Tag::ATTRIBUTES) {
+            for attributes in siblings.iter().filter(|item| is_attributes_structure(item)) {
                 write_item_v4(Some(Tag::KEY_VALUE), &[], attributes, out);
             }
             json::close_structure(out);
