@@ -1,7 +1,7 @@
 //! Randomness as a capability: the shell gives the operating system's, the simulator a seeded one.
 #![forbid(unsafe_code)]
 
-use zeroize::{Zeroize, Zeroizing};
+use crate::secret::Buffer;
 
 /// A source of unpredictable bytes, fit for keys and nonces.
 pub trait Entropy: Send {
@@ -20,33 +20,37 @@ pub trait Entropy: Send {
 /// virtual machine is resumed twice.
 pub struct Stock<'e> {
     source: &'e mut dyn Entropy,
-    bytes: Zeroizing<[u8; STOCK_BYTES]>,
-    /// The last ones, which nobody was given yet.
-    left: usize,
+    bytes: Buffer,
+    /// How many are fetched at a time.
+    fetched: usize,
 }
 
-const STOCK_BYTES: usize = 512;
+/// What is larger is fetched for itself.
+const GIVEN_BYTES_MAX: usize = 64;
+const STOCK_BYTES_MAX: usize = 4096;
 
 impl<'e> Stock<'e> {
-    /// An empty stock, filled from `source`.
-    pub fn of(source: &'e mut dyn Entropy) -> Stock<'e> {
-        Stock { source, bytes: Zeroizing::new([0; STOCK_BYTES]), left: 0 }
+    /// An empty stock, filled from `source` for so many draws of about so many bytes.
+    pub fn of(source: &'e mut dyn Entropy, draws: usize, bytes: usize) -> Stock<'e> {
+        let fetched = draws.saturating_mul(bytes).clamp(GIVEN_BYTES_MAX, STOCK_BYTES_MAX);
+        Stock { source, bytes: Buffer::default(), fetched }
     }
 }
 
 impl Entropy for Stock<'_> {
     fn fill(&mut self, bytes: &mut [u8]) {
-        if bytes.len() > STOCK_BYTES / 4 {
+        if bytes.len() > GIVEN_BYTES_MAX {
             return self.source.fill(bytes);
         }
-        if bytes.len() > self.left {
-            self.source.fill(&mut *self.bytes);
-            self.left = STOCK_BYTES;
+        if bytes.len() > self.bytes.len() {
+            self.bytes.resize(self.fetched, 0);
+            self.source.fill(&mut self.bytes);
         }
-        let given = &mut self.bytes[STOCK_BYTES - self.left..][..bytes.len()];
+        let rest = self.bytes.len() - bytes.len();
+        let given = &mut self.bytes[rest..];
         bytes.copy_from_slice(given);
-        given.zeroize();
-        self.left -= bytes.len();
+        given.fill(0);
+        self.bytes.truncate(rest);
     }
 
     fn unix_millis(&mut self) -> u64 {
@@ -100,15 +104,20 @@ mod tests {
 
     #[test]
     fn nothing_is_given_twice_out_of_a_stock() {
-        let mut source = Counter(0);
-        let mut stock = Stock::of(&mut source);
-        let mut given = std::collections::BTreeSet::new();
-        for _ in 0..1_000 {
-            assert!(given.insert(random::<12>(&mut stock)));
+        for (draws, fetched) in [(0, 64), (1, 64), (40, 480), (1_000, 4096)] {
+            let mut source = Counter(0);
+            let mut stock = Stock::of(&mut source, draws, 12);
+            let mut given = std::collections::BTreeSet::new();
+            for _ in 0..1_000 {
+                assert!(given.insert(random::<12>(&mut stock)));
+            }
+            let large = random::<200>(&mut stock);
+            assert!(
+                large.chunks(12).all(|piece| !given.contains(piece)),
+                "what is large is fetched for itself"
+            );
+            assert_eq!(usize::from(source.0) * 2, 1_000_usize.div_ceil(fetched / 12) * fetched + 200);
         }
-        let large = random::<200>(&mut stock);
-        assert!(large[..2] > *given.last().unwrap().as_slice(), "what is large is fetched for itself");
-        assert_eq!(source.0, (1_000_u16.div_ceil(512 / 12)) * 256 + 100);
     }
 
     /// All bits are alike.
@@ -127,7 +136,10 @@ mod tests {
         // The example of RFC 9562, appendix A.6.
         let time = 0x017F_22E2_79B0;
         assert_eq!(uuid_v7(&mut Fixed(0xFF, time)), "017f22e2-79b0-7fff-bfff-ffffffffffff");
-        assert_eq!(uuid_v7(&mut Stock::of(&mut Fixed(0, time))), "017f22e2-79b0-7000-8000-000000000000");
+        assert_eq!(
+            uuid_v7(&mut Stock::of(&mut Fixed(0, time), 1, 10)),
+            "017f22e2-79b0-7000-8000-000000000000"
+        );
         assert_ne!(uuid_v7(&mut Counter(0))[..13], uuid_v7(&mut Counter(9))[..13], "where there is no time");
     }
 }

@@ -126,6 +126,14 @@ impl Answer {
     const JSON: Answer = Answer { status: 200, content_type: "application/json" };
     const BINARY: Answer = Answer { status: 200, content_type: "application/octet-stream" };
 
+    /// What most answers here are.
+    pub fn usual(endpoint: &Endpoint) -> Answer {
+        match endpoint {
+            Endpoint::KmipBinary => Answer::BINARY,
+            _ => Answer::JSON,
+        }
+    }
+
     /// What an answer in this encoding is.
     fn encoded(encoding: Encoding) -> Answer {
         match encoding {
@@ -264,6 +272,10 @@ fn may_be_undone(decoded: &Result<Decoded<'_>, (u16, String)>) -> bool {
     decoded.as_ref().is_ok_and(Decoded::may_be_undone)
 }
 
+/// What Create draws.
+const IDENTIFIER_BYTES: usize = 10;
+const KEY_BYTES: usize = 32;
+
 fn write_together(
     decoded: &[Result<Decoded<'_>, (u16, String)>],
     askers: &[&Asker],
@@ -274,7 +286,7 @@ fn write_together(
     // All requests are for one database.
     let Some(asker) = askers.first() else { return Ok(Vec::new()) };
     let mut prepared = Vec::with_capacity(decoded.len());
-    let mut stock = Stock::of(entropy);
+    let mut stock = Stock::of(entropy, decoded.len(), IDENTIFIER_BYTES + KEY_BYTES);
     for (decoded, asker) in decoded.iter().zip(askers) {
         prepared.push(command::prepare(decoded, &mut stock, asker));
     }

@@ -54,6 +54,9 @@ pub struct Batch {
     pub decisions: Vec<Decision>,
 }
 
+/// What most items draw that draw anything.
+const NONCE_BYTES: usize = 12;
+
 /// Does the items of a message, each in what those before it have left. Unlike a request of its own, an item is finished
 /// before its changes are applied: whether it has failed, and whether its answer is too long, decides about the others.
 /// The answer is appended to `out`; of an error, there may be a part of one.
@@ -67,7 +70,8 @@ pub fn run(
     out: &mut Vec<u8>,
 ) -> Result<Batch, Stop> {
     let mut response = ResponseMessage::begin(Some(message), encoding, asker.now, out);
-    let (mut place_holder, mut is_undone, mut stock) = (None, false, Stock::of(entropy));
+    let mut stock = Stock::of(entropy, message.items.len(), NONCE_BYTES);
+    let (mut place_holder, mut is_undone) = (None, false);
     let mut decisions = Vec::with_capacity(message.items.len());
     for (at, item) in message.items.iter().enumerate() {
         let named = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(place_holder.as_deref());

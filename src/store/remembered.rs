@@ -32,8 +32,9 @@ impl<V: View> Remembered<V> {
 fn place(uid: &str) -> usize {
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let (words, rest) = uid.as_bytes().as_chunks::<8>();
-    let of_words = words.iter().fold(0, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let hash = rest.iter().fold(of_words, |hash, byte| mix(hash, u64::from(*byte)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let hash = words.iter().chain([&last]).fold(0, |hash, word| mix(hash, u64::from_le_bytes(*word)));
     (hash >> 32) as usize % REMEMBERED_OBJECTS
 }
 
