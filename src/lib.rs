@@ -30,7 +30,7 @@
 //!
 //! | layer | modules | |
 //! |---|---|---|
-//! | 0 | [`time`], [`entropy`], [`secret`], [`limits`] | vocabulary: no I/O |
+//! | 0 | [`time`], [`secret`], [`entropy`], [`limits`] | vocabulary: no I/O |
 //! | 1 | [`wire`], [`crypto`] | codecs and primitives: total functions over bytes |
 //! | 2 | [`kms`], [`acme`], [`auth`], [`audit`] | decisions: no bytes, no clock; how they are recorded |
 //! | 3 | [`store`], [`bootstrap`], [`pipeline`], [`egress`], [`tee`], [`job`] | what lasts, what its owner hands over, a request's stages, what is slow |

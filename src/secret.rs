@@ -1,16 +1,35 @@
-//! Secret bytes: overwritten when dropped, never printed, compared in constant time.
+//! Secret bytes: never printed, compared in constant time, and overwritten, as all memory is (`shell::allocator`).
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::hint::black_box;
 use std::ops::{Deref, DerefMut};
-use zeroize::Zeroize;
+
+/// Runs `make`, whose result is on the heap, and overwrites what it leaves on the stack: on its way to the heap, a secret that
+/// a library makes is moved from one place there to the next.
+pub fn off_the_stack<T>(make: impl FnOnce() -> T) -> T {
+    /// More than what is called here uses.
+    const STACK_BYTES: usize = 16 * 1024;
+    #[inline(never)]
+    fn below<T>(make: impl FnOnce() -> T) -> T {
+        make()
+    }
+    #[inline(never)]
+    fn overwrite() {
+        // The compiler must know neither what this is, or it would be a constant elsewhere, nor that nobody reads it.
+        zeroize::optimization_barrier(&[black_box(0_u8); STACK_BYTES]);
+    }
+    let made = below(make);
+    overwrite();
+    made
+}
 
 /// Key material, a password, a token. No `Debug`, `Display`, `Clone` or `==`: whoever needs the bytes says so with
 /// [`Secret::expose`], which is easy to search for.
 pub struct Secret(Buffer);
 
 impl Secret {
-    /// Takes the bytes over; they are overwritten when the secret is dropped.
+    /// Takes the bytes over; they are overwritten with the secret.
     pub fn new(bytes: Vec<u8>) -> Secret {
         Secret(Buffer::new(bytes))
     }
@@ -42,8 +61,8 @@ impl From<Buffer> for Secret {
     }
 }
 
-/// Bytes that may hold secrets: overwritten when dropped, spare room and all. Unlike [`Zeroizing`](zeroize::Zeroizing), many
-/// bytes at a time: every request and its answer pass through some.
+/// Bytes that may hold secrets: never printed, and used again only after they were overwritten. Every request and its answer
+/// pass through some.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Buffer(Vec<u8>);
 
@@ -53,51 +72,23 @@ impl Buffer {
         Buffer(bytes)
     }
 
-    /// Appends bytes; where the buffer must grow, the old copy is overwritten.
-    pub fn append(&mut self, bytes: &[u8]) {
-        self.make_room(bytes.len());
-        self.extend_from_slice(bytes);
-    }
-
-    /// Makes room for `additional` bytes; where the buffer must move, the old copy is overwritten.
-    pub fn make_room(&mut self, additional: usize) {
-        if self.capacity() - self.len() < additional {
-            let capacity = (self.len() + additional).max(self.capacity().saturating_mul(2));
-            let mut larger = Vec::with_capacity(capacity);
-            larger.extend_from_slice(self);
-            *self = Buffer(larger);
-        }
-    }
-
     /// Overwrites what is in it and empties it; a large one gives its memory back.
     pub fn wipe(&mut self) {
         const KEPT_BYTES_MAX: usize = 256 * 1024;
         if self.capacity() > KEPT_BYTES_MAX {
             *self = Buffer::default();
         } else {
-            overwrite(&mut self.0);
+            self.0.fill(0);
+            // The compiler must not know that nobody reads this.
+            zeroize::optimization_barrier(&self.0);
             self.clear();
         }
     }
 }
 
-fn overwrite(bytes: &mut [u8]) {
-    bytes.fill(0);
-    // The compiler must not know that nobody reads this.
-    zeroize::optimization_barrier(bytes);
-}
-
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Buffer of {} bytes", self.len())
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        self.0.clear();
-        self.0.resize(self.0.capacity(), 0);
-        overwrite(&mut self.0);
     }
 }
 
@@ -118,11 +109,6 @@ impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Buffer {
         Buffer(bytes)
     }
-}
-
-/// Overwrites text that held a secret before it was parsed.
-pub fn wipe(mut text: String) {
-    text.zeroize();
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use crate::config::{Config, Platform, Sandbox};
 use crate::egress::{self, Egress};
 use crate::job::{Counts, Job, JobId, Resources, Work};
 use crate::limits;
-use crate::secret;
 use crate::server::clients::Revocations;
 use crate::server::{Attestation, AuditMode, EXIT_STORE_FAILED, Parts, Server, Tls};
 use crate::shell::executor::Executor;
@@ -190,8 +189,6 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
     })
     .map_err(not_configured)?;
     print(&lines)?;
-    // It may hold a token.
-    secret::wipe(lines);
     Ok(reactor.run(server, executor))
 }
 

@@ -17,7 +17,8 @@ use support::certificates::Authority;
 use support::enclave::{Enclave, REPORT_DATA};
 use support::issuer::{Key, KeyServer, claims, key_set};
 use support::{
-    CREATE, Client, DEADLINE, Scratch, free_port, keyway, keyway_fails, on, run, value_of, wait_for,
+    CREATE, Client, DEADLINE, Scratch, free_port, holds, keyway, keyway_fails, memory_of, on, run, value_of,
+    wait_for,
 };
 
 /// A server that waits for its owner; key server and bootstrap server share one port.
@@ -503,21 +504,6 @@ fn a_client_that_polls_sees_a_short_refusal_at_most() {
     assert_eq!(answers.last(), Some(&true), "nobody listens");
 }
 
-/// What a debugger with the rights of root can read of the process.
-fn dump(server: &Waiting, scratch: &Scratch, name: &str) -> Option<Vec<u8>> {
-    let (core, pid) = (scratch.file(name), server.child.id().to_string());
-    let output = Command::new("gcore").args(["-o", &core, &pid]).output().unwrap();
-    let path = format!("{core}.{pid}");
-    if !Path::new(&path).exists() {
-        // The server forbids it to whoever has no such rights.
-        println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
-        return None;
-    }
-    let bytes = std::fs::read(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
-    Some(bytes)
-}
-
 #[test]
 fn the_password_is_not_in_memory_once_it_was_used() {
     const PASSWORD: &str = "Rumpelstiltskin-4711";
@@ -527,13 +513,12 @@ fn the_password_is_not_in_memory_once_it_was_used() {
     let server = Waiting::start(scratch.path(), &[]);
     assert_eq!(server.curl(&["-F", &format!("file=@{p12}")], "/pkcs12").0, 200);
     assert_eq!(server.post("/pkcs12-password", &format!(r#"{{"password": "{PASSWORD}"}}"#)).0, 200);
-    let has_password = |dump: &[u8]| dump.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes());
-    let Some(before) = dump(&server, &scratch, "before") else { return };
-    assert!(has_password(&before), "the dump shows what is in memory");
+    let Some(before) = memory_of(server.child.id(), &scratch) else { return };
+    assert!(holds(&before, PASSWORD.as_bytes()), "the dump shows what is in memory");
     assert_eq!(server.post("/start", "{}"), (200, OK.into()));
     server.wait_for_key_server("https");
-    let after = dump(&server, &scratch, "after").unwrap();
-    assert!(!has_password(&after), "the password is still in memory");
+    let after = memory_of(server.child.id(), &scratch).unwrap();
+    assert!(!holds(&after, PASSWORD.as_bytes()), "the password is still in memory");
 }
 
 #[test]

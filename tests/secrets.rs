@@ -12,7 +12,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use support::certificates::Authority;
 use support::tls::{client_config, connect};
-use support::{CREATE, Scratch, Server, keyway, on, tcp, value_of};
+use support::{CREATE, Scratch, Server, holds, keyway, memory_of, on, tcp, value_of};
 
 const PASSWORD: &str = "correct-Horse-7-Battery";
 const KEY: &[u8] = b"\x8F\x1B\xD3\x07\xC2\x5E\x96\xA8\x3D\xF0\x61\x7C\x14\xEB\x49\xB5\xDA\x02\x88\x6F\x33\xC9\x50\xA7\x1E\xF4\x7B\x92\x0D\xE6\x45\xBC";
@@ -360,6 +360,35 @@ fn no_request_gets_a_secret_into_the_log_or_into_a_refusal() {
             assert_eq!(secrets().find(&answer), None);
         }
         end(server, &authority);
+    }
+}
+
+#[test]
+fn nothing_is_in_memory_of_a_key_that_is_destroyed_or_of_data_that_were_encrypted() {
+    let authority = Authority::new();
+    authority.server("a", "P-256");
+    let (p12, password) = (authority.export("a", PASSWORD, &[]), authority.file("master"));
+    fs::write(&password, "a horse of another color").unwrap();
+    let tls = ["--https-p12-file", &p12, "--https-p12-password", PASSWORD];
+    // Of a database that is not sealed, the file has the key until its page is written again, and so has the cache.
+    let sealed = ["--master-password-file", &password];
+    for arguments in [&sealed[..], &[&sealed[..], &tls].concat()] {
+        let scratch = Scratch::new();
+        let server = Server::start(scratch.path(), arguments);
+        tell_all(&server, &authority);
+        // What comes next takes the place of the last look into the database.
+        let living = b"a key of its own, not destroyed.";
+        let import = IMPORT.replace("UID", "living").replace("SECRET", &hex(living));
+        exchange(&server, &authority, &post("/kmip/2_1", &import));
+        exchange(&server, &authority, &post("/kmip/2_1", &on("Get", "living")));
+        let Some(memory) = memory_of(server.pid(), &scratch) else { return };
+        assert!(holds(&memory, living), "the dump shows what is in memory");
+        for (name, secret) in [("the key", KEY), ("the plaintext", PLAINTEXT)] {
+            let middle = &secret[secret.len() / 2 - 6..][..12];
+            for form in [middle, hex(middle).as_bytes(), hex(middle).to_lowercase().as_bytes()] {
+                assert!(!holds(&memory, form), "{arguments:?}: {name} is in memory: {}", form.escape_ascii());
+            }
+        }
     }
 }
 

@@ -78,8 +78,7 @@ pub fn read_secret(path: &Path) -> Result<Secret, String> {
 
 /// The content of a secret file of so many bytes at most.
 pub(super) fn read_file(path: &Path, bytes_max: u64) -> Result<Secret, String> {
-    // All the room at once: growing would leave copies behind.
-    let mut content = Buffer::new(Vec::with_capacity(bytes_max as usize + 1));
+    let mut content = Buffer::default();
     let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
     let read = file.take(bytes_max + 1).read_to_end(&mut content);
     read.map_err(|error| format!("cannot be read: {error}"))?;

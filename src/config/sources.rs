@@ -3,7 +3,6 @@
 
 use super::ConfigError;
 use super::options::{self, Spec};
-use crate::secret;
 use lexopt::Arg;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -212,7 +211,6 @@ impl Values {
                 },
             };
             if self.options.contains_key(spec.name) {
-                secret::wipe(value);
                 continue;
             }
             let text = match (spec.value, truth(&value)) {
@@ -225,7 +223,6 @@ impl Values {
             };
             self.options.insert(spec.name, Given { text, source });
         }
-        dot_env.into_values().for_each(secret::wipe);
         Ok(())
     }
 }
@@ -280,7 +277,6 @@ fn read_dot_env(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
         let unquoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
         variables.insert(name.to_owned(), unquoted.unwrap_or(value).to_owned());
     }
-    secret::wipe(content);
     Ok(variables)
 }
 

@@ -2,12 +2,12 @@
 //! not know, by OpenSSL.
 #![forbid(unsafe_code)]
 
+use crate::secret;
 use openssl::symm;
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
-use std::sync::LazyLock;
 use zeroize::{Zeroize, Zeroizing};
 
-/// A key that is ready for use. It stays in one place, and is overwritten there.
+/// A key that is ready for use.
 pub struct AesGcm(Box<Key>);
 
 #[expect(clippy::large_enum_variant, reason = "hardly any key has 192 bits")]
@@ -21,13 +21,15 @@ impl AesGcm {
     pub fn new(key: &[u8]) -> Option<AesGcm> {
         let ring =
             |algorithm| UnboundKey::new(algorithm, key).ok().map(|key| Key::Ring(LessSafeKey::new(key)));
-        let key = match key.len() {
-            16 => ring(&AES_128_GCM),
-            24 => key.try_into().ok().map(|key| Key::Aes192(Zeroizing::new(key))),
-            32 => ring(&AES_256_GCM),
-            _ => None,
-        };
-        key.map(|key| AesGcm(Box::new(key)))
+        secret::off_the_stack(|| {
+            let key = match key.len() {
+                16 => ring(&AES_128_GCM),
+                24 => key.try_into().ok().map(|key| Key::Aes192(Zeroizing::new(key))),
+                32 => ring(&AES_256_GCM),
+                _ => None,
+            };
+            key.map(|key| AesGcm(Box::new(key)))
+        })
     }
 
     /// Encrypts `data` in place and gives the authentication tag; `None` for data beyond what GCM can encrypt (64 GiB).
@@ -73,20 +75,6 @@ impl AesGcm {
                     }
                 }
             }
-        }
-    }
-}
-
-impl Drop for AesGcm {
-    /// ring does not overwrite its keys. Another key, in the same form, takes their place.
-    fn drop(&mut self) {
-        static NO_SECRET: LazyLock<LessSafeKey> = LazyLock::new(|| {
-            LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &[0; 32]).expect("a key of 256 bits"))
-        });
-        if let Key::Ring(key) = &mut *self.0 {
-            key.clone_from(&NO_SECRET);
-            // The compiler must not know that nobody reads this.
-            zeroize::optimization_barrier(key);
         }
     }
 }

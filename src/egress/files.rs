@@ -47,8 +47,7 @@ pub fn write(folder: &Path, name: &str, content: &[u8]) -> Result<(), String> {
 /// The content of a file; `None` where it is not there.
 pub fn read(folder: &Path, name: &str) -> Result<Option<Buffer>, String> {
     let path = folder.join(name);
-    // All the room at once: growing would leave copies of a key behind.
-    let mut content = Buffer::new(Vec::with_capacity(limits::ACME_FILE_BYTES_MAX as usize));
+    let mut content = Buffer::default();
     match File::open(&path) {
         Ok(file) => match file.take(limits::ACME_FILE_BYTES_MAX).read_to_end(&mut content) {
             Ok(_) => Ok(Some(content)),

@@ -222,10 +222,7 @@ impl<'r> Wrapping<'r> {
             self.attribute_names.is_empty() || self.attribute_names.iter().any(|name| is_called(item, name))
         };
         let attributes: Vec<Item<'_>> = attributes.iter().filter(wanted).cloned().collect();
-        let mut measured = Vec::new();
-        binary::encode(&attributes, &mut measured);
-        // The whole length at once: growing would leave copies of the material behind.
-        let mut encoded = Buffer::new(Vec::with_capacity(measured.len() + material.len() + 64));
+        let mut encoded = Buffer::default();
         binary::encode(&[managed::key_value(key_format, material, attributes)], &mut encoded);
         encoded
     }
@@ -297,9 +294,7 @@ fn open_at(key: Authorized, context: &Context<'_>, depth: usize) -> Result<Autho
     let items = decode_value(&value)?;
     let content = managed::Content::bare(object.object_type, object.key_format, &[]);
     let content = content.with_value(Fields::new("KeyValue", &items))?;
-    let mut material = Buffer::new(Vec::with_capacity(content.material.len()));
-    material.append(content.material);
-    Ok(key.opened(material.into()))
+    Ok(key.opened(Material::copy_of(content.material)))
 }
 
 /// The fields of a key value that [`unwrap`] has found.

@@ -114,7 +114,7 @@ impl Shared {
             allow: exchange.allow.filter(|_| matches!(status, 204 | 405)),
             content_security_policy: (content_type == HTML).then_some(page::CONTENT_SECURITY_POLICY),
         };
-        self.plain_out.make_room(HEAD_BYTES + self.body.len());
+        self.plain_out.reserve(HEAD_BYTES + self.body.len());
         let length = response::start(&head, &self.date, &mut self.plain_out);
         self.plain_out.extend_from_slice(&self.body);
         if exchange.head_only {

@@ -423,7 +423,7 @@ impl Shared {
         self.outputs.resume(connection.id);
         match is_recorded {
             true => {
-                self.plain_out.append(&held.answer);
+                self.plain_out.extend_from_slice(&held.answer);
                 // Whatever its head says: that was before.
                 let is_leaving = self.drain_until.is_some() || connection.is_leaving;
                 self.after_answer(connection, held.keep_alive && !is_leaving, now);

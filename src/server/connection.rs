@@ -231,9 +231,9 @@ impl Shared {
     pub(super) fn consume(&mut self, connection: &mut Connection, fresh: &mut [u8], now: Now) {
         if connection.pending.is_empty() {
             let used = self.serve(connection, fresh, now);
-            connection.pending.append(&fresh[used..]);
+            connection.pending.extend_from_slice(&fresh[used..]);
         } else {
-            connection.pending.append(fresh);
+            connection.pending.extend_from_slice(fresh);
             self.serve_pending(connection, now);
         }
     }
@@ -242,7 +242,7 @@ impl Shared {
         let mut pending = std::mem::take(&mut connection.pending);
         let used = self.serve(connection, &mut pending, now);
         if used < pending.len() {
-            connection.pending.append(&pending[used..]);
+            connection.pending.extend_from_slice(&pending[used..]);
         }
     }
 

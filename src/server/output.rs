@@ -41,7 +41,7 @@ impl Outputs {
         if self.buffer.is_empty() {
             std::mem::swap(&mut self.buffer, bytes);
         } else {
-            self.buffer.append(bytes);
+            self.buffer.extend_from_slice(bytes);
             bytes.wipe();
         }
     }

@@ -133,7 +133,7 @@ impl Shared {
             if !self.charge(connection, length) {
                 return self.refuse(connection, NO_ROOM, exchange.head_only, now);
             }
-            bytes.make_room(length.min(limits::INLINE_BODY_BYTES_MAX));
+            bytes.reserve(length.min(limits::INLINE_BODY_BYTES_MAX));
         }
         if expects_continue {
             self.plain_out.extend_from_slice(CONTINUE);
@@ -149,7 +149,6 @@ impl Shared {
     fn serve_body(&mut self, connection: &mut Connection, rest: &mut [u8], now: Now) -> usize {
         let Phase::Body(body) = &mut connection.phase else { return 0 };
         let head_only = body.exchange.head_only;
-        body.bytes.make_room(rest.len());
         let used = match body.decoder.decode(rest, &mut body.bytes) {
             Ok(used) => used,
             Err(refusal) => {

@@ -264,7 +264,7 @@ impl TlsSession {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
                         discard += record.discard;
-                        plain.append(record.payload);
+                        plain.extend_from_slice(record.payload);
                     }
                     Step::Again
                 }

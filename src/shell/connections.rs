@@ -334,8 +334,7 @@ fn write_all(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     Ok(written)
 }
 
-/// Bytes that wait for a slow reader. They may be an answer in the clear, so every copy is overwritten when dropped, and
-/// an idle connection keeps none.
+/// Bytes that wait for a slow reader. They may be an answer in the clear: an idle connection keeps none.
 #[derive(Default)]
 struct Unsent {
     bytes: Buffer,
@@ -353,12 +352,8 @@ impl Unsent {
 
     fn push(&mut self, more: &[u8]) {
         if self.bytes.capacity() - self.bytes.len() < more.len() {
-            // Vec would grow by leaving an unwiped copy behind.
-            let rest = self.as_slice();
-            let capacity = (rest.len() + more.len()).max(2 * rest.len());
-            let mut larger = Buffer::new(Vec::with_capacity(capacity));
-            larger.extend_from_slice(rest);
-            *self = Unsent { bytes: larger, sent: 0 };
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
         }
         self.bytes.extend_from_slice(more);
     }

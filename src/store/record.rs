@@ -38,7 +38,7 @@ const VERSION: u8 = 3;
 /// An object's place in the order.
 pub type Sequence = [u8; 8];
 
-/// The record of `object`: overwritten when dropped, for it holds the material.
+/// The record of `object`, which holds the material.
 pub fn encode(sequence: Sequence, object: &Object) -> Result<Buffer, StoreError> {
     let names = [&object.uid, &object.owner].into_iter().chain(&object.tags);
     let names_bytes: usize = names.map(|name| 2 + name.len()).sum();
@@ -46,7 +46,6 @@ pub fn encode(sequence: Sequence, object: &Object) -> Result<Buffer, StoreError>
     let last_bytes: usize = last_fields.iter().map(|field| 4 + field.len()).sum();
     let bytes = 1 + sequence.len() + 6 * 4 + 2 + names_bytes + last_bytes;
 
-    // The whole length at once: growing would leave copies of the material behind.
     let mut out = Buffer::new(Vec::with_capacity(bytes));
     out.push(VERSION);
     out.extend_from_slice(&sequence);

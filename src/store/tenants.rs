@@ -45,7 +45,7 @@ impl Tenant {
     pub fn of(secret: DatabaseSecret) -> Option<Tenant> {
         let DatabaseSecret { group, key } = secret;
         let belongs = openssl::memcmp::eq(&group_of(&key).to_be_bytes(), &group.to_be_bytes());
-        belongs.then(|| Tenant { group, master: MasterSecret::Key(key) })
+        belongs.then_some(Tenant { group, master: MasterSecret::Key(key) })
     }
 
     /// Names the database; no secret.

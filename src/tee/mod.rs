@@ -194,11 +194,11 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The first bytes of a file, `limit` at most, without copies of them left behind.
+/// The first bytes of a file, `limit` at most.
 fn read_secret(file: File, limit: usize) -> io::Result<Secret> {
-    let mut content = Buffer::new(Vec::with_capacity(limit));
+    let mut content = Buffer::default();
     file.take(limit as u64).read_to_end(&mut content)?;
-    Ok(Secret::new(std::mem::take(&mut *content)))
+    Ok(content.into())
 }
 
 /// An error of a file or device, with its path.

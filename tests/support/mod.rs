@@ -240,6 +240,26 @@ pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(program: &str, args: I) -
     String::from_utf8(stdout).unwrap()
 }
 
+/// What a debugger with the rights of root can read of a process; `None` to whoever has none.
+#[allow(clippy::print_stdout, reason = "says what is left out")]
+pub fn memory_of(pid: u32, scratch: &Scratch) -> Option<Vec<u8>> {
+    let core = scratch.file("core");
+    let output = Command::new("gcore").args(["-o", &core, &pid.to_string()]).output().unwrap();
+    let path = format!("{core}.{pid}");
+    if !Path::new(&path).exists() {
+        println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    Some(bytes)
+}
+
+/// Whether these bytes are somewhere in a dump.
+pub fn holds(memory: &[u8], bytes: &[u8]) -> bool {
+    memchr::memmem::find(memory, bytes).is_some()
+}
+
 /// A socket that does not wait for ever.
 pub fn tcp(port: u16) -> TcpStream {
     try_tcp(port).unwrap()

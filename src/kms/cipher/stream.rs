@@ -140,7 +140,7 @@ impl Opening {
                 let holds = padding.and(cipher.block_bytes()).unwrap_or(0);
                 let mut given = Buffer::new(Vec::new());
                 let ready = held.len().saturating_sub(holds);
-                given.append(&held[..ready]);
+                given.extend_from_slice(&held[..ready]);
                 *held = Buffer::new(held[ready..].to_vec());
                 Ok(given)
             }
@@ -166,7 +166,7 @@ impl Opening {
                     }
                     _ => held.len(),
                 };
-                given.append(&held[..bytes]);
+                given.extend_from_slice(&held[..bytes]);
                 Ok(given)
             }
         }
