@@ -2,12 +2,13 @@
 #![forbid(unsafe_code)]
 
 use keyway::config::{self, Command, Surroundings};
-use keyway::shell::health;
+use keyway::shell::{allocator, health};
 use keyway::start::{self, EXIT_CONFIGURATION, EXIT_FAILURE, Exit};
 use keyway::upkeep;
 use std::io::Write;
 
 fn main() {
+    allocator::teach_openssl();
     // Where there is no working folder, what is relative to it will not be found.
     let working_folder = std::env::current_dir().unwrap_or_default();
     let surroundings = Surroundings { variable: &|name| std::env::var_os(name), working_folder };

@@ -127,7 +127,11 @@ pub fn serve(config: Config) -> Result<u8, Exit> {
         reactor = reactor.with_backups(snapshots);
     }
     let bootstrap = match config.bootstrap {
-        None => None,
+        None => {
+            // With the master password, which nobody needs any more.
+            drop(database);
+            None
+        }
         Some(bootstrap) => {
             let main = sockets::addresses(&config.hostname, config.port).map_err(not_listening)?;
             reactor = reactor.with_bootstrap(bootstrap_listeners, main).map_err(failed)?;

@@ -368,7 +368,8 @@ fn nothing_is_in_memory_of_a_key_that_is_destroyed_or_of_data_that_were_encrypte
     let authority = Authority::new();
     authority.server("a", "P-256");
     let (p12, password) = (authority.export("a", PASSWORD, &[]), authority.file("master"));
-    fs::write(&password, "a horse of another color").unwrap();
+    let master = "a horse of another color";
+    fs::write(&password, master).unwrap();
     let tls = ["--https-p12-file", &p12, "--https-p12-password", PASSWORD];
     // Of a database that is not sealed, the file has the key until its page is written again, and so has the cache.
     let sealed = ["--master-password-file", &password];
@@ -383,6 +384,7 @@ fn nothing_is_in_memory_of_a_key_that_is_destroyed_or_of_data_that_were_encrypte
         exchange(&server, &authority, &post("/kmip/2_1", &on("Get", "living")));
         let Some(memory) = memory_of(server.pid(), &scratch) else { return };
         assert!(holds(&memory, living), "the dump shows what is in memory");
+        assert!(!holds(&memory, &master.as_bytes()[5..20]), "the master password is in memory");
         for (name, secret) in [("the key", KEY), ("the plaintext", PLAINTEXT)] {
             let middle = &secret[secret.len() / 2 - 6..][..12];
             for form in [middle, hex(middle).as_bytes(), hex(middle).to_lowercase().as_bytes()] {

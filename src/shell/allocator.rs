@@ -1,8 +1,10 @@
 //! The allocator of the process: the system's, but that all memory is overwritten before it is given back. What a library
-//! frees is, and what a buffer leaves behind that grows.
-#![allow(unsafe_code)] // The trait is; each block is one call, and passes on what the caller has promised.
+//! frees is, and what a buffer leaves behind that grows; OpenSSL, which is no Rust, is told to do the same.
+#![allow(unsafe_code)] // The trait is, and so is C; each block is one call, and passes on what the caller has promised.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
 
 #[global_allocator]
 static ALLOCATOR: Overwriting = Overwriting;
@@ -32,4 +34,61 @@ unsafe impl GlobalAlloc for Overwriting {
         // SAFETY: as the caller has promised.
         unsafe { System.dealloc(block, layout) };
     }
+}
+
+/// Lets OpenSSL overwrite what it frees: the parameters of a key derivation, passwords among them, it would leave as they are.
+///
+/// # Panics
+///
+/// If OpenSSL has allocated something before.
+pub fn teach_openssl() {
+    // SAFETY: the three are what OpenSSL asks for (CRYPTO_set_mem_functions(3)).
+    let is_taught = unsafe { CRYPTO_set_mem_functions(allocate, reallocate, free) };
+    assert!(is_taught == 1, "OpenSSL has allocated before it was told how to");
+}
+
+unsafe extern "C" {
+    fn CRYPTO_set_mem_functions(
+        malloc: unsafe extern "C" fn(usize, *const c_char, c_int) -> *mut c_void,
+        realloc: unsafe extern "C" fn(*mut c_void, usize, *const c_char, c_int) -> *mut c_void,
+        free: unsafe extern "C" fn(*mut c_void, *const c_char, c_int),
+    ) -> c_int;
+}
+
+unsafe extern "C" fn allocate(bytes: usize, _file: *const c_char, _line: c_int) -> *mut c_void {
+    // SAFETY: any size may be asked for.
+    unsafe { libc::malloc(bytes) }
+}
+
+unsafe extern "C" fn reallocate(
+    block: *mut c_void,
+    bytes: usize,
+    file: *const c_char,
+    line: c_int,
+) -> *mut c_void {
+    // SAFETY: any size may be asked for.
+    let moved = unsafe { libc::malloc(bytes) };
+    if !moved.is_null() && !block.is_null() {
+        // SAFETY: the block is one of ours, or the caller has broken his promise.
+        let old_bytes = unsafe { libc::malloc_usable_size(block) };
+        // SAFETY: both have so many bytes, and they are two.
+        unsafe { ptr::copy_nonoverlapping(block.cast::<u8>(), moved.cast(), old_bytes.min(bytes)) };
+        // SAFETY: the caller has given it up.
+        unsafe { free(block, file, line) };
+    }
+    moved
+}
+
+unsafe extern "C" fn free(block: *mut c_void, _file: *const c_char, _line: c_int) {
+    if block.is_null() {
+        return;
+    }
+    // SAFETY: the block is one of ours.
+    let bytes = unsafe { libc::malloc_usable_size(block) };
+    // SAFETY: it has so many bytes, and is the caller's until it is freed.
+    unsafe { block.cast::<u8>().write_bytes(0, bytes) };
+    // The compiler must not know that nobody reads this.
+    zeroize::optimization_barrier(&block);
+    // SAFETY: it was allocated above, and the caller has given it up.
+    unsafe { libc::free(block) };
 }

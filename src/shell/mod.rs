@@ -5,10 +5,10 @@
 //! [`sockets::bind`], [`reactor::Reactor::new`], [`memory::give_back`] and [`sandbox::enter`] when all is open, [`executor::Executor::start`] with the
 //! reactor's waker, and [`reactor::Reactor::run`] until the exit code.
 //!
-//! Only [`os`], [`memory`], [`signals`] and [`sandbox`] contain `unsafe` code, each block a single system call, and `allocator`,
+//! Only [`os`], [`memory`], [`signals`] and [`sandbox`] contain `unsafe` code, each block a single system call, and [`allocator`],
 //! which overwrites what is freed. Linux only.
 
-mod allocator;
+pub mod allocator;
 pub mod audit;
 pub mod backups;
 mod connections;
