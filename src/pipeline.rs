@@ -126,14 +126,6 @@ impl Answer {
     const JSON: Answer = Answer { status: 200, content_type: "application/json" };
     const BINARY: Answer = Answer { status: 200, content_type: "application/octet-stream" };
 
-    /// What most answers here are.
-    pub fn usual(endpoint: &Endpoint) -> Answer {
-        match endpoint {
-            Endpoint::KmipBinary => Answer::BINARY,
-            _ => Answer::JSON,
-        }
-    }
-
     /// What an answer in this encoding is.
     fn encoded(encoding: Encoding) -> Answer {
         match encoding {

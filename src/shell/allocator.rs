@@ -28,12 +28,18 @@ unsafe impl GlobalAlloc for Overwriting {
     #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the block is the caller's until it is freed, and as large.
-        unsafe { block.write_bytes(0, layout.size()) };
-        // The compiler must not know that nobody reads this.
-        zeroize::optimization_barrier(&block);
+        unsafe { overwrite(block, layout.size()) };
         // SAFETY: as the caller has promised.
         unsafe { System.dealloc(block, layout) };
     }
+}
+
+/// Overwrites so many bytes that are there.
+unsafe fn overwrite(block: *mut u8, bytes: usize) {
+    // SAFETY: as the caller has promised.
+    unsafe { block.write_bytes(0, bytes) };
+    // The compiler must not know that nobody reads this.
+    zeroize::optimization_barrier(&block);
 }
 
 /// Lets OpenSSL overwrite what it frees: the parameters of a key derivation, passwords among them, it would leave as they are.
@@ -86,9 +92,7 @@ unsafe extern "C" fn free(block: *mut c_void, _file: *const c_char, _line: c_int
     // SAFETY: the block is one of ours.
     let bytes = unsafe { libc::malloc_usable_size(block) };
     // SAFETY: it has so many bytes, and is the caller's until it is freed.
-    unsafe { block.cast::<u8>().write_bytes(0, bytes) };
-    // The compiler must not know that nobody reads this.
-    zeroize::optimization_barrier(&block);
+    unsafe { overwrite(block.cast(), bytes) };
     // SAFETY: it was allocated above, and the caller has given it up.
     unsafe { libc::free(block) };
 }
