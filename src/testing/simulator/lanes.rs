@@ -136,10 +136,13 @@ impl Lanes {
         !self.audit.is_idle()
     }
 
-    /// Whether a job of this connection is still to be run.
+    /// Whether a job of this connection is still to be run, or was and its answer was not told yet: until then, the server may
+    /// answer others from what it has seen before.
     pub fn holds(&self, connection: ConnectionId) -> bool {
         let id = JobId::Request(connection);
-        self.all().any(|queue| queue.waiting.iter().any(|job| job.id == id))
+        self.all().any(|Queue { waiting, done, .. }| {
+            waiting.iter().any(|job| job.id == id) || done.iter().any(|completion| completion.id == id)
+        })
     }
 
     /// Whether there is nothing to run and nothing to tell.
