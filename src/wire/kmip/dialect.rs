@@ -272,25 +272,37 @@ fn write_v5(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
 
 fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
     let are_attributes = parent.is_some_and(is_attributes);
-    // The tag of the items before, and where the array began that they are in.
-    let (mut before, mut array) = (None, None);
+    // The tag of the items before, and whether they are in an array.
+    let (mut before, mut in_array) = (None, false);
     for item in items {
         // What 4.9.1 does not know does not part an array either.
         if are_attributes && !is_v4_attribute(item.tag) {
             continue;
         }
         let Some(opening) = v4_opening(parent, item) else { continue };
+        let unparted = (out.len(), before, in_array);
         if before != Some(item.tag) {
-            end_array(array.take(), out);
-            if is_wrapped_v4(item.tag, before) {
-                array = Some(out.len());
+            if in_array {
+                json::close_structure(out);
+            }
+            in_array = is_wrapped_v4(item.tag, before);
+            if in_array {
                 json::open_structure(opening, Dialect::V4, out);
             }
             before = Some(item.tag);
         }
+        let start = out.len();
         write_opened_v4(opening, parent, items, item, out);
+        if out.len() == start {
+            // Nor does what has nothing to be written of it.
+            let end;
+            (end, before, in_array) = unparted;
+            out.truncate(end);
+        }
     }
-    end_array(array, out);
+    if in_array {
+        json::close_structure(out);
+    }
 }
 
 /// Whether 4.9.1 writes items with this tag as an array, behind one with the other tag.
@@ -299,15 +311,6 @@ fn is_wrapped_v4(tag: Tag, before: Option<Tag>) -> bool {
         Tag::ATTRIBUTE | Tag::ATTRIBUTE_REFERENCE | Tag::BATCH_ITEM | Tag::LINK => true,
         Tag::UNIQUE_IDENTIFIER => before == Some(Tag::LOCATED_ITEMS),
         _ => false,
-    }
-}
-
-/// Ends what began there, unless nothing is in it: the reader would take an empty array for one element.
-fn end_array(start: Option<usize>, out: &mut Vec<u8>) {
-    match start {
-        Some(start) if out.ends_with(b"[") => out.truncate(start),
-        Some(_) => json::close_structure(out),
-        None => {}
     }
 }
 
@@ -338,8 +341,9 @@ fn write_opened_v4(
             let start = out.len();
             json::open_structure(opening, Dialect::V4, out);
             write_v4(Some(tag), children, out);
-            match is_repeatable(tag) {
-                true => end_array(Some(start), out),
+            // The reader would take an empty array for one element.
+            match is_repeatable(tag) && out.ends_with(b"[") {
+                true => out.truncate(start),
                 false => json::close_structure(out),
             }
         }
