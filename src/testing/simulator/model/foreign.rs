@@ -128,9 +128,7 @@ impl Model {
             Ask::Locate { .. } => {
                 let answer = kmip::read_answer(reply.body.clone(), asked.dialect);
                 for uid in self.clients[victim].keys.keys().filter(|uid| answer.uids.contains(uid)) {
-                    let known = self.clients[victim].ever_granted.get(uid);
-                    let may_know =
-                        known.is_some_and(|users| users.iter().any(|name| [user, "*"].contains(name)));
+                    let may_know = self.may_know(victim, uid, user);
                     assert!(may_know, "{told}: it lists {uid}, of which {user} may know nothing");
                 }
             }
@@ -141,7 +139,7 @@ impl Model {
                     self.check_foreign(victim, ask, &answer, told);
                 }
             }
-            _ if !self.has_ever_known(victim, &asked.ask, user) => {
+            ask if !named(ask).is_some_and(|uid| self.may_know(victim, uid, user)) => {
                 self.refused_as_missing(asked, reply, told)
             }
             _ => {}
@@ -160,9 +158,12 @@ impl Model {
         }
     }
 
-    fn has_ever_known(&self, victim: usize, ask: &Ask, user: &str) -> bool {
-        let known = named(ask).and_then(|uid| self.clients[victim].ever_granted.get(uid));
-        known.is_some_and(|users| users.contains("*") || users.contains(user))
+    /// Whether somebody was ever granted something, or is about to be: a grant is made before its answer comes.
+    fn may_know(&self, victim: usize, uid: &str, user: &str) -> bool {
+        let known = self.clients[victim].ever_granted.get(uid);
+        let is_meant = |name: &str| name == "*" || name == user;
+        known.is_some_and(|users| users.iter().copied().any(is_meant))
+            || self.doors.granting.iter().any(|(_, of, to, _)| of == uid && is_meant(to))
     }
 
     /// A request was refused for an object that is not there, or is as good as not there for the one who asks: in the same
