@@ -1,5 +1,5 @@
 //! What is secret is nowhere in the log, on standard output or in the answer to a request that is refused, whichever way
-//! it comes to the server and whatever is wrong with that way.
+//! it comes to the server and whatever is wrong with that way; nor in memory, once it is destroyed or was used.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
