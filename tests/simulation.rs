@@ -15,14 +15,14 @@ fn number(variable: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{variable}={value} is no number")))
 }
 
-/// `KEYWAY_SEED=n` plays that seed alone, and shows everything that happens.
+/// `KEYWAY_SEED=n` plays that seed alone, `KEYWAY_INPUT=file` what a fuzzer has found; and shows everything that happens.
 #[test]
 fn every_promise_is_kept() {
-    if let Some(seed) = number("KEYWAY_SEED") {
-        match simulator::run(seed, Some(&mut |line: &str| println!("{line}"))) {
-            Ok(totals) => return println!("{totals:?}"),
-            Err(failure) => panic!("{failure}"),
-        }
+    let mut show = |line: &str| println!("{line}");
+    let seed = number("KEYWAY_SEED").map(|seed| simulator::run(seed, Some(&mut show)));
+    let input = std::env::var("KEYWAY_INPUT").ok().map(|file| std::fs::read(file).unwrap());
+    if let Some(played) = seed.or_else(|| input.map(|input| simulator::run_input(&input, Some(&mut show)))) {
+        return println!("{:?}", played.unwrap_or_else(|failure| panic!("{failure}")));
     }
     let seeds = number("KEYWAY_SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(0);
@@ -65,7 +65,7 @@ fn play_from(next: &AtomicU64, seeds: u64) -> Totals {
 
 #[test]
 fn the_same_seed_is_the_same_course_of_events() {
-    if number("KEYWAY_SEED").is_some() {
+    if ["KEYWAY_SEED", "KEYWAY_INPUT"].iter().any(|name| std::env::var_os(name).is_some()) {
         return;
     }
     let mut all = Totals::default();

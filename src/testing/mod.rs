@@ -43,7 +43,8 @@
 //! KEYWAY_SEED=17 cargo test --test simulation -- --nocapture
 //! ```
 //!
-//! `KEYWAY_SEEDS=10000` plays so many. The fuzz target `simulation` lets a fuzzer choose instead of a seed.
+//! `KEYWAY_SEEDS=10000` plays so many. The fuzz target `simulation` lets a fuzzer choose instead of a seed:
+//! `KEYWAY_INPUT=file` shows what it has found.
 //!
 //! # The connection
 //!

@@ -109,8 +109,8 @@ impl fmt::Display for Totals {
 /// Something that must not happen has.
 #[derive(Debug)]
 pub struct Failure {
-    /// The seed.
-    pub seed: u64,
+    /// The seed; `None` where bytes have chosen.
+    pub seed: Option<u64>,
     /// The input or output after which it was noticed.
     pub step: u64,
     /// What has happened.
@@ -120,29 +120,38 @@ pub struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { seed, step, reason } = self;
-        write!(f, "seed {seed}, step {step}: {reason}\nTo see it again: KEYWAY_SEED={seed}")
+        match seed {
+            Some(seed) => {
+                write!(f, "seed {seed}, step {step}: {reason}\nTo see it again: KEYWAY_SEED={seed}")
+            }
+            None => write!(f, "step {step}: {reason}\nTo see it again: KEYWAY_INPUT=file"),
+        }
     }
 }
 
 /// Plays one seed; `show` is given a line for everything that happens.
 pub fn run(seed: u64, show: Option<&mut dyn FnMut(&str)>) -> Result<Totals, Failure> {
-    play(World::new(Choices::new(seed), Features::of_seed(seed), None, show), seed)
+    play(World::new(Choices::new(seed), Features::of_seed(seed), None, show), Some(seed))
 }
 
 /// The same with a fault that is to be found.
 pub fn run_sabotaged(seed: u64, sabotage: Sabotage) -> Result<Totals, Failure> {
-    play(World::new(Choices::new(seed), Features::of_seed(seed), Some(sabotage), None), seed)
+    play(World::new(Choices::new(seed), Features::of_seed(seed), Some(sabotage), None), Some(seed))
 }
 
 /// The body of a fuzz target: the last byte chooses the features, the others what happens, as far as they last; then the
 /// faults are healed.
 pub fn fuzz(data: &[u8]) {
-    let [script @ .., features] = data else { return };
-    let played = play(World::new(Choices::scripted(script), Features::of_bits(*features), None, None), 0);
-    played.unwrap_or_else(|failure| panic!("step {}: {}", failure.step, failure.reason));
+    run_input(data, None).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-fn play(mut world: World<'_>, seed: u64) -> Result<Totals, Failure> {
+/// Plays what [`fuzz`] plays, and shows what happens.
+pub fn run_input(data: &[u8], show: Option<&mut dyn FnMut(&str)>) -> Result<Totals, Failure> {
+    let (features, script) = data.split_last().unwrap_or((&0, &[]));
+    play(World::new(Choices::scripted(script), Features::of_bits(*features), None, show), None)
+}
+
+fn play(mut world: World<'_>, seed: Option<u64>) -> Result<Totals, Failure> {
     match catch_unwind(AssertUnwindSafe(|| world.play())) {
         Ok(()) => Ok(world.into_totals()),
         Err(panic) => {

@@ -76,6 +76,8 @@ pub(super) struct World<'s> {
     troubled: bool,
     /// until now.
     healed: Option<Instant>,
+    /// When the server was last told that lines of the audit log could not be written: the lane may have tried long before.
+    told_unrecorded: Option<Instant>,
     totals: Totals,
 }
 
@@ -114,6 +116,7 @@ impl<'s> World<'s> {
             options,
             troubled: true,
             healed: None,
+            told_unrecorded: None,
             totals: Totals::default(),
             choices,
         }

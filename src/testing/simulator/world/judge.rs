@@ -100,11 +100,14 @@ impl World<'_> {
         self.owner.judge(hand_over, reply, is_open, refusals);
     }
 
-    /// Whether something is wrong, or was a moment ago, or the lane that would find the audit log well is slow to say so.
+    /// Whether something is wrong, or was a moment ago as far as the server was told, or the lane that would find the audit
+    /// log well is slow to say so.
     fn is_unwell(&mut self) -> bool {
         let now = self.clock.now().instant;
-        let is_recent = self.healed.is_none_or(|healed| now < healed + AUDIT_RECOVERS_WITHIN);
-        is_recent || self.machine().lanes.is_recording()
+        let is_recent = |at: Instant| now < at + AUDIT_RECOVERS_WITHIN;
+        self.healed.is_none_or(is_recent)
+            || self.told_unrecorded.is_some_and(is_recent)
+            || self.machine().lanes.is_recording()
     }
 
     /// An answer came that does not tell whether the request was done.

@@ -104,6 +104,9 @@ impl World<'_> {
                     Done::Answered(reply) => &format!("{}", reply.answer.status),
                     Done::StoreFailed(error) => &format!("{error}"),
                     Done::Busy => "busy",
+                    Done::Audited(_, Ok(())) => "recorded",
+                    Done::Audited(_, Err(_)) => "not recorded",
+                    Done::KeySet(..) => "about the issuer's keys",
                     _ => "about a certificate",
                 };
                 self.trace.note(format_args!("{step} {at:?} Completed {id:?} {done}"));
@@ -124,6 +127,9 @@ impl World<'_> {
             assert!(wire.waits, "what is answered was asked");
             wire.waits = false;
             wire.busy = matches!(completion.done, Done::Busy);
+        }
+        if matches!(completion.done, Done::Audited(_, Err(_))) {
+            self.told_unrecorded = Some(self.clock.now().instant);
         }
         let is_opened = matches!(completion.done, Done::Provided(Ok(_)));
         self.handle(Input::Completed(completion));
