@@ -87,7 +87,7 @@ pub const READ_BYTES: usize = 36 * 1024;
 /// TLS sessions kept for resumption.
 pub const TLS_SESSIONS_MAX: usize = 1024;
 /// Cache of the embedded store, in bytes.
-pub const STORE_CACHE_BYTES: usize = 4 * 1024 * 1024;
+pub const STORE_CACHE_BYTES: usize = 1024 * 1024;
 /// Cache of the same while its file is verified, which reads everything once.
 pub const VERIFYING_CACHE_BYTES: usize = 1024 * 1024;
 /// A file of the embedded store that is not larger is verified before anything is answered: it takes some 60 ms.
