@@ -5,13 +5,13 @@
 //! time whether there is such a database or not, and no other database is closed for it. What is left is this: whoever has
 //! a secret that was valid once can tell, by the time of the answer, whether a file is still there.
 //!
-//! All databases lie in one folder, each in `<group id in decimal>.redb`, sealed with its key ([`sealed`](super::sealed)).
-//! They are opened when they are asked for, and closed when others are and no place is free ([`places`]).
+//! All databases lie in one folder ([`folder`]), each sealed with its key ([`sealed`](super::sealed)). They are opened when they are asked for, and closed when others are and no place is free ([`places`]).
 #![forbid(unsafe_code)]
 
+mod folder;
 mod places;
 
-use super::redb::{self, Guard, RedbStore};
+use super::redb::RedbStore;
 use super::sealed::{self, MasterSecret};
 use super::{Store, StoreError, Transaction};
 use crate::entropy::{Entropy, random};
@@ -19,19 +19,14 @@ use crate::kms::view::View;
 use crate::limits;
 use crate::secret::Secret;
 use crate::wire::database_secret::{self, DatabaseSecret, KEY_BYTES};
+use folder::Folder;
 use places::Places;
 use ring::hmac;
-use std::ffi::OsStr;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const CONTEXT: &[u8] = b"keyway tenant";
-const EXTENSION: &str = "redb";
-/// Databases of SQLCipher, as the old server has made them.
-const OLD_EXTENSION: &str = "sqlite";
 const NO_TENANT: StoreError = StoreError::Refused("no tenant is named");
 
 /// A secret whose parts belong together.
@@ -60,15 +55,32 @@ fn group_of(key: &Secret) -> u128 {
     u128::from_be_bytes(*tag.as_ref().first_chunk().expect("an HMAC-SHA-256 has 32 bytes"))
 }
 
+/// The files in which the databases lie, one for each group.
+pub trait Files: Send + Sync {
+    /// Whether there is one.
+    fn has(&self, group: u128) -> Result<bool, StoreError>;
+
+    /// Makes one, which must not be there; its name is durable before anything is in it.
+    fn make(&self, group: u128) -> Result<RedbStore, StoreError>;
+
+    /// Opens one, which must be there.
+    fn open(&self, group: u128) -> Result<RedbStore, StoreError>;
+
+    /// Removes one that nobody has a use for.
+    fn remove(&self, group: u128);
+
+    /// What keeps them from being reached, if anything does.
+    fn trouble(&self) -> Option<String>;
+}
+
 /// The databases of all tenants. Clones share them.
 #[derive(Clone)]
 pub struct Tenants(Arc<Shared>);
 
 struct Shared {
-    folder: PathBuf,
     places: Places<dyn Store>,
-    /// No other process opens databases in the folder until all are closed: it comes last.
-    _guard: Guard,
+    /// They come last: whoever is kept from them waits until all databases are closed.
+    files: Box<dyn Files>,
 }
 
 impl Tenants {
@@ -76,35 +88,21 @@ impl Tenants {
     /// least [`limits::TENANTS_IN_USE_MAX`] must be allowed. `clear` removes all of them first.
     pub fn open(folder: &Path, open_max: usize, clear: bool) -> Result<Tenants, StoreError> {
         assert!(open_max >= limits::TENANTS_IN_USE_MAX, "all that are in use must be allowed to be open");
-        redb::prepare_folder(folder)?;
-        let guard = Guard::take(folder)?;
-        if clear {
-            let removed = remove_all(folder).map_err(redb::inaccessible(folder))?;
-            redb::sync_folder(folder)?;
-            log::warn!("{removed} databases of tenants were removed from {}", folder.display());
-        }
-        let (ours, old) = count(folder).map_err(redb::inaccessible(folder))?;
-        log::info!("{} holds databases of {ours} tenants", folder.display());
-        if old > 0 {
-            log::warn!("{old} databases of the old server (.{OLD_EXTENSION}) are in it: they are not read");
-        }
-        Ok(Tenants(Arc::new(Shared {
-            folder: folder.to_owned(),
-            places: Places::new(open_max),
-            _guard: guard,
-        })))
+        Ok(Tenants::over(Box::new(Folder::open(folder, clear)?), open_max))
+    }
+
+    /// The databases in these files; at most `open_max` of them are open at a time, which must be as many as are in use.
+    pub fn over(files: Box<dyn Files>, open_max: usize) -> Tenants {
+        Tenants(Arc::new(Shared { places: Places::new(open_max), files }))
     }
 
     /// The database of a tenant; `None` where it has none (any more). It must be let go of before the same thread asks for
     /// another one. [`StoreError::Locked`] is a file that somebody has put in the place of the tenant's.
     pub fn of(&self, tenant: &Tenant) -> Result<Option<Arc<dyn Store>>, StoreError> {
-        let path = self.path(tenant);
-        self.0.places.get(tenant.group, || {
-            if !path.try_exists().map_err(redb::inaccessible(&path))? {
-                return Ok(None);
-            }
-            let engine = RedbStore::open_file(&path, limits::TENANT_CACHE_BYTES)?;
-            sealed::open_sealed(engine, &tenant.master).map(Some)
+        let Shared { places, files } = &*self.0;
+        places.get(tenant.group, || match files.has(tenant.group)? {
+            true => sealed::open_sealed(files.open(tenant.group)?, &tenant.master).map(Some),
+            false => Ok(None),
         })
     }
 
@@ -113,22 +111,19 @@ impl Tenants {
         let key = Secret::copy_of(&*Zeroizing::new(random::<KEY_BYTES>(entropy)));
         let group = group_of(&key);
         let secret = database_secret::write(group, &key);
-        let tenant = Tenant { group, master: MasterSecret::Key(key) };
-        let path = self.path(&tenant);
+        let master = MasterSecret::Key(key);
+        let Shared { places, files } = &*self.0;
         // Randomness that repeats itself shall not hand out the secret of somebody else.
-        if path.try_exists().map_err(redb::inaccessible(&path))? {
+        if files.has(group)? {
             return Err(StoreError::Refused("a key was drawn that is in use"));
         }
-        let made = self.0.places.get(group, || {
-            let engine = RedbStore::make_file(&path, limits::TENANT_CACHE_BYTES)?;
-            sealed::open(engine, Some(&tenant.master), entropy).map(Some)
-        });
+        let made = places.get(group, || sealed::open(files.make(group)?, Some(&master), entropy).map(Some));
         if let Err(error) = made {
             // Nobody will ever have its secret.
-            let _ = fs::remove_file(&path);
+            files.remove(group);
             return Err(error);
         }
-        log::info!("a database was made for a new tenant: {}", path.display());
+        log::info!("a database was made for a new tenant, group {group}");
         Ok(secret)
     }
 
@@ -140,10 +135,6 @@ impl Tenants {
     /// Closes the databases that nobody has asked for since the last call; how many are left open.
     pub fn close_unused(&self) -> usize {
         self.0.places.close_unused()
-    }
-
-    fn path(&self, tenant: &Tenant) -> PathBuf {
-        self.0.folder.join(format!("{}.{EXTENSION}", tenant.group))
     }
 }
 
@@ -170,45 +161,12 @@ impl Store for Tenants {
     }
 
     fn trouble(&self) -> Option<String> {
-        let folder = &self.0.folder;
-        fs::read_dir(folder).err().map(|error| format!("{}: {error}", folder.display()))
+        self.0.files.trouble()
     }
 
     fn tenants(&self) -> Option<Tenants> {
         Some(self.clone())
     }
-}
-
-/// Whether it is a tenant's file, by its name.
-fn is_of_tenant(path: &Path) -> bool {
-    let Some((stem, EXTENSION)) = path.file_name().and_then(OsStr::to_str).and_then(|n| n.rsplit_once('.'))
-    else {
-        return false;
-    };
-    stem.parse::<u128>().is_ok_and(|group| group.to_string() == stem)
-}
-
-/// How many tenants have databases in a folder, and how many of the old server's lie beside them.
-fn count(folder: &Path) -> io::Result<(usize, usize)> {
-    let (mut ours, mut old) = (0, 0);
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        ours += usize::from(is_of_tenant(&path));
-        old += usize::from(path.extension() == Some(OsStr::new(OLD_EXTENSION)));
-    }
-    Ok((ours, old))
-}
-
-fn remove_all(folder: &Path) -> io::Result<usize> {
-    let mut removed = 0;
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if is_of_tenant(&path) {
-            fs::remove_file(path)?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::*;
+use std::fs;
+use std::path::PathBuf;
 
 struct Counter(u8);
 impl Entropy for Counter {
@@ -14,13 +16,17 @@ impl Entropy for Counter {
 }
 
 /// A folder that goes with its owner.
-struct Folder(PathBuf);
+struct TestFolder(PathBuf);
 
-impl Folder {
-    fn new(name: &str) -> Folder {
+impl TestFolder {
+    fn new(name: &str) -> TestFolder {
         let path = std::env::temp_dir().join(format!("keyway-tenants-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
-        Folder(path)
+        TestFolder(path)
+    }
+
+    fn file(&self, secret: &str) -> PathBuf {
+        self.0.join(format!("{}.redb", tenant(secret).group()))
     }
 
     /// What was closed here may stay open for a moment: in the child of another test, until it runs its program.
@@ -35,7 +41,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TestFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -65,7 +71,7 @@ const GROUP: u128 = 192950328614018971469184626006639727218;
 
 #[test]
 fn a_database_is_made_opened_removed_and_guarded() {
-    let (folder, mut entropy) = (Folder::new("life"), Counter(0));
+    let (folder, mut entropy) = (TestFolder::new("life"), Counter(0));
     let tenants = folder.open(false).unwrap();
     let (first, second) = (tenants.create(&mut entropy).unwrap(), tenants.create(&mut entropy).unwrap());
     assert!(tenants.of(&tenant(&first)).unwrap().is_some());
@@ -79,9 +85,9 @@ fn a_database_is_made_opened_removed_and_guarded() {
     let tenants = folder.open(false).unwrap();
     assert!(tenants.of(&tenant(&first)).unwrap().is_some());
     // Somebody puts one file in the place of another.
-    fs::copy(tenants.path(&tenant(&first)), tenants.path(&tenant(&second))).unwrap();
+    fs::copy(folder.file(&first), folder.file(&second)).unwrap();
     assert!(matches!(tenants.of(&tenant(&second)), Err(StoreError::Locked(_))));
-    fs::remove_file(tenants.path(&tenant(&second))).unwrap();
+    fs::remove_file(folder.file(&second)).unwrap();
     assert!(tenants.of(&tenant(&second)).unwrap().is_none());
     drop(tenants);
 
@@ -99,10 +105,10 @@ fn a_database_is_made_opened_removed_and_guarded() {
 
 #[test]
 fn a_damaged_file_is_an_error_for_its_tenant() {
-    let (folder, mut entropy) = (Folder::new("damage"), Counter(0));
+    let (folder, mut entropy) = (TestFolder::new("damage"), Counter(0));
     let tenants = folder.open(false).unwrap();
     let text = tenants.create(&mut entropy).unwrap();
-    let path = tenants.path(&tenant(&text));
+    let path = folder.file(&text);
     // Closed, so that it is whole.
     drop(tenants);
     let whole = fs::read(&path).unwrap();
