@@ -3,6 +3,7 @@
 
 use super::choices::Choices;
 use redb::StorageBackend;
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,16 +14,13 @@ const SECTOR_BYTES: usize = 512;
 #[derive(Clone, Debug, Default)]
 pub struct Disk(Arc<Mutex<Platter>>);
 
+/// The name of the file that is always there.
+const MAIN: u128 = 0;
+
 #[derive(Debug, Default)]
 struct Platter {
-    /// What a crash cannot touch.
-    durable: Vec<u8>,
-    /// What the running machine reads.
-    cached: Vec<u8>,
-    /// The way from the one to the other.
-    unsynced: Vec<Unsynced>,
-    /// Machines that have used it; only the last one may.
-    lifetimes: u64,
+    /// By name. Names last: whoever makes a file syncs its folder before there is anything in it.
+    files: BTreeMap<u128, Content>,
     /// Writes, changes of length and syncs until the power fails.
     operations_left: Option<u64>,
     /// Such operations so far.
@@ -37,6 +35,36 @@ struct Platter {
     mark: Mark,
 }
 
+/// What is in a file.
+#[derive(Clone, Debug, Default)]
+struct Content {
+    /// What a crash cannot touch.
+    durable: Vec<u8>,
+    /// What the running machine reads.
+    cached: Vec<u8>,
+    /// The way from the one to the other.
+    unsynced: Vec<Unsynced>,
+    /// How often it was opened; only who has opened it last may use it.
+    lifetimes: u64,
+}
+
+impl Content {
+    fn holding(bytes: Vec<u8>) -> Content {
+        Content { durable: bytes.clone(), cached: bytes, ..Content::default() }
+    }
+}
+
+impl Platter {
+    fn file(&mut self, name: u128) -> &mut Content {
+        self.files.entry(name).or_default()
+    }
+
+    /// Bytes of all files.
+    fn bytes(&self) -> usize {
+        self.files.values().map(|file| file.cached.len()).sum()
+    }
+}
+
 /// A file beside the other, of which only its name is of interest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mark {
@@ -47,7 +75,7 @@ enum Mark {
     Removed,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Unsynced {
     Write { at: usize, bytes: Vec<u8> },
     Length(usize),
@@ -59,17 +87,30 @@ impl Disk {
         Disk::default()
     }
 
-    /// A disk that holds `bytes`.
+    /// A disk with a file that holds `bytes`.
     pub fn holding(bytes: Vec<u8>) -> Disk {
         let disk = Disk::new();
-        disk.platter().cached.clone_from(&bytes);
-        disk.platter().durable = bytes;
+        disk.platter().files.insert(MAIN, Content::holding(bytes));
         disk
     }
 
-    /// What has been synced.
+    /// A good disk with what the machine that uses this one would read.
+    pub fn copy(&self) -> Disk {
+        let disk = Disk::new();
+        let files = self.platter().files.clone();
+        let copies = files.into_iter().map(|(name, file)| (name, Content::holding(file.cached)));
+        disk.platter().files = copies.collect();
+        disk
+    }
+
+    /// What has been synced, of all files.
     pub fn durable(&self) -> Vec<u8> {
-        self.platter().durable.clone()
+        self.platter().files.values().flat_map(|file| &file.durable).copied().collect()
+    }
+
+    /// Whether nothing waits to be synced.
+    pub fn is_synced(&self) -> bool {
+        self.platter().files.values().all(|file| file.unsynced.is_empty())
     }
 
     /// What the machine that uses it would read.
@@ -77,7 +118,17 @@ impl Disk {
         if self.is_off() {
             return Err(io::Error::other("the power is off"));
         }
-        Ok(self.platter().cached.clone())
+        Ok(self.platter().file(MAIN).cached.clone())
+    }
+
+    /// Whether there is a file with this name.
+    pub fn has(&self, name: u128) -> bool {
+        self.platter().files.contains_key(&name)
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, name: u128) {
+        self.platter().files.remove(&name);
     }
 
     /// Makes a mark beside the file, which lasts; `false` where there is one already.
@@ -93,15 +144,21 @@ impl Disk {
 
     /// How many bytes it holds.
     pub fn bytes(&self) -> u64 {
-        self.platter().cached.len() as u64
+        self.platter().bytes() as u64
     }
 
     /// The disk as the next machine sees it; machines before it cannot use it any more.
     pub fn mount(&self) -> Mount {
+        self.platter().has_failed = false;
+        self.mount_file(MAIN)
+    }
+
+    /// The same for one file, which is made where it is not there. Whether the disk has failed is not forgotten.
+    pub fn mount_file(&self, name: u128) -> Mount {
         let mut platter = self.platter();
-        platter.lifetimes += 1;
-        platter.has_failed = false;
-        Mount { disk: self.clone(), lifetime: platter.lifetimes }
+        let file = platter.file(name);
+        file.lifetimes += 1;
+        Mount { disk: self.clone(), name, lifetime: file.lifetimes }
     }
 
     /// Cuts the power once `operations` more writes, changes of length and syncs were done: what follows fails, until
@@ -150,8 +207,8 @@ impl Disk {
     /// The process ends, and the machine goes on: whoever mounts the disk next reads what was written.
     pub fn abandon(&self) {
         let mut platter = self.platter();
-        platter.lifetimes += 1;
-        platter.operations_left = None;
+        platter.files.values_mut().for_each(|file| file.lifetimes += 1);
+        (platter.operations_left, platter.has_failed) = (None, false);
     }
 
     /// The machine loses power. Of what was not synced, each sector and each change of length lasts or is lost as
@@ -159,7 +216,7 @@ impl Disk {
     /// last. The disk is ready for [`Disk::mount`].
     pub fn crash(&self, seed: u64) {
         let mut platter = self.platter();
-        let Platter { durable, cached, unsynced, lifetimes, operations_left, mark, .. } = &mut *platter;
+        let Platter { files, operations_left, has_failed, mark, .. } = &mut *platter;
         if *mark == Mark::Removed {
             *mark = if seed.is_multiple_of(2) { Mark::There } else { Mark::Absent };
         }
@@ -174,30 +231,34 @@ impl Disk {
             _ if choices.one_in(2) => bytes,
             _ => 0,
         };
-        for change in unsynced.drain(..) {
-            match change {
-                Unsynced::Length(bytes) => {
-                    if lasting(1) == 1 {
-                        durable.resize(bytes, 0);
-                    }
-                }
-                Unsynced::Write { mut at, bytes } => {
-                    let mut rest = bytes.as_slice();
-                    while !rest.is_empty() {
-                        let (sector, later) = rest.split_at(rest.len().min(SECTOR_BYTES - at % SECTOR_BYTES));
-                        let lasts = lasting(sector.len());
-                        if at + lasts <= durable.len() {
-                            durable[at..at + lasts].copy_from_slice(&sector[..lasts]);
+        for file in files.values_mut() {
+            let Content { durable, cached, unsynced, lifetimes } = file;
+            for change in unsynced.drain(..) {
+                match change {
+                    Unsynced::Length(bytes) => {
+                        if lasting(1) == 1 {
+                            durable.resize(bytes, 0);
                         }
-                        at += sector.len();
-                        rest = later;
+                    }
+                    Unsynced::Write { mut at, bytes } => {
+                        let mut rest = bytes.as_slice();
+                        while !rest.is_empty() {
+                            let (sector, later) =
+                                rest.split_at(rest.len().min(SECTOR_BYTES - at % SECTOR_BYTES));
+                            let lasts = lasting(sector.len());
+                            if at + lasts <= durable.len() {
+                                durable[at..at + lasts].copy_from_slice(&sector[..lasts]);
+                            }
+                            at += sector.len();
+                            rest = later;
+                        }
                     }
                 }
             }
+            cached.clone_from(durable);
+            *lifetimes += 1;
         }
-        cached.clone_from(durable);
-        *lifetimes += 1;
-        *operations_left = None;
+        (*operations_left, *has_failed) = (None, false);
     }
 
     fn platter(&self) -> MutexGuard<'_, Platter> {
@@ -209,6 +270,7 @@ impl Disk {
 #[derive(Debug)]
 pub struct Mount {
     disk: Disk,
+    name: u128,
     lifetime: u64,
 }
 
@@ -216,7 +278,8 @@ impl Mount {
     /// The disk, where this machine still runs.
     fn platter(&self) -> io::Result<MutexGuard<'_, Platter>> {
         let platter = self.disk.platter();
-        if platter.lifetimes != self.lifetime || platter.operations_left == Some(0) {
+        let lifetime = platter.files.get(&self.name).map(|file| file.lifetimes);
+        if lifetime != Some(self.lifetime) || platter.operations_left == Some(0) {
             return Err(io::Error::other("the power is off"));
         }
         Ok(platter)
@@ -246,25 +309,27 @@ impl Mount {
 
 impl StorageBackend for Mount {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.platter()?.cached.len() as u64)
+        Ok(self.platter()?.file(self.name).cached.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let platter = self.platter()?;
-        let stored = span(&platter.cached, offset, out.len())?;
-        out.copy_from_slice(&platter.cached[stored]);
+        let mut platter = self.platter()?;
+        let cached = &platter.file(self.name).cached;
+        out.copy_from_slice(&cached[span(cached, offset, out.len())?]);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut platter = self.operate()?;
-        if platter.bytes_max.is_some_and(|max| len > max) {
+        let others = (platter.bytes() - platter.file(self.name).cached.len()) as u64;
+        if platter.bytes_max.is_some_and(|max| others + len > max) {
             platter.has_failed = true;
             return Err(ErrorKind::StorageFull.into());
         }
         let len = usize::try_from(len).map_err(io::Error::other)?;
-        platter.cached.resize(len, 0);
-        platter.unsynced.push(Unsynced::Length(len));
+        let file = platter.file(self.name);
+        file.cached.resize(len, 0);
+        file.unsynced.push(Unsynced::Length(len));
         Ok(())
     }
 
@@ -273,7 +338,7 @@ impl StorageBackend for Mount {
         if platter.lies {
             return Ok(());
         }
-        let Platter { durable, unsynced, .. } = &mut *platter;
+        let Content { durable, unsynced, .. } = platter.file(self.name);
         for change in unsynced.drain(..) {
             match change {
                 Unsynced::Length(bytes) => durable.resize(bytes, 0),
@@ -285,10 +350,11 @@ impl StorageBackend for Mount {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut platter = self.operate()?;
-        let span = span(&platter.cached, offset, data.len())?;
+        let file = platter.file(self.name);
+        let span = span(&file.cached, offset, data.len())?;
         let at = span.start;
-        platter.cached[span].copy_from_slice(data);
-        platter.unsynced.push(Unsynced::Write { at, bytes: data.to_vec() });
+        file.cached[span].copy_from_slice(data);
+        file.unsynced.push(Unsynced::Write { at, bytes: data.to_vec() });
         Ok(())
     }
 }
@@ -368,6 +434,29 @@ mod tests {
         assert!(mount.read(0, &mut bytes).is_err(), "a process that has ended");
         disk.mount().read(0, &mut bytes).unwrap();
         assert_eq!(bytes, [2]);
+    }
+
+    #[test]
+    fn files_share_the_disk_and_nothing_else() {
+        let disk = Disk::new();
+        let (main, other) = (disk.mount(), disk.mount_file(7));
+        main.set_len(10).unwrap();
+        disk.limit(15);
+        assert_eq!(other.set_len(6).unwrap_err().kind(), ErrorKind::StorageFull);
+        other.set_len(5).unwrap();
+        other.write(0, &[7; 5]).unwrap();
+        main.sync_data().unwrap();
+        assert_eq!((disk.durable(), disk.is_synced()), (vec![0; 10], false));
+        other.sync_data().unwrap();
+        assert_eq!((disk.bytes(), disk.is_synced()), (15, true));
+        disk.crash(0);
+        assert!(main.len().is_err() && other.len().is_err(), "a machine without power");
+        let copy = disk.copy().mount_file(7);
+        let mut bytes = [0; 5];
+        copy.read(0, &mut bytes).unwrap();
+        assert_eq!(bytes, [7; 5]);
+        disk.remove(7);
+        assert!(!disk.has(7) && disk.has(MAIN) && copy.len().is_ok());
     }
 
     #[test]

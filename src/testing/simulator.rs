@@ -61,6 +61,10 @@ pub struct Totals {
     pub hand_overs: u64,
     /// Databases that were read before they were verified.
     pub trusted: u64,
+    /// Databases that were made for tenants.
+    pub databases: u64,
+    /// Answers that the database of a tenant has failed.
+    pub database_failures: u64,
 }
 
 impl Totals {
@@ -76,6 +80,8 @@ impl Totals {
         self.turned_away += other.turned_away;
         self.hand_overs += other.hand_overs;
         self.trusted += other.trusted;
+        self.databases += other.databases;
+        self.database_failures += other.database_failures;
         for (status, count) in &other.replies {
             *self.replies.entry(*status).or_default() += count;
         }
@@ -95,12 +101,16 @@ impl fmt::Display for Totals {
             turned_away,
             hand_overs,
             trusted,
+            databases,
+            database_failures,
             ..
         } = self;
         write!(
             f,
             "{steps} steps, {requests} requests, {crashes} crashes, {shutdowns} shutdowns, {grouped} jobs in groups, \
-             {handshakes} handshakes ({resumed} resumed), {turned_away} turned away, {hand_overs} hand-overs, {trusted} databases verified later; answers by status:"
+             {handshakes} handshakes ({resumed} resumed), {turned_away} turned away, {hand_overs} hand-overs, \
+             {trusted} databases verified later, {databases} made for tenants, {database_failures} failures of such; \
+             answers by status:"
         )?;
         self.replies.iter().try_for_each(|(status, count)| write!(f, " {status}: {count}"))
     }

@@ -5,18 +5,15 @@ use crate::testing::choices::Choices;
 use crate::wire::http::response::CONTINUE;
 use std::io::Write;
 
-/// Appends a request of whoever has this token; its body comes in one piece or in chunks.
+/// Appends a request with these fields that say whose it is; its body comes in one piece or in chunks.
 pub fn write_request(
     (method, path, body): (&str, &str, &[u8]),
-    token: Option<&str>,
+    proof: &str,
     choices: &mut Choices,
     out: &mut Vec<u8>,
 ) {
     const TAKEN: &str = "a Vec takes what is written";
-    write!(out, "{method} {path} HTTP/1.1\r\nHost: keyway.example\r\n").expect(TAKEN);
-    if let Some(token) = token {
-        write!(out, "Authorization: Bearer {token}\r\n").expect(TAKEN);
-    }
+    write!(out, "{method} {path} HTTP/1.1\r\nHost: keyway.example\r\n{proof}").expect(TAKEN);
     if method == "POST" {
         out.extend_from_slice(b"Content-Type: application/json\r\n");
         if choices.one_in(10) {

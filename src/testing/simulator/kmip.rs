@@ -100,6 +100,8 @@ pub enum Ask {
         uid: String,
     },
     ListOwned,
+    /// A database for a new tenant.
+    NewDatabase,
     Version {
         head_only: bool,
     },
@@ -291,6 +293,7 @@ impl Ask {
                 post(path, message(dialect, steps, *on_error))
             }
             Ask::ListOwned => get("/access/owned".into()),
+            Ask::NewDatabase => post("/new_database", String::new()),
             Ask::Version { head_only } => {
                 (if *head_only { "HEAD" } else { "GET" }, "/version".into(), String::new())
             }

@@ -8,6 +8,7 @@ mod batch;
 mod foreign;
 mod key;
 mod shared;
+mod tenants;
 
 use super::http::Reply;
 use super::kmip::{self, Answer, Ask, Sealed};
@@ -28,9 +29,12 @@ use shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use tenants::Tenants;
 
 /// The objects that every client changes.
 pub const SHARED: [&str; 3] = ["shared-0", "shared-1", "shared-2"];
+/// In whose database these are.
+pub const SHARED_TENANT: usize = 0;
 /// How the name of an object ends that is seldom there.
 pub const NOWHERE: &str = "-nowhere";
 /// Who owns everything where nobody has an identity of his own.
@@ -41,6 +45,7 @@ pub struct Model {
     pub clients: Vec<Owned>,
     shared: BTreeMap<&'static str, Shared>,
     doors: Doors,
+    tenants: Tenants,
     /// All key material that there has ever been.
     pub materials: Secrets,
     /// What was encrypted.
@@ -52,6 +57,8 @@ pub struct Model {
 pub struct Owned {
     /// Who owns them.
     pub user: &'static str,
+    /// In whose database they are.
+    pub tenant: usize,
     pub keys: BTreeMap<String, Key>,
     /// Keys that may have been made under identifiers that were never told.
     untold: usize,
@@ -59,7 +66,6 @@ pub struct Owned {
     pub sealed: Vec<Sealed>,
     /// To whom something was ever granted, of each object.
     ever_granted: BTreeMap<String, BTreeSet<&'static str>>,
-    /// It may make nothing.
     may_make: bool,
 }
 
@@ -69,10 +75,11 @@ pub fn tag_of(client: usize) -> String {
 }
 
 impl Model {
-    /// Nothing is there. The clients are these users, who may make objects or not.
-    pub fn new(clients: impl Iterator<Item = (&'static str, bool)>) -> Model {
+    /// Nothing is there, for these clients.
+    pub fn new(clients: impl Iterator<Item = Owned>) -> Model {
         Model {
-            clients: clients.map(|(user, may_make)| Owned { user, may_make, ..Owned::default() }).collect(),
+            clients: clients.collect(),
+            tenants: Tenants::default(),
             shared: SHARED.into_iter().map(|uid| (uid, Shared::new())).collect(),
             doors: Doors::default(),
             materials: Secrets::default(),
@@ -106,6 +113,9 @@ impl Model {
             _ => 422,
         };
         assert!(accepted || reply.status == refused, "{told}: {}", reply.body.escape_ascii());
+        if let Ask::NewDatabase = &asked.ask {
+            return self.tenant_made(client, reply, &told);
+        }
         if let Some(victim) = asked.victim {
             return self.foreign_answered(client, victim, asked, reply, &told);
         }
@@ -186,27 +196,29 @@ impl Model {
         self.clients.iter_mut().flat_map(|owned| owned.keys.values_mut()).for_each(Key::settle_all);
     }
 
-    /// Names and material that are there.
-    pub fn there(&self, view: &dyn View) -> Vec<Vec<u8>> {
+    /// Names and material that are there, in the database of a tenant.
+    pub fn there(&self, tenant: usize, view: &dyn View) -> Vec<Vec<u8>> {
         const NAME_BYTES_MIN: usize = 8;
-        let owned = self.clients.iter().flat_map(|owned| owned.keys.keys().map(String::as_str));
+        let clients = self.clients.iter().filter(|owned| owned.tenant == tenant);
+        let owned = clients.flat_map(|owned| owned.keys.keys().map(String::as_str));
         let objects = owned.chain(SHARED).filter_map(|uid| view.object(uid).expect("all is well"));
         let of = |object: Arc<Object>| [object.uid.clone().into_bytes(), object.material.expose().to_vec()];
         objects.flat_map(of).filter(|secret| secret.len() >= NAME_BYTES_MIN).collect()
     }
 
-    /// Compares the store with all that was promised. Nothing is under way.
-    pub fn check_store(&mut self, view: &dyn View) {
+    /// Compares the database of a tenant with all that was promised. Nothing is under way.
+    pub fn check_store(&mut self, tenant: usize, view: &dyn View) {
         const READABLE: &str = "the store can be read";
         let object = |uid: &str| view.object(uid).expect(READABLE);
-        for (uid, shared) in &mut self.shared {
+        for (uid, shared) in self.shared.iter_mut().filter(|_| tenant == SHARED_TENANT) {
             let stored = object(uid);
             if let Some(object) = &stored {
                 self.materials.add(object.material.expose(), uid);
             }
             shared.found(&format!("{uid} in the store"), stored.as_deref());
         }
-        for (client, owned) in self.clients.iter_mut().enumerate() {
+        let clients = self.clients.iter_mut().enumerate();
+        for (client, owned) in clients.filter(|(_, owned)| owned.tenant == tenant) {
             let user = owned.user;
             for (uid, key) in &mut owned.keys {
                 let grants = view.grants_on(uid, usize::MAX).expect(READABLE).expect("no limit");
@@ -230,7 +242,8 @@ impl Model {
             assert_eq!(ended.expect(READABLE), SearchEnd::Complete);
             owned.check_tagged("the tag in the store", &tag_of(client), &tagged);
         }
-        let users: BTreeSet<&str> = self.clients.iter().map(|owned| owned.user).collect();
+        let clients = self.clients.iter().filter(|owned| owned.tenant == tenant);
+        let users: BTreeSet<&str> = clients.map(|owned| owned.user).collect();
         for user in users {
             let owned = view.owned_by(user, usize::MAX).expect(READABLE).expect("no limit");
             check_unique("the owner in the store", &owned);
@@ -318,6 +331,16 @@ fn stored_uses(object: &Object) -> Option<(i64, i64)> {
 }
 
 impl Owned {
+    /// Nothing, of this user in the database of this tenant, who may make objects or not.
+    pub fn nothing(user: &'static str, tenant: usize, may_make: bool) -> Owned {
+        Owned { user, tenant, may_make, ..Owned::default() }
+    }
+
+    /// Whether both are the same to the server.
+    pub fn is_of_same(&self, other: &Owned) -> bool {
+        (self.user, self.tenant) == (other.user, other.tenant)
+    }
+
     fn may_have(&self, uid: &str) -> bool {
         self.keys.get(uid).is_some_and(|key| key.may_exist() || !key.is_settled())
     }

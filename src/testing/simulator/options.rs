@@ -25,6 +25,8 @@ pub struct Features {
     pub verifies_later: bool,
     /// Where the server speaks TLS from the beginning, its clients must show certificates.
     pub client_certificates: bool,
+    /// Each client belongs to a tenant, who has a database of his own; unless the server waits for its owner.
+    pub tenants: bool,
 }
 
 impl Features {
@@ -37,6 +39,7 @@ impl Features {
             attributes: choices.one_in(2),
             verifies_later: choices.one_in(4),
             client_certificates: choices.one_in(2),
+            tenants: choices.one_in(6),
         }
     }
 
@@ -48,9 +51,13 @@ impl Features {
             attributes: bits & 4 != 0,
             verifies_later: bits & 8 != 0,
             client_certificates: bits & 16 != 0,
+            tenants: bits & 32 != 0,
         }
     }
 }
+
+/// How many tenants there are, where there are any.
+const TENANTS: usize = 2;
 
 /// How long a server waits for its owner that does not wait for ever.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -63,7 +70,7 @@ pub struct Options {
     /// Jobs that wait in a lane.
     pub jobs_max: usize,
     pub audit: Option<AuditMode>,
-    /// Whether the database is sealed.
+    /// Whether the database is sealed, as those of tenants always are.
     pub sealed: bool,
     /// Whether clients must show tokens,
     pub tokens: bool,
@@ -72,6 +79,8 @@ pub struct Options {
     pub privileged_users: Vec<Principal>,
     /// It is about large bodies: there is room for one or two, and their lane is slow.
     pub large_bodies: bool,
+    /// How many databases of tenants are open at a time.
+    pub open_max: usize,
     /// How long the server waits for its owner, if not for ever.
     pub window: Option<Duration>,
 }
@@ -107,12 +116,13 @@ impl Options {
             limits,
             jobs_max: *choices.pick(&[1, 2, 4, LANE_JOBS_MAX]),
             audit: *choices.pick(&[None, Some(AuditMode::Soon), Some(AuditMode::Required)]),
-            sealed: choices.one_in(2),
+            sealed: choices.one_in(2) | (features.tenants && !features.bootstrap),
             tokens,
             force_default_username: tokens && choices.one_in(8),
             privileged_users: privileged.then(|| Principal(OWNER.into())).into_iter().collect(),
             large_bodies,
             window: if features.bootstrap { *choices.pick(&[None, Some(WINDOW)]) } else { None },
+            open_max: if features.tenants { 1 + choices.below(TENANTS) } else { 1 },
         }
     }
 
@@ -124,6 +134,16 @@ impl Options {
     /// Whether clients must show certificates.
     pub fn asks_for_certificates(&self) -> bool {
         self.features.client_certificates && self.features.tls && !self.features.bootstrap
+    }
+
+    /// Whether there are tenants.
+    pub fn has_tenants(&self) -> bool {
+        self.features.tenants && !self.features.bootstrap
+    }
+
+    /// To which tenant the client with this index belongs: all to the same, where there are none.
+    pub fn tenant(&self, client: usize) -> usize {
+        if self.has_tenants() { client % TENANTS } else { 0 }
     }
 
     /// Whose the objects are that the client with this index makes.

@@ -46,11 +46,13 @@ pub enum Sabotage {
     CertificateNotAsked,
     /// A change of nothing but attributes is acknowledged, and not made.
     AttributesLost,
+    /// Everybody is given the database of the same tenant.
+    TenantsMixedUp,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 14] = [
+    pub const ALL: [Sabotage; 15] = [
         Sabotage::CommitBeforeSync,
         Sabotage::AuthorisationSkipped,
         Sabotage::ConnectionTooMany,
@@ -65,6 +67,7 @@ impl Sabotage {
         Sabotage::OwnerNotAsked,
         Sabotage::CertificateNotAsked,
         Sabotage::AttributesLost,
+        Sabotage::TenantsMixedUp,
     ];
 }
 

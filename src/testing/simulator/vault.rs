@@ -8,6 +8,7 @@ use crate::job::{Completion, Done, Job};
 use crate::secret::Secret;
 use crate::store::redb::{RedbStore, Verification};
 use crate::store::sealed::{self, MasterSecret};
+use crate::store::tenants::{Files, Tenants};
 use crate::store::{Store, StoreError};
 use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
@@ -22,6 +23,8 @@ pub struct Vault {
     master: Option<MasterSecret>,
     /// What was closed in order is read before it is verified.
     verifies_later: bool,
+    /// Every tenant has a database, and so many of them are open at a time.
+    open_max: Option<usize>,
     sabotage: Option<Sabotage>,
     entropy: Choices,
     /// The database, if it is open.
@@ -43,6 +46,7 @@ impl Vault {
             is_sealed: options.sealed,
             master,
             verifies_later,
+            open_max: options.has_tenants().then_some(options.open_max),
             sabotage,
             entropy,
             opened: None,
@@ -55,6 +59,11 @@ impl Vault {
     pub fn open(&mut self) -> Result<Arc<dyn Store>, StoreError> {
         // One at a time.
         self.opened = None;
+        if let Some(open_max) = self.open_max {
+            let store: Arc<dyn Store> = Arc::new(tenants(&self.disk, open_max));
+            self.opened = Some(Arc::clone(&store));
+            return Ok(store);
+        }
         let engine = if self.verifies_later && self.disk.mark() {
             let opened_at = Arc::new(AtomicU64::new(0));
             let verification = verification(&self.disk, &opened_at);
@@ -86,6 +95,45 @@ impl Vault {
         let provided = owner::provide(job.work, is_sealed, open);
         self.refusals += usize::from(provided.is_err());
         Completion { id: job.id, done: Done::Provided(provided) }
+    }
+}
+
+/// The databases of tenants that lie on a disk.
+pub fn tenants(disk: &Disk, open_max: usize) -> Tenants {
+    Tenants::over(Box::new(Shelf(disk.clone())), open_max)
+}
+
+/// A file for each tenant.
+struct Shelf(Disk);
+
+impl Shelf {
+    fn mount(&self, group: u128) -> Result<RedbStore, StoreError> {
+        RedbStore::with_backend(self.0.mount_file(group))
+    }
+}
+
+impl Files for Shelf {
+    fn has(&self, group: u128) -> Result<bool, StoreError> {
+        match self.0.is_off() {
+            true => Err(StoreError::Io("the power is off".into())),
+            false => Ok(self.0.has(group)),
+        }
+    }
+
+    fn make(&self, group: u128) -> Result<RedbStore, StoreError> {
+        self.mount(group)
+    }
+
+    fn open(&self, group: u128) -> Result<RedbStore, StoreError> {
+        self.mount(group)
+    }
+
+    fn remove(&self, group: u128) {
+        self.0.remove(group);
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.0.is_off().then(|| "the power is off".into())
     }
 }
 

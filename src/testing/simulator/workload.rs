@@ -3,12 +3,14 @@
 
 use super::issuer;
 use super::kmip::{Ask, OnError, Trait};
-use super::model::{self, Model, NOWHERE, OWNER, SHARED};
+use super::model::{self, Model, NOWHERE, OWNER, Owned, SHARED, SHARED_TENANT};
 use super::options::{Options, USERS};
 use super::session::Manners;
 use crate::limits::INLINE_BODY_BYTES_MAX;
 use crate::server::event::ConnectionId;
+use crate::store::tenants::Tenant;
 use crate::testing::choices::Choices;
+use crate::wire::database_secret;
 use crate::wire::kmip::dialect::Dialect;
 
 const RIGHTS: [&str; 3] = ["decrypt", "encrypt", "get"];
@@ -19,8 +21,10 @@ const TAGS: [&str; 2] = ["blue", "red"];
 
 /// One client.
 pub struct Client {
-    /// Who it is.
+    /// Who it is,
     pub user: &'static str,
+    /// and to whom it belongs.
+    pub tenant: usize,
     /// Its proof of that, where it needs one.
     pub token: Option<String>,
     /// Whether it may make objects.
@@ -49,6 +53,7 @@ impl Client {
         let user = options.user(index);
         Client {
             user,
+            tenant: options.tenant(index),
             token: options.tokens.then(|| issuer::token(user)),
             may_make: options.may_make(user),
             dialect: *choices.pick(&[Dialect::V4, Dialect::V5]),
@@ -65,24 +70,28 @@ impl Client {
         }
     }
 
-    /// The next request of the client with this index; and whose the object is, where it asks for what belongs to another
-    /// user.
+    /// The next request of the client with this index, and this secret of its tenant's database; and whose the object is,
+    /// where it asks for what belongs to another user.
     pub fn compose(
         &mut self,
         index: usize,
+        secret: Option<&str>,
         model: &Model,
         options: &Options,
         choices: &mut Choices,
     ) -> (Ask, Option<usize>) {
+        if options.has_tenants() && (secret.is_none() || choices.one_in(40)) {
+            return (Ask::NewDatabase, None);
+        }
         if choices.one_in(8) {
-            return (self.rubbish(options, choices), None);
+            return (self.rubbish(secret, options, choices), None);
         }
         if choices.one_in(5)
-            && let Some((victim, ask)) = on_foreign(self, model, choices)
+            && let Some((victim, ask)) = on_foreign(self, &model.clients[index], model, choices)
         {
             return (ask, Some(victim));
         }
-        if self.user == OWNER && choices.one_in(6) {
+        if self.user == OWNER && self.tenant == SHARED_TENANT && choices.one_in(6) {
             return (on_shared(choices), None);
         }
         (self.on_own(index, model, choices), None)
@@ -208,13 +217,13 @@ fn batch(uid: String, tags: &[String], with_attributes: bool, choices: &mut Choi
     Ask::Batch { uid, steps, on_error }
 }
 
-/// A request about an object of another user, and whose it is.
-fn on_foreign(client: &Client, model: &Model, choices: &mut Choices) -> Option<(usize, Ask)> {
+/// A request about an object of another user or tenant, and whose it is.
+fn on_foreign(client: &Client, own: &Owned, model: &Model, choices: &mut Choices) -> Option<(usize, Ask)> {
     let foreign: Vec<(usize, &String)> = model
         .clients
         .iter()
         .enumerate()
-        .filter(|(_, owned)| owned.user != client.user)
+        .filter(|(_, owned)| !owned.is_of_same(own))
         .flat_map(|(victim, owned)| owned.keys.keys().map(move |uid| (victim, uid)))
         .collect();
     if foreign.is_empty() {
@@ -250,11 +259,22 @@ fn on_foreign(client: &Client, model: &Model, choices: &mut Choices) -> Option<(
 }
 
 impl Client {
+    /// The fields that prove who it is, and to whom it belongs.
+    pub fn proof(&self, secret: Option<&str>) -> String {
+        let token = self.token.iter().map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let secret = secret.iter().map(|secret| format!("KmsDatabaseSecret: {secret}\r\n"));
+        token.chain(secret).collect()
+    }
+
     /// What is no good request, or only just one.
-    fn rubbish(&self, options: &Options, choices: &mut Choices) -> Ask {
+    fn rubbish(&self, secret: Option<&str>, options: &Options, choices: &mut Choices) -> Ask {
         let limits = &options.limits;
-        let proof = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
-        let proof = proof.unwrap_or_default();
+        if let Some(secret) = secret
+            && choices.one_in(6)
+        {
+            return self.with_wrong_secret(secret, choices);
+        }
+        let proof = self.proof(secret);
         let head = |line: &str| format!("{line} HTTP/1.1\r\nHost: keyway.example\r\n{proof}");
         let get = |target: &str| format!("{}\r\n", head(&format!("GET {target}")));
         let post = |path: &str, body: &str| {
@@ -291,5 +311,22 @@ impl Client {
             _ => (post("/access/grant", "[]"), 400),
         };
         Ask::Rubbish { bytes: text.into_bytes(), status }
+    }
+
+    /// A request with a secret that opens nothing, or with none.
+    fn with_wrong_secret(&self, secret: &str, choices: &mut Choices) -> Ask {
+        let mut wrong = secret.to_owned();
+        let at = choices.below(secret.len() - 4);
+        wrong.replace_range(at..=at, if secret[at..].starts_with('M') { "N" } else { "M" });
+        // It may be another spelling of the same.
+        let opens = database_secret::parse(wrong.as_bytes()).is_ok_and(|wrong| Tenant::of(wrong).is_some());
+        let shown = match choices.below(4) {
+            0 => None,
+            1.. if !opens => Some(wrong.as_str()),
+            _ => Some("!"),
+        };
+        let proof = self.proof(shown);
+        let text = format!("GET /access/owned HTTP/1.1\r\nHost: keyway.example\r\n{proof}\r\n");
+        Ask::Rubbish { bytes: text.into_bytes(), status: 401 }
     }
 }

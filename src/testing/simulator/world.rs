@@ -11,7 +11,7 @@ use super::clock::Clock;
 use super::lanes;
 use super::logged;
 use super::machine::Machine;
-use super::model::Model;
+use super::model::{Model, Owned};
 use super::network::{Network, Read, Wire, Wrote};
 use super::options::{Features, Options};
 use super::owner::{self, Owner};
@@ -94,7 +94,8 @@ impl<'s> World<'s> {
         let clients = 2 + choices.below(6);
         let clients: Vec<Client> =
             (0..clients).map(|index| Client::new(index, &options, &mut choices)).collect();
-        let mut model = Model::new(clients.iter().map(|client| (client.user, client.may_make)));
+        let owned = |client: &Client| Owned::nothing(client.user, client.tenant, client.may_make);
+        let mut model = Model::new(clients.iter().map(owned));
         if options.features.bootstrap {
             owner::guard(&mut model.materials);
         }
@@ -238,6 +239,10 @@ impl<'s> World<'s> {
         }
         if self.machine().exit.is_some() {
             self.start_again();
+        }
+        // Where tenants have databases, it does not end when one of them fails.
+        if self.options.has_tenants() && self.disk.is_off() {
+            self.crash("the power has failed");
         }
         self.check_at_rest();
     }

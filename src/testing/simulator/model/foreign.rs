@@ -15,16 +15,25 @@ use std::collections::BTreeMap;
 pub struct Doors {
     /// Requests of users for objects of others.
     knocks: Vec<Knock>,
-    /// Grants that were asked for and not answered: number, object, user, right.
-    granting: Vec<(u64, String, &'static str, &'static str)>,
+    granting: Vec<Granting>,
     /// What the answers to a question are about nothing.
     missing: BTreeMap<(String, bool), String>,
+}
+
+/// A grant that was asked for and not answered.
+struct Granting {
+    number: u64,
+    uid: String,
+    user: &'static str,
+    right: &'static str,
 }
 
 struct Knock {
     number: u64,
     uid: String,
     user: &'static str,
+    /// It is somebody else's tenant: no grant is for him.
+    is_elsewhere: bool,
     right: Option<Right>,
     /// It may have been granted at some time since it was asked.
     may_be_granted: bool,
@@ -60,6 +69,12 @@ impl Right {
     }
 }
 
+impl Granting {
+    fn is_for(&self, user: &str) -> bool {
+        self.user == "*" || self.user == user
+    }
+}
+
 impl Picture {
     fn lets(&self, user: &str, right: Right) -> bool {
         [user, "*"].into_iter().any(|name| {
@@ -87,27 +102,30 @@ impl Model {
         if let Some(victim) = asked.victim {
             let (user, right) = (self.clients[client].user, Right::of(&asked.ask));
             let Some(uid) = named(&asked.ask).map(str::to_owned) else { return };
-            let may_be_granted = right.is_some_and(|right| self.may_be_granted(victim, &uid, user, right));
-            self.doors.knocks.push(Knock { number: asked.number, uid, user, right, may_be_granted });
+            let is_elsewhere = self.is_elsewhere(client, victim);
+            let may_be_granted =
+                !is_elsewhere && right.is_some_and(|right| self.may_be_granted(victim, &uid, user, right));
+            let number = asked.number;
+            self.doors.knocks.push(Knock { number, uid, user, is_elsewhere, right, may_be_granted });
         } else if let Ask::Grant { uid, user, right } = &asked.ask {
             for knock in self.doors.knocks.iter_mut().filter(|knock| knock.uid == *uid) {
                 let lets = knock.right.is_some_and(|wanted| wanted.is_included_in(right));
-                knock.may_be_granted |= lets && (*user == "*" || *user == knock.user);
+                knock.may_be_granted |= lets && !knock.is_elsewhere && (*user == "*" || *user == knock.user);
             }
-            self.doors.granting.push((asked.number, uid.clone(), user, right));
+            self.doors.granting.push(Granting { number: asked.number, uid: uid.clone(), user, right });
         }
     }
 
     /// The answer to a request came, or will never come. Whether the request may have been granted at some time.
     pub(super) fn ended(&mut self, asked: &Asked) -> bool {
-        self.doors.granting.retain(|(number, ..)| *number != asked.number);
+        self.doors.granting.retain(|granting| granting.number != asked.number);
         let at = self.doors.knocks.iter().position(|knock| knock.number == asked.number);
         at.is_some_and(|at| self.doors.knocks.swap_remove(at).may_be_granted)
     }
 
     fn may_be_granted(&mut self, victim: usize, uid: &str, user: &str, right: Right) -> bool {
-        let granting = self.doors.granting.iter().any(|(_, of, to, granted)| {
-            of == uid && (*to == "*" || *to == user) && right.is_included_in(granted)
+        let granting = self.doors.granting.iter().any(|granting| {
+            granting.uid == uid && granting.is_for(user) && right.is_included_in(granting.right)
         });
         let key = self.clients[victim].keys.get_mut(uid);
         granting || key.is_some_and(|key| key.may_be(|picture| picture.lets(user, right)))
@@ -128,7 +146,7 @@ impl Model {
             Ask::Locate { .. } => {
                 let answer = kmip::read_answer(reply.body.clone(), asked.dialect);
                 for uid in self.clients[victim].keys.keys().filter(|uid| answer.uids.contains(uid)) {
-                    let may_know = self.may_know(victim, uid, user);
+                    let may_know = self.may_know(client, victim, uid);
                     assert!(may_know, "{told}: it lists {uid}, of which {user} may know nothing");
                 }
             }
@@ -139,7 +157,7 @@ impl Model {
                     self.check_foreign(victim, ask, &answer, told);
                 }
             }
-            ask if !named(ask).is_some_and(|uid| self.may_know(victim, uid, user)) => {
+            ask if !named(ask).is_some_and(|uid| self.may_know(client, victim, uid)) => {
                 self.refused_as_missing(asked, reply, told)
             }
             _ => {}
@@ -158,12 +176,18 @@ impl Model {
         }
     }
 
-    /// Whether somebody was ever granted something, or is about to be: a grant is made before its answer comes.
-    fn may_know(&self, victim: usize, uid: &str, user: &str) -> bool {
+    /// Whether a client was ever granted something, or is about to be: a grant is made before its answer comes.
+    fn may_know(&self, client: usize, victim: usize, uid: &str) -> bool {
+        let user = self.clients[client].user;
         let known = self.clients[victim].ever_granted.get(uid);
-        let is_meant = |name: &str| name == "*" || name == user;
-        known.is_some_and(|users| users.iter().copied().any(is_meant))
-            || self.doors.granting.iter().any(|(_, of, to, _)| of == uid && is_meant(to))
+        let was_granted = known.is_some_and(|users| users.contains(user) || users.contains("*"));
+        let granting = |granting: &Granting| granting.uid == uid && granting.is_for(user);
+        !self.is_elsewhere(client, victim) && (was_granted || self.doors.granting.iter().any(granting))
+    }
+
+    /// Whether one client has no part in the database of the other.
+    fn is_elsewhere(&self, client: usize, other: usize) -> bool {
+        self.clients[client].tenant != self.clients[other].tenant
     }
 
     /// A request was refused for an object that is not there, or is as good as not there for the one who asks: in the same

@@ -8,6 +8,7 @@ use crate::testing::simulator::http;
 use crate::testing::simulator::kmip::Ask;
 use crate::testing::simulator::network::{Asked, Wire};
 use crate::testing::simulator::owner::{HandOver, OWNER_CLIENT};
+use crate::testing::simulator::sabotage::Sabotage;
 use crate::testing::simulator::session::Session;
 use crate::testing::simulator::workload::Client;
 
@@ -85,11 +86,16 @@ impl World<'_> {
         let wire = self.network.open(id);
         let (listener, is_misled) = (wire.listener, wire.is_misled);
         self.clients[index].remaining -= usize::from(listener != Listener::Bootstrap);
+        // In whose database.
+        let of = if self.sabotage == Some(Sabotage::TenantsMixedUp) { 0 } else { index };
         let (ask, victim) = match listener {
             Listener::Metrics => (Ask::Metrics, None),
             _ if is_misled => (Ask::Version { head_only: false }, None),
             Listener::Bootstrap => (self.hand_over(index), None),
-            _ => self.clients[index].compose(index, &self.model, &self.options, &mut self.choices),
+            _ => {
+                let secret = self.model.secret_of(of);
+                self.clients[index].compose(index, secret, &self.model, &self.options, &mut self.choices)
+            }
         };
         self.model.guard(&ask);
         let client = &self.clients[index];
@@ -103,7 +109,8 @@ impl World<'_> {
             let (method, path, body) = ask.spell(client.dialect);
             is_large = body.len() > INLINE_BODY_BYTES_MAX;
             let request = (method, path.as_str(), body.as_bytes());
-            http::write_request(request, client.token.as_deref(), &mut self.choices, &mut bytes);
+            let proof = client.proof(self.model.secret_of(of));
+            http::write_request(request, &proof, &mut self.choices, &mut bytes);
         }
         self.totals.requests += 1;
         let possible = self.model.possible(&ask);
@@ -143,7 +150,7 @@ impl World<'_> {
         let dialect = self.clients[index].dialect;
         let (method, path, body) = choices.pick(&NOT_SERVED_YET).spell(dialect);
         let mut bytes = Vec::new();
-        http::write_request((method, &path, body.as_bytes()), None, choices, &mut bytes);
+        http::write_request((method, &path, body.as_bytes()), "", choices, &mut bytes);
         Ask::Rubbish { bytes, status: 404 }
     }
 

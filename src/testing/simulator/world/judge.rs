@@ -15,6 +15,9 @@ use std::time::Duration;
 const AUDIT_RECOVERS_WITHIN: Duration = Duration::from_secs(5);
 /// How a server answers whose issuer of tokens has not told its keys yet.
 const NO_KEYS_YET: &[u8] = b"The keys of the token's issuer are not there yet";
+/// How it answers where the database of a tenant has failed.
+const DATABASE_FAILED: [&[u8]; 2] =
+    [b"The database does not answer: try again later", b"Internal server error"];
 /// How it answers what it could not record.
 const NOT_RECORDED: &[u8] = b"The audit log cannot be written";
 
@@ -53,6 +56,12 @@ impl World<'_> {
                 assert!(may_fail, "the audit log is well");
                 return self.lose_answered(id, asked);
             }
+            // Likewise.
+            500 | 503 if self.options.has_tenants() && DATABASE_FAILED.contains(&reply.body.as_slice()) => {
+                assert!(self.disk.has_failed(), "the disk is well");
+                self.totals.database_failures += 1;
+                return self.lose_answered(id, asked);
+            }
             _ if matches!(ask, Ask::HandOver(_)) => return self.judge_hand_over(id, &asked, reply),
             503 if busy => {}
             503 if matches!(ask, Ask::Health) => {
@@ -77,6 +86,7 @@ impl World<'_> {
                 assert!(!busy, "the lane had no room for {ask:?}, which was answered {status}");
                 self.check_recorded(ask);
                 let wire = self.network.open(id);
+                self.totals.databases += u64::from(matches!(ask, Ask::NewDatabase));
                 match ask {
                     Ask::Version { .. } | Ask::Metrics => assert_eq!(status, 200),
                     Ask::Health => assert!(status == 200 && reply.body.starts_with(b"{\"status\":\"UP\"")),

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::{RUNS, World};
+use crate::kms::view::View;
 use crate::server::EXIT_STORE_FAILED;
 use crate::server::event::Input;
 use crate::testing::simulator::machine::Machine;
+use crate::testing::simulator::model::Model;
 use crate::testing::simulator::owner::Owner;
 use crate::testing::simulator::secrets::Secrets;
 use crate::testing::simulator::{logged, vault};
@@ -105,8 +107,8 @@ impl World<'_> {
 
     /// Whether the disk shows what was put in is as it should be.
     pub(super) fn check_disk(&mut self) {
-        let store = self.machine.as_ref().expect(RUNS).store().expect("it serves").read();
-        let there = self.model.there(&*store.expect("all is well at the end"));
+        let mut there = Vec::new();
+        self.view_stored(&mut |model, tenant, view| there.extend(model.there(tenant, view)));
         let disk = self.disk.durable();
         let mut sought = Secrets::default();
         for (number, secret) in there.iter().enumerate() {
@@ -135,10 +137,31 @@ impl World<'_> {
 
     /// Compares what is stored, if the store is open, with what was promised.
     pub(super) fn check_store(&mut self) {
+        self.view_stored(&mut |model, tenant, view| model.check_store(tenant, view));
+    }
+
+    /// Looks at what is stored, by tenant: of one, where there are none.
+    fn view_stored(&mut self, look: &mut dyn FnMut(&mut Model, usize, &dyn View)) {
         let Some(store) = self.machine.as_ref().expect(RUNS).store() else { return };
+        if self.options.has_tenants() {
+            return self.view_tenants(look);
+        }
         match store.read() {
-            Ok(view) => self.model.check_store(&*view),
+            Ok(view) => look(&mut self.model, 0, &*view),
             Err(error) => assert!(self.troubled && error.is_fatal(), "the store cannot be read: {error}"),
+        }
+    }
+
+    /// The databases of tenants are opened when somebody asks for them: what is looked at are copies. What is not on the disk
+    /// yet may still be lost with it, so nothing is to be learnt from it.
+    fn view_tenants(&mut self, look: &mut dyn FnMut(&mut Model, usize, &dyn View)) {
+        if !self.disk.is_synced() {
+            return;
+        }
+        let copies = vault::tenants(&self.disk.copy(), 1);
+        for (number, tenant) in self.model.tenants() {
+            let store = copies.of(&tenant).expect("a copy can be read").expect("what was made is there");
+            look(&mut self.model, number, &*store.read().expect("a copy can be read"));
         }
     }
 }

@@ -283,7 +283,7 @@ impl World<'_> {
                     "there is one group, and the last one, and one question to the issuer"
                 );
             }
-            Effect::Submitted(job) if job.id == JobId::Database => {
+            Effect::Submitted(job) if matches!(job.id, JobId::Database | JobId::Tenants) => {
                 if let Err(job) = self.machine().lanes.submit(job) {
                     let busy = Completion { id: job.id, done: Done::Busy };
                     self.echoes.push_back(Echo::Completed(busy));
