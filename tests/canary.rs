@@ -45,6 +45,9 @@ fn symptoms(sabotage: Sabotage) -> &'static [&'static str] {
         Sabotage::OwnerNotAsked => &["a stranger is let in", "the owner is sent away"],
         Sabotage::CertificateNotAsked => &["a stranger has an answer"],
         Sabotage::AttributesLost => &["the model knows only of"],
+        Sabotage::BotAsleep => {
+            &["a server without a valid certificate is well", "the server has no valid certificate"]
+        }
         // What belongs to one lies in the database of another.
         Sabotage::TenantsMixedUp => &["nobody has allowed", "may know nothing", "the model knows only of"],
     }

@@ -48,6 +48,8 @@ fn every_promise_is_kept() {
             && all.turned_away > seeds / 10
             && all.hand_overs > seeds / 20
             && all.trusted > seeds / 20
+            && all.certificates > seeds / 10
+            && all.proofs > seeds / 50
             && all.databases > seeds / 10
             && all.database_failures > seeds / 20
     );

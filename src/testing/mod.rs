@@ -20,18 +20,22 @@
 //! * clients of both generations and of several users, who pipeline requests of every kind, also for what is another's, who
 //!   change attributes one by one in some simulations, and look for them; requests that are just as long as they may be or
 //!   a byte longer, and rubbish;
+//! * an authority in some simulations, of which the certificates bot orders: one that is away, does not like what it is
+//!   asked, or does not find the proof for which it looks at the port that is opened for it;
 //! * tenants in some simulations, each with a database of his own, of which few are open at a time, and who try secrets that
 //!   open nothing;
 //! * options: limits, time-outs, sealed or not, tokens or not, privileged users or not, the audit log soon or before.
 //!
 //! Every step is held against what the server promises: the contract of each [`Output`](crate::server::event::Output);
-//! one answer to each request, in order, or a closed connection, and for a reason; what was answered is on the disk after any
-//! crash, and what was refused is not; every answer is one that the model foretells; states go one way; nobody gets what he
-//! was not granted, or can tell it from what is not there, least of all what is another tenant's; limits and time-outs hold, no sooner and no later; when the
-//! faults are healed everything comes to its end, and no deadline is left. A session of TLS ends with a close_notify, so that
-//! a client knows that it has heard everything; nothing is served before the owner has started it. The simulator knows every
-//! key, and looks for it in every answer but that to Get, in what travels over TLS, in the log, the audit log, the metrics,
-//! and on the disk that is sealed; likewise for the owner's token, password and certificate, and the secrets of tenants.
+//! one answer to each request, in order, or a closed connection, and for a reason; what was answered is on the disk
+//! after any crash, and what was refused is not; every answer is one that the model foretells; states go one way;
+//! nobody gets what he was not granted, or can tell it from what is not there, least of all what is another tenant's;
+//! limits and time-outs hold, no sooner and no later; when the faults are healed everything comes to its end, and no
+//! deadline is left. A session of TLS ends with a close_notify, so that a client knows that it has heard everything;
+//! nothing is served before the owner has started it; a proof is there as long as its port is open, and in the end
+//! there is a valid certificate. The simulator knows every key, and looks for it in every answer but that to Get, in
+//! what travels over TLS, in the log, the audit log, the metrics, and on the disk that is sealed; likewise for the
+//! owner's token, password and certificate, and the secrets of tenants.
 //!
 //! Whether it would notice is tried with faults that are planted
 //! ([`Sabotage`](simulator::sabotage::Sabotage)): `tests/canary.rs` finds each of them.

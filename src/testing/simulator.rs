@@ -6,6 +6,7 @@
 //! what the disk holds after a crash.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod clock;
 mod http;
 mod issuer;
@@ -61,6 +62,10 @@ pub struct Totals {
     pub hand_overs: u64,
     /// Databases that were read before they were verified.
     pub trusted: u64,
+    /// Certificates that a bot has ordered,
+    pub certificates: u64,
+    /// and proofs that an authority has found.
+    pub proofs: u64,
     /// Databases that were made for tenants.
     pub databases: u64,
     /// Answers that the database of a tenant has failed.
@@ -80,6 +85,8 @@ impl Totals {
         self.turned_away += other.turned_away;
         self.hand_overs += other.hand_overs;
         self.trusted += other.trusted;
+        self.certificates += other.certificates;
+        self.proofs += other.proofs;
         self.databases += other.databases;
         self.database_failures += other.database_failures;
         for (status, count) in &other.replies {
@@ -101,6 +108,8 @@ impl fmt::Display for Totals {
             turned_away,
             hand_overs,
             trusted,
+            certificates,
+            proofs,
             databases,
             database_failures,
             ..
@@ -109,6 +118,7 @@ impl fmt::Display for Totals {
             f,
             "{steps} steps, {requests} requests, {crashes} crashes, {shutdowns} shutdowns, {grouped} jobs in groups, \
              {handshakes} handshakes ({resumed} resumed), {turned_away} turned away, {hand_overs} hand-overs, \
+             {certificates} certificates and {proofs} proofs found, \
              {trusted} databases verified later, {databases} made for tenants, {database_failures} failures of such; \
              answers by status:"
         )?;

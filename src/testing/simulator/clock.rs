@@ -4,8 +4,8 @@
 use crate::time::{Instant, Now, Timestamp};
 use std::time::Duration;
 
-/// When a simulation begins.
-pub const START: i64 = 1_795_456_600;
+/// When a simulation begins: after this version was made.
+pub const START: i64 = 1_796_169_600;
 
 /// Both clocks, in step.
 pub struct Clock {

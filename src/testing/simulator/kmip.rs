@@ -112,6 +112,10 @@ pub enum Ask {
         steps: Vec<Ask>,
         on_error: OnError,
     },
+    /// The proof that an authority looks for, at its path; on connections for that.
+    Proof {
+        path: String,
+    },
     /// What the server counts; on connections for that.
     Metrics,
     /// What an owner hands over; on connections for that.
@@ -298,6 +302,7 @@ impl Ask {
                 (if *head_only { "HEAD" } else { "GET" }, "/version".into(), String::new())
             }
             Ask::Health => get("/health".into()),
+            Ask::Proof { path } => get(path.clone()),
             Ask::Metrics => get("/metrics".into()),
             Ask::HandOver(_) | Ask::Rubbish { .. } => unreachable!("they are sent as they are"),
         }

@@ -2,7 +2,9 @@
 //! lanes, is for the simulator to say.
 #![forbid(unsafe_code)]
 
+use super::authority::Authority;
 use super::issuer;
+use super::options::Options;
 use super::vault::Vault;
 use crate::audit::recorder::Recorder;
 use crate::job::{self, Completion, ConnectionId, Counts, Done, Job, JobId, Lane, Resources, Work};
@@ -12,12 +14,21 @@ use crate::testing::choices::Choices;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-/// The lanes that requests, their records and their tokens use, and the one that opens what an owner hands over.
-pub const ALL: [Lane; 5] = [Lane::Store, Lane::Bulk, Lane::Audit, Lane::KeySets, Lane::Certificate];
+/// The lanes that requests, their records and their tokens use, the one that opens what an owner hands over, and the one that
+/// orders certificates.
+pub const ALL: [Lane; 6] =
+    [Lane::Store, Lane::Bulk, Lane::Audit, Lane::KeySets, Lane::Certificate, Lane::Egress];
 
-/// Those that have something to do, where a server waits for an owner or does not.
-pub fn in_use(waits: bool) -> &'static [Lane] {
-    if waits { &ALL } else { &ALL[..ALL.len() - 1] }
+/// Those that have something to do, where a server waits for an owner, where a bot orders certificates, and where neither is
+/// so.
+pub fn in_use(options: &Options) -> &'static [Lane] {
+    const USUAL: &[Lane] = ALL.split_at(4).0;
+    const ORDERING: &[Lane] = &[Lane::Store, Lane::Bulk, Lane::Audit, Lane::KeySets, Lane::Egress];
+    match options.features.bootstrap {
+        true => ALL.split_at(5).0,
+        false if options.has_bot() => ORDERING,
+        false => USUAL,
+    }
 }
 
 /// One lane.
@@ -43,7 +54,9 @@ pub struct Lanes {
     audit: Queue,
     key_sets: Queue,
     certificate: Queue,
+    egress: Queue,
     pub vault: Vault,
+    pub authority: Authority,
     /// The issuer of tokens does not answer.
     pub issuer_is_away: bool,
     /// Sets of its keys that were handed over.
@@ -61,6 +74,7 @@ impl Lanes {
         recorder: Recorder,
         choices: &mut Choices,
     ) -> Lanes {
+        let authority = choices.fork();
         let recorder = Arc::new(Mutex::new(recorder));
         let mut queue = |batch_max, jobs_max| Queue {
             resources: Resources {
@@ -79,7 +93,9 @@ impl Lanes {
             audit: queue(1, LANE_JOBS_MAX),
             key_sets: queue(1, LANE_JOBS_MAX),
             certificate: queue(1, LANE_JOBS_MAX),
+            egress: queue(1, LANE_JOBS_MAX),
             vault,
+            authority: Authority::new(authority),
             issuer_is_away: false,
             key_sets_told: 0,
         }
@@ -103,6 +119,12 @@ impl Lanes {
     /// Runs what waits, as far as it is one batch; says how many jobs that were.
     pub fn run(&mut self, lane: Lane) -> usize {
         let issuer_is_away = self.issuer_is_away;
+        if lane == Lane::Egress {
+            let Some(job) = self.egress.waiting.pop_front() else { return 0 };
+            let completion = self.authority.answer(job);
+            self.egress.done.push_back(completion);
+            return 1;
+        }
         let (queue, vault) = self.queue_and_vault(lane);
         let Queue { resources, batch_max, waiting, done, .. } = queue;
         let batch: Vec<Job> = waiting.drain(..waiting.len().min(*batch_max)).collect();
@@ -128,7 +150,13 @@ impl Lanes {
     pub fn next_done(&mut self, lane: Lane) -> Option<Completion> {
         let completion = self.queue(lane).done.pop_front()?;
         self.key_sets_told += usize::from(matches!(completion.done, Done::KeySet(Ok(_))));
+        self.authority.tells(&completion.done);
         Some(completion)
+    }
+
+    /// Whether the authority has yet to look for a proof, before it answers what waits first.
+    pub fn would_look(&self) -> bool {
+        self.egress.waiting.front().is_some_and(|job| self.authority.would_look(job))
     }
 
     /// Whether the issuer of tokens was asked and its answer was not told yet.
@@ -177,7 +205,7 @@ impl Lanes {
     }
 
     fn all(&self) -> impl Iterator<Item = &Queue> {
-        [&self.store, &self.bulk, &self.audit, &self.key_sets, &self.certificate].into_iter()
+        [&self.store, &self.bulk, &self.audit, &self.key_sets, &self.certificate, &self.egress].into_iter()
     }
 
     fn queue(&mut self, lane: Lane) -> &mut Queue {
@@ -191,7 +219,8 @@ impl Lanes {
             Lane::Audit => &mut self.audit,
             Lane::KeySets => &mut self.key_sets,
             Lane::Certificate => &mut self.certificate,
-            Lane::Egress | Lane::Platform => unreachable!("there is neither authority nor platform"),
+            Lane::Egress => &mut self.egress,
+            Lane::Platform => unreachable!("there is no platform"),
         };
         (queue, &mut self.vault)
     }

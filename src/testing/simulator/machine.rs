@@ -1,6 +1,7 @@
 //! The process: a server, its lanes and its store, over the disk of one machine.
 #![forbid(unsafe_code)]
 
+use super::authority::{self, Proof};
 use super::issuer;
 use super::lanes::{self, Lanes};
 use super::model::OWNER;
@@ -32,6 +33,10 @@ pub struct Machine {
     pub draining: bool,
     /// It accepts connections for keys.
     pub serves: bool,
+    /// It accepts connections of an authority that looks for a proof.
+    pub shows_proofs: bool,
+    /// What the authority would find.
+    pub proof: Option<Proof>,
     /// It accepts nothing any more.
     pub stopped_listening: bool,
     /// It accepts connections of an owner, whom it waits for,
@@ -124,7 +129,13 @@ impl Machine {
             default_username: OWNER.into(),
             store: Arc::clone(&store),
             entropy: Box::new(choices.fork()),
-            tls: if options.features.tls && !waits { Tls::Given(tls::identity()) } else { Tls::Off },
+            tls: match options.features.tls && !waits {
+                true if options.has_bot() && sabotage != Some(Sabotage::BotAsleep) => {
+                    authority::automatic(&mut choices.fork(), now)
+                }
+                true => Tls::Given(tls::identity()),
+                false => Tls::Off,
+            },
             client_authorities: asks_for_certificates.then(tls::client_authority).into_iter().collect(),
             client_revocations: None,
             client_identity: ClientIdentity::CommonName,
@@ -151,6 +162,8 @@ impl Machine {
             lanes,
             draining: false,
             serves: !waits,
+            shows_proofs: false,
+            proof: None,
             waits,
             has_given_up: false,
             stopped_listening: false,

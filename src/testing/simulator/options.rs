@@ -27,6 +27,8 @@ pub struct Features {
     pub client_certificates: bool,
     /// Each client belongs to a tenant, who has a database of his own; unless the server waits for its owner.
     pub tenants: bool,
+    /// Where the server speaks TLS from the beginning, a bot orders its certificate.
+    pub bot: bool,
 }
 
 impl Features {
@@ -40,6 +42,7 @@ impl Features {
             verifies_later: choices.one_in(4),
             client_certificates: choices.one_in(2),
             tenants: choices.one_in(6),
+            bot: choices.one_in(2),
         }
     }
 
@@ -52,6 +55,7 @@ impl Features {
             verifies_later: bits & 8 != 0,
             client_certificates: bits & 16 != 0,
             tenants: bits & 32 != 0,
+            bot: bits & 64 != 0,
         }
     }
 }
@@ -134,6 +138,11 @@ impl Options {
     /// Whether clients must show certificates.
     pub fn asks_for_certificates(&self) -> bool {
         self.features.client_certificates && self.features.tls && !self.features.bootstrap
+    }
+
+    /// Whether a bot orders the server's certificate.
+    pub fn has_bot(&self) -> bool {
+        self.features.bot && self.features.tls && !self.features.bootstrap
     }
 
     /// Whether there are tenants.

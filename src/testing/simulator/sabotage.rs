@@ -48,11 +48,13 @@ pub enum Sabotage {
     AttributesLost,
     /// Everybody is given the database of the same tenant.
     TenantsMixedUp,
+    /// The bot orders no certificate.
+    BotAsleep,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 15] = [
+    pub const ALL: [Sabotage; 16] = [
         Sabotage::CommitBeforeSync,
         Sabotage::AuthorisationSkipped,
         Sabotage::ConnectionTooMany,
@@ -68,6 +70,7 @@ impl Sabotage {
         Sabotage::CertificateNotAsked,
         Sabotage::AttributesLost,
         Sabotage::TenantsMixedUp,
+        Sabotage::BotAsleep,
     ];
 }
 

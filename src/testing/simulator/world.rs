@@ -18,7 +18,7 @@ use super::owner::{self, Owner};
 use super::sabotage::Sabotage;
 use super::trace::Trace;
 use super::workload::Client;
-use crate::job::Completion;
+use crate::job::{Completion, Lane};
 use crate::limits::{KEY_SET_REFRESH_INTERVAL, READ_BYTES};
 use crate::server::AuditMode;
 use crate::server::event::{ConnectionId, Input, Listener};
@@ -32,6 +32,10 @@ use std::time::Duration;
 const TROUBLE_STEPS: usize = 4000;
 /// Steps in which the world must have come to rest afterwards.
 const HEALING_STEPS_MAX: usize = 200_000;
+/// What happens later is nothing that is pending.
+const CALM: Duration = Duration::from_secs(30 * 60);
+/// Time-outs until nothing is pending: a bot may have to wait for hours.
+const LAST_TIMEOUTS_MAX: usize = 1000;
 /// Time-outs in a row at the same moment: each must bring something forward.
 const TIMEOUTS_MAX: usize = 100;
 
@@ -113,7 +117,7 @@ impl<'s> World<'s> {
             clients,
             unsettled: Vec::new(),
             echoes: VecDeque::new(),
-            paces: [1, if options.large_bodies { 50 } else { 1 }, 1, 1, 1],
+            paces: [1, if options.large_bodies { 50 } else { 1 }, 1, 1, 1, 1],
             options,
             troubled: true,
             healed: None,
@@ -165,6 +169,8 @@ impl<'s> World<'s> {
         self.disk.heal();
         self.machine().fill_log(false);
         self.machine().lanes.issuer_is_away = false;
+        self.machine().lanes.authority.is_away = false;
+        self.machine().lanes.authority.is_generous = true;
         for _ in 0..HEALING_STEPS_MAX {
             if self.is_at_rest() {
                 return;
@@ -183,10 +189,13 @@ impl<'s> World<'s> {
 
     /// Nothing is left to wait for; then the server shuts down at once.
     fn end(&mut self) {
-        for _ in 0..TIMEOUTS_MAX {
+        for _ in 0..LAST_TIMEOUTS_MAX {
             let Some(deadline) = self.machine().server.poll_timeout() else { break };
-            let is_refresh = deadline == self.clock.now().instant + KEY_SET_REFRESH_INTERVAL;
-            if self.options.tokens && is_refresh && self.machine().lanes.is_idle() {
+            let now = self.clock.now().instant;
+            let is_refresh = self.options.tokens && deadline == now + KEY_SET_REFRESH_INTERVAL;
+            // From then on, the bot only looks whether somebody has set the clock.
+            let is_glance = self.options.has_bot() && deadline >= now + CALM;
+            if (is_refresh || is_glance) && self.machine().lanes.is_idle() && self.is_vouched_for() {
                 break;
             }
             self.clock.advance(deadline.saturating_since(self.clock.now().instant));
@@ -196,7 +205,12 @@ impl<'s> World<'s> {
         let now = self.clock.now().instant;
         let pending = self.machine().server.poll_timeout();
         let refresh = self.options.tokens.then(|| now + KEY_SET_REFRESH_INTERVAL);
-        assert_eq!(pending, refresh, "nothing is pending but that keys grow old");
+        let is_calm = pending.is_some_and(|at| at >= now + CALM);
+        assert!(
+            pending == refresh || (self.options.has_bot() && is_calm),
+            "nothing is pending but that keys and certificates grow old"
+        );
+        assert!(self.is_vouched_for(), "the server has no valid certificate");
         self.settle();
         assert!(self.unsettled.is_empty(), "nothing is under way");
         self.check_store();
@@ -207,14 +221,22 @@ impl<'s> World<'s> {
         self.check_log();
     }
 
-    /// Runs and tells all that waits in lanes.
+    /// Whether the server has a valid certificate, where a bot has to order one.
+    fn is_vouched_for(&mut self) -> bool {
+        let now = self.clock.now().utc;
+        !self.options.has_bot() || self.machine().lanes.authority.vouches(now)
+    }
+
+    /// Runs and tells all that waits in lanes, and what comes of it.
     fn drain_lanes(&mut self) {
-        for lane in lanes::ALL {
-            while self.machine().lanes.has_waiting(lane) {
-                self.machine().lanes.run(lane);
-            }
-            while let Some(completion) = self.machine().lanes.next_done(lane) {
-                self.complete(completion);
+        while !self.machine().lanes.is_idle() {
+            for lane in lanes::ALL {
+                while self.machine().lanes.has_waiting(lane) {
+                    self.machine().lanes.run(lane);
+                }
+                while let Some(completion) = self.machine().lanes.next_done(lane) {
+                    self.complete(completion);
+                }
             }
         }
     }
@@ -293,12 +315,14 @@ impl<'s> World<'s> {
     }
 
     fn lane_acts(&mut self) {
-        let lanes = lanes::in_use(self.options.features.bootstrap);
+        let lanes = lanes::in_use(&self.options);
         let index = self.choices.below(lanes.len());
         let lane = lanes[index];
         let runs = self.choices.one_in(2) && self.choices.one_in(self.paces[index]);
         let machine = self.machine.as_mut().expect(RUNS);
-        if runs && machine.lanes.has_waiting(lane) {
+        // The authority takes its time to look for proofs.
+        let is_patient = lane == Lane::Egress && machine.lanes.would_look() && !self.choices.one_in(20);
+        if runs && !is_patient && machine.lanes.has_waiting(lane) {
             let jobs = machine.lanes.run(lane);
             self.totals.grouped += if jobs > 1 { jobs as u64 } else { 0 };
             self.note(&format!("the {lane:?} lane runs {jobs}"));
@@ -337,7 +361,7 @@ impl<'s> World<'s> {
             }
             3 if !self.machine().draining => self.shut_down(),
             4..8 => {
-                let lanes = lanes::in_use(self.options.features.bootstrap).len();
+                let lanes = lanes::in_use(&self.options).len();
                 self.paces[..lanes].fill_with(|| *self.choices.pick(&[1, 1, 5, 50]));
             }
             8 => {
@@ -352,6 +376,10 @@ impl<'s> World<'s> {
             11..13 => {
                 let lanes = &mut self.machine().lanes;
                 lanes.issuer_is_away = !lanes.issuer_is_away;
+            }
+            13..15 if self.options.has_bot() => {
+                let authority = &mut self.machine().lanes.authority;
+                authority.is_away = !authority.is_away;
             }
             _ => {}
         }

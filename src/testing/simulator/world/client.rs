@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{RUNS, World};
+use crate::acme::challenge::HTTP_PATH;
 use crate::limits::{INLINE_BODY_BYTES_MAX, REFUSED_CONNECTIONS_MAX};
 use crate::server::event::{ConnectionId, Input, Listener};
 use crate::testing::simulator::http;
@@ -56,6 +57,7 @@ impl World<'_> {
         let window = *self.choices.pick(&[300, 2_000, 1 << 20]);
         let listener = match self.choices.one_in(12) {
             true => Listener::Metrics,
+            false if machine.shows_proofs && self.choices.one_in(3) => Listener::Challenge,
             false if machine.serves => Listener::Main,
             false if machine.waits => Listener::Bootstrap,
             false => return,
@@ -90,6 +92,7 @@ impl World<'_> {
         let of = if self.sabotage == Some(Sabotage::TenantsMixedUp) { 0 } else { index };
         let (ask, victim) = match listener {
             Listener::Metrics => (Ask::Metrics, None),
+            Listener::Challenge => (self.look_for_proof(), None),
             _ if is_misled => (Ask::Version { head_only: false }, None),
             Listener::Bootstrap => (self.hand_over(index), None),
             _ => {
@@ -152,6 +155,13 @@ impl World<'_> {
         let mut bytes = Vec::new();
         http::write_request((method, &path, body.as_bytes()), "", choices, &mut bytes);
         Ask::Rubbish { bytes, status: 404 }
+    }
+
+    /// What an authority asks for, which looks for its proof, and sometimes for another.
+    fn look_for_proof(&mut self) -> Ask {
+        let told = self.machine().lanes.authority.told.clone();
+        let path = told.filter(|_| !self.choices.one_in(5)).map(|proof| proof.path);
+        Ask::Proof { path: path.unwrap_or_else(|| format!("{HTTP_PATH}token-0")) }
     }
 
     /// The client gives its connection up, in one of the ways in which that is done.

@@ -66,7 +66,8 @@ impl World<'_> {
             503 if busy => {}
             503 if matches!(ask, Ask::Health) => {
                 let has_keys = self.machine().lanes.key_sets_told > 0 || !self.options.tokens;
-                assert!(draining || !has_keys || self.is_unwell(), "the server is well");
+                let is_well = has_keys && self.is_vouched_for() && !self.is_unwell();
+                assert!(draining || !is_well, "the server is well");
             }
             503 if reply.body.starts_with(NO_KEYS_YET) || matches!(ask, Ask::Version { head_only: true }) => {
                 let may_be_held = self.options.audit == Some(AuditMode::Required);
@@ -89,7 +90,14 @@ impl World<'_> {
                 self.totals.databases += u64::from(matches!(ask, Ask::NewDatabase));
                 match ask {
                     Ask::Version { .. } | Ask::Metrics => assert_eq!(status, 200),
-                    Ask::Health => assert!(status == 200 && reply.body.starts_with(b"{\"status\":\"UP\"")),
+                    Ask::Proof { path } => {
+                        let path = path.clone();
+                        self.judge_proof(&path, reply);
+                    }
+                    Ask::Health => {
+                        assert!(status == 200 && reply.body.starts_with(b"{\"status\":\"UP\""));
+                        assert!(self.is_vouched_for(), "a server without a valid certificate is well");
+                    }
                     _ if wire.attended => self.model.answered(wire.client, &asked, reply),
                     _ => {}
                 }
@@ -97,6 +105,21 @@ impl World<'_> {
         }
         assert!(is_complete, "answered before it was asked: {:?}", asked.ask);
         assert!(!reply.closes || draining, "the connection ends for no reason after {:?}", asked.ask);
+    }
+
+    /// A proof is there from when the server was told of it until its port is closed.
+    fn judge_proof(&mut self, path: &str, reply: &Reply) {
+        let machine = self.machine();
+        let content =
+            machine.proof.as_ref().filter(|proof| proof.path == path).map(|proof| proof.content.as_bytes());
+        match reply.status {
+            200 => assert_eq!(Some(reply.body.as_slice()), content, "{path} is no proof that was asked for"),
+            status => assert!(status == 404 && content.is_none(), "{path} is answered {status}"),
+        }
+        if reply.status == 200 {
+            self.totals.proofs += 1;
+            self.machine().lanes.authority.found(path);
+        }
     }
 
     /// Holds an answer against what was handed over.
@@ -132,7 +155,8 @@ impl World<'_> {
 
     /// An answer that is to be recorded leaves when its line lasts.
     fn check_recorded(&mut self, ask: &Ask) {
-        let is_recorded = !matches!(ask, Ask::Version { .. } | Ask::Metrics | Ask::Health);
+        let is_recorded =
+            !matches!(ask, Ask::Version { .. } | Ask::Metrics | Ask::Health | Ask::Proof { .. });
         if self.options.audit == Some(AuditMode::Required) && is_recorded {
             let machine = self.machine();
             machine.answered += 1;

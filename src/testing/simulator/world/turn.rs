@@ -107,6 +107,9 @@ impl World<'_> {
                     Done::Audited(_, Ok(())) => "recorded",
                     Done::Audited(_, Err(_)) => "not recorded",
                     Done::KeySet(..) => "about the issuer's keys",
+                    Done::OrderBegun(Ok(_)) => "an order has begun",
+                    Done::OrderFinished(Ok(_)) => "a certificate was issued",
+                    Done::OrderBegun(Err(_)) | Done::OrderFinished(Err(_)) => "no certificate was issued",
                     _ => "about a certificate",
                 };
                 self.trace.note(format_args!("{step} {at:?} Completed {id:?} {done}"));
@@ -128,6 +131,7 @@ impl World<'_> {
             wire.waits = false;
             wire.busy = matches!(completion.done, Done::Busy);
         }
+        self.totals.certificates += u64::from(matches!(completion.done, Done::OrderFinished(Ok(_))));
         if matches!(completion.done, Done::Audited(_, Err(_))) {
             self.told_unrecorded = Some(self.clock.now().instant);
         }
@@ -276,11 +280,13 @@ impl World<'_> {
                 self.totals.turned_away += u64::from(self.network.remove(id).is_turned_away());
                 self.unsettled.push(Unsettled { client, connection: id, done: None });
             }
-            Effect::Submitted(job) if matches!(job.id, JobId::Audit | JobId::KeySet(_)) => {
+            Effect::Submitted(job)
+                if matches!(job.id, JobId::Audit | JobId::KeySet(_) | JobId::Certificate) =>
+            {
                 let taken = self.machine().lanes.submit(job);
                 assert!(
                     taken.is_ok(),
-                    "there is one group, and the last one, and one question to the issuer"
+                    "there is one group, and the last one, one question to the issuer, and one order"
                 );
             }
             Effect::Submitted(job) if matches!(job.id, JobId::Database | JobId::Tenants) => {
@@ -309,6 +315,12 @@ impl World<'_> {
                 machine.stopped_listening = true;
             }
             Effect::StoppedListening(Listener::Bootstrap) => self.wait_no_more(),
+            Effect::StoppedListening(Listener::Challenge) => {
+                let machine = self.machine();
+                machine.shows_proofs = false;
+                // Who is being served still finds it when the server ends.
+                machine.proof.take_if(|_| !machine.draining);
+            }
             Effect::StoppedListening(_) => {}
             Effect::Exited(code) => self.machine().exit = Some(code),
             Effect::Nothing => {}
@@ -316,7 +328,7 @@ impl World<'_> {
     }
 
     fn listen(&mut self, listener: Listener) {
-        let may_fail = listener == Listener::Main && self.troubled;
+        let may_fail = matches!(listener, Listener::Main | Listener::Challenge) && self.troubled;
         let result = match may_fail && self.choices.one_in(3) {
             true => Err("the port is in use".to_owned()),
             false => Ok(()),
@@ -333,7 +345,12 @@ impl World<'_> {
                 }
             }
             Listener::Bootstrap => machine.waits = true,
-            Listener::Challenge | Listener::Metrics => unreachable!("there is no certificates bot"),
+            Listener::Challenge => {
+                assert!(!machine.draining, "a server that ends opens no port for proofs");
+                machine.shows_proofs = result.is_ok();
+                machine.proof = machine.lanes.authority.told.clone();
+            }
+            Listener::Metrics => unreachable!("it is always there"),
         }
         self.echoes.push_back(Echo::Listening(listener, result));
     }
