@@ -22,7 +22,8 @@ impl World<'_> {
             }
             let now = self.clock.now();
             match Machine::boot(&self.disk, &self.options, self.sabotage, now, &mut self.choices) {
-                Ok(machine) => {
+                Ok(mut machine) => {
+                    machine.lanes.authority.is_generous = !self.troubled;
                     self.totals.trusted += machine.lanes.vault.trusted;
                     self.machine = Some(machine);
                     self.note("the server starts");
