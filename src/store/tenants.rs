@@ -5,7 +5,8 @@
 //! time whether there is such a database or not, and no other database is closed for it. What is left is this: whoever has
 //! a secret that was valid once can tell, by the time of the answer, whether a file is still there.
 //!
-//! All databases lie in one folder ([`folder`]), each sealed with its key ([`sealed`](super::sealed)). They are opened when they are asked for, and closed when others are and no place is free ([`places`]).
+//! All databases lie in one folder ([`folder`]), each sealed with its key ([`sealed`](super::sealed)). They are opened when
+//! they are asked for, and closed when others are and no place is free ([`places`]).
 #![forbid(unsafe_code)]
 
 mod folder;

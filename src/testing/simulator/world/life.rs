@@ -153,10 +153,10 @@ impl World<'_> {
         }
     }
 
-    /// The databases of tenants are opened when somebody asks for them: what is looked at are copies. What is not on the disk
-    /// yet may still be lost with it, so nothing is to be learnt from it.
+    /// The databases of tenants are opened when somebody asks for them: what is looked at are copies. As long as the power
+    /// may fail, what was not synced may be lost, so nothing is to be learnt from it.
     fn view_tenants(&mut self, look: &mut dyn FnMut(&mut Model, usize, &dyn View)) {
-        if !self.disk.is_synced() {
+        if self.troubled && !self.disk.is_synced() {
             return;
         }
         let copies = vault::tenants(&self.disk.copy(), 1);
