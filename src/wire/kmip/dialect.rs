@@ -85,31 +85,34 @@ pub fn root(body: &[u8]) -> Option<&str> {
 /// refuse the whole answer.
 pub fn encode(dialect: Dialect, root: &str, fields: &[Item<'_>], out: &mut Vec<u8>) {
     json::open_document(root, dialect, out);
-    match dialect {
-        Dialect::V4 => write_v4(None, fields, out),
-        Dialect::V5 => write_v5(None, fields, out),
-    }
+    write(dialect, None, fields, out);
     json::close_structure(out);
 }
 
-/// Appends the answer to one item of a batch: its fields, and the payload, where it has one.
-pub fn encode_answer(dialect: Dialect, fields: &[Item<'_>], payload: Option<&[Item<'_>]>, out: &mut Vec<u8>) {
-    type Write = fn(Option<Tag>, &[Item<'_>], &mut Vec<u8>);
-    let (item, write): (_, Write) = match dialect {
-        Dialect::V4 => (opening!("Items"), write_v4),
-        Dialect::V5 => (opening!("BatchItem"), write_v5),
+/// Appends the beginning of the answer to one item of a batch: its fields, and, where it has one, how its payload begins.
+/// [`close_answer`] follows.
+pub fn open_answer(dialect: Dialect, fields: &[Item<'_>], has_payload: bool, out: &mut Vec<u8>) {
+    let item = match dialect {
+        Dialect::V4 => opening!("Items"),
+        Dialect::V5 => opening!("BatchItem"),
     };
     json::open_structure(item, dialect, out);
-    write(Some(Tag::BATCH_ITEM), fields, out);
-    if let Some(payload) = payload {
+    write(dialect, Some(Tag::BATCH_ITEM), fields, out);
+    if has_payload {
         json::open_structure(opening!("ResponsePayload"), dialect, out);
-        write(Some(Tag::RESPONSE_PAYLOAD), payload, out);
+    }
+}
+
+/// Appends the rest of the answer to one item.
+pub fn close_answer(dialect: Dialect, payload: Option<&[Item<'_>]>, out: &mut Vec<u8>) {
+    if let Some(payload) = payload {
+        write(dialect, Some(Tag::RESPONSE_PAYLOAD), payload, out);
         json::close_structure(out);
     }
     json::close_structure(out);
 }
 
-/// Appends what comes before the answers to the items of a message, if there are any: [`encode_answer`] writes these, and
+/// Appends what comes before the answers to the items of a message, if there are any: [`open_answer`] begins these, and
 /// [`message_end`] follows.
 pub fn open_message(dialect: Dialect, header: &Item<'_>, has_items: bool, out: &mut Vec<u8>) {
     match dialect {
@@ -252,6 +255,13 @@ fn is_attributes_structure(item: &Item<'_>) -> bool {
 }
 
 // Writing.
+
+fn write(dialect: Dialect, parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
+    match dialect {
+        Dialect::V4 => write_v4(parent, items, out),
+        Dialect::V5 => write_v5(parent, items, out),
+    }
+}
 
 fn write_v5(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
     for item in items {

@@ -8,6 +8,7 @@ use crate::limits;
 use crate::secret::Buffer;
 use crate::time::Timestamp;
 use crate::wire::ttlv::{Children, Fields, Item, Tag, Value, binary};
+use std::ops::Range;
 
 /// How a message is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,6 +193,8 @@ pub struct ResponseMessage<'r, 'o> {
     /// Where the message begins, and its items.
     start: usize,
     items_start: usize,
+    /// In JSON: how the last answer begins that has a payload and no identifier, of which operation, and where it stands.
+    beginning: Option<(u32, Range<usize>)>,
 }
 
 impl<'r, 'o> ResponseMessage<'r, 'o> {
@@ -213,6 +216,7 @@ impl<'r, 'o> ResponseMessage<'r, 'o> {
             out,
             start,
             items_start: start,
+            beginning: None,
         };
         message.restart();
         message
@@ -223,6 +227,7 @@ impl<'r, 'o> ResponseMessage<'r, 'o> {
         self.out.truncate(self.start);
         self.open();
         self.count = 0;
+        self.beginning = None;
     }
 
     /// Adds the answer to an item that was done; `false`, and nothing is added, where the message would become longer
@@ -236,15 +241,21 @@ impl<'r, 'o> ResponseMessage<'r, 'o> {
     ) -> bool {
         let before = (self.out.len(), self.count);
         let [operation, status] = item.answered(result_status::SUCCESS);
-        match item.id_field() {
-            None => self.push(&[operation, status], Some(payload)),
-            Some(id) => self.push(&[operation, id, status], Some(payload)),
+        match (item.id_field(), self.encoding) {
+            (None, Encoding::Json(dialect)) => {
+                self.count += 1;
+                self.open_alike(item.operation, &[operation, status], dialect);
+                dialect::close_answer(dialect, Some(payload), self.out);
+            }
+            (None, Encoding::Binary) => self.push(&[operation, status], Some(payload)),
+            (Some(id), _) => self.push(&[operation, id, status], Some(payload)),
         }
         let bytes = self.out.len() - self.start + self.closing().len();
         let fits = bytes_max.is_none_or(|most| bytes <= most);
         if !fits {
             self.out.truncate(before.0);
             self.count = before.1;
+            self.beginning = None;
         }
         fits
     }
@@ -297,10 +308,29 @@ impl<'r, 'o> ResponseMessage<'r, 'o> {
         }
     }
 
+    /// Begins an answer with these fields, which say nothing but the operation and that it was done. Most items of a long
+    /// batch are of one operation: what is already written once is copied.
+    fn open_alike(&mut self, operation: u32, fields: &[Item<'_>], dialect: Dialect) {
+        let has_sibling = self.out.last() == Some(&b'}');
+        if let Some((known, beginning)) = &self.beginning
+            && *known == operation
+        {
+            self.out.extend(has_sibling.then_some(b','));
+            self.out.extend_from_within(beginning.clone());
+            return;
+        }
+        let start = self.out.len() + usize::from(has_sibling);
+        dialect::open_answer(dialect, fields, true, self.out);
+        self.beginning = Some((operation, start..self.out.len()));
+    }
+
     fn push(&mut self, fields: &[Item<'_>], payload: Option<&[Item<'_>]>) {
         self.count += 1;
         match self.encoding {
-            Encoding::Json(dialect) => dialect::encode_answer(dialect, fields, payload, self.out),
+            Encoding::Json(dialect) => {
+                dialect::open_answer(dialect, fields, payload.is_some(), self.out);
+                dialect::close_answer(dialect, payload, self.out);
+            }
             Encoding::Binary => {
                 let item = binary::open_structure(Tag::BATCH_ITEM, self.out);
                 binary::encode(fields, self.out);
@@ -353,5 +383,55 @@ impl BatchItem<'_> {
 
     fn id_field(&self) -> Option<Item<'_>> {
         self.id.map(|id| Item::bytes(Tag::UNIQUE_BATCH_ITEM_ID, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ttlv::Arena;
+
+    /// An operation, an identifier, and the longest message in bytes.
+    type Done = (u32, Option<&'static [u8]>, Option<usize>);
+
+    /// What a client reads of the answers to these, and which of them were added.
+    fn answers(dialect: Dialect, done: &[Done]) -> (Vec<String>, Vec<bool>) {
+        let (mut out, arena) = (Vec::new(), Arena::new());
+        let now = Timestamp::from_unix(0);
+        let mut message = ResponseMessage::begin(None, Encoding::Json(dialect), now, &mut out);
+        let added = done.iter().map(|&(operation, id, bytes_max)| {
+            let payload = [Item::text(Tag::UNIQUE_IDENTIFIER, format!("of {operation}"))];
+            message.succeeded(&BatchItem { operation, id, payload: &[] }, &payload, bytes_max)
+        });
+        let added = added.collect();
+        message.end();
+        let read = dialect::decode(&mut out, &arena).unwrap();
+        let items = read.fields.iter().filter(|item| item.tag == Tag::BATCH_ITEM);
+        (items.map(|item| format!("{:?}", item.value)).collect(), added)
+    }
+
+    #[test]
+    fn answers_that_begin_alike_are_what_they_are_alone() {
+        const NONE: Option<&[u8]> = None;
+        let (encrypt, get) = (operation::ENCRYPT, operation::GET);
+        let fitting = [
+            (encrypt, NONE, None),
+            (encrypt, NONE, None),
+            (get, NONE, None),
+            (get, Some(&b"1"[..]), None),
+            (get, NONE, None),
+            (encrypt, NONE, None),
+        ];
+        for dialect in [Dialect::V4, Dialect::V5] {
+            let alone = fitting.iter().flat_map(|one| answers(dialect, &[*one]).0);
+            assert_eq!(answers(dialect, &fitting).0, alone.collect::<Vec<_>>());
+            // The beginning that another one would copy is taken back with an answer that is too long.
+            let mut some = fitting.to_vec();
+            some[2].2 = Some(1);
+            let (all, added) = answers(dialect, &some);
+            assert_eq!(added, [true, true, false, true, true, true]);
+            some.remove(2);
+            assert_eq!(all, answers(dialect, &some).0);
+        }
     }
 }
