@@ -9,7 +9,7 @@ pub const NAME_BYTES_MAX: usize = 512;
 pub const TAGS_MAX: usize = 64;
 /// Nesting of structures in a TTLV document: a batched Import with a wrapped key and its attributes needs 9.
 pub const TTLV_DEPTH_MAX: usize = 16;
-/// Keys with a lease of nonces.
+/// Keys with a lease of nonces: further ones count each nonce by itself.
 pub const NONCE_LEASES_MAX: usize = 16_384;
 /// Operations in one message.
 pub const BATCH_ITEMS_MAX: usize = 1024;

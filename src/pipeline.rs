@@ -341,6 +341,7 @@ fn write_one<'b>(
         let batch = batch::run(&message, encoding, asker, nonces, &mut ground, entropy, &mut body)?;
         return Ok(Outcome::Batch(batch, body));
     }
+    nonces.begin();
     let (outcome, changes) = command.execute(&*transaction, asker, nonces)?;
     // What an earlier run has changed was not.
     if let Some(decision) = decision {

@@ -147,6 +147,35 @@ fn random_nonces_are_counted_in_leases_that_survive() {
 }
 
 #[test]
+fn an_encryption_that_is_refused_in_a_batch_counts_no_nonces() {
+    let mut kms = with_key(&[]);
+    let number = |tag: &str, value: &str| item(tag, "Integer", value);
+    let version = structure(
+        "ProtocolVersion",
+        &[number("ProtocolVersionMajor", "2"), number("ProtocolVersionMinor", "1")],
+    );
+    let header = [
+        version,
+        number("MaximumResponseSize", "1500"),
+        enumeration("BatchErrorContinuationOption", "Continue"),
+        number("BatchCount", "2"),
+    ];
+    let step = |name: &str, payload: &[String]| {
+        structure("BatchItem", &[enumeration("Operation", name), structure("RequestPayload", payload)])
+    };
+    let items = [
+        step("Encrypt", &[on(KEY), bytes("Data", &"00".repeat(4096))]),
+        step("RNGRetrieve", &[number("DataLength", "1")]),
+    ];
+    let message = [structure("RequestHeader", &header), items[0].clone(), items[1].clone()];
+    let answer = kms.v5("RequestMessage", &message);
+    assert!(answer.contains("Response_Too_Large") && answer.contains("Success"), "{answer}");
+    assert_eq!(kms.object(KEY).unwrap().parts.find(LEASED), None);
+    assert!(kms.ask("alice", &encrypt("00")).starts_with("200 "));
+    assert_eq!(leased(&kms), 1 << 16, "what was refused has left nothing to draw from");
+}
+
+#[test]
 fn a_key_that_has_drawn_all_nonces_encrypts_with_none() {
     let mut kms = with_key(&[]);
     assert!(kms.ask("alice", &encrypt("00")).starts_with("200 "));

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// With one key (NIST SP 800-38D section 8.3).
 const NONCES_MAX: u64 = 1 << 32;
-/// Of these are counted at once.
+/// Of these are counted at once, where there is room for the rest of the lease.
 const LEASE: u32 = 1 << 16;
 
 /// Where an object's parts say how many were leased. It is of no message: the tag is one of those left to vendors (KMIP 2.1
@@ -40,18 +40,21 @@ impl Leases {
                 self.count += 1;
             }
         }
-        if self.count > limits::NONCE_LEASES_MAX {
-            self.drop_one();
-        }
     }
 
-    /// A key is as good as another: what is lost is counted.
-    fn drop_one(&mut self) {
-        let Some(mut keys) = self.left.first_entry() else { return };
-        self.count -= usize::from(keys.get_mut().pop_first().is_some());
-        if keys.get().is_empty() {
-            keys.remove();
+    /// Takes one of what is left, and gives the place to others with the last one.
+    fn take(&mut self, tenant: u128, uid: &str) -> bool {
+        let Some(keys) = self.left.get_mut(&tenant) else { return false };
+        let Some(left) = keys.get_mut(uid) else { return false };
+        *left -= 1;
+        if *left == 0 {
+            keys.remove(uid);
+            self.count -= 1;
+            if keys.is_empty() {
+                self.left.remove(&tenant);
+            }
         }
+        true
     }
 }
 
@@ -88,41 +91,49 @@ impl Nonces {
 /// The leases that a transaction has counted. Dropped, they are lost; they can be drawn from after the commit.
 pub struct Ledger<'n> {
     nonces: &'n Nonces,
-    /// By a request whose changes are not applied yet, and perhaps never.
-    drawn: RefCell<Option<String>>,
+    /// The lease that a request has counted, whose changes are not applied yet, and perhaps never.
+    drawn: RefCell<Option<(String, u32)>>,
     leased: RefCell<BTreeMap<String, u32>>,
 }
 
 impl Ledger<'_> {
-    /// Takes one nonce of a key; where none is left, the key's parts with a new lease counted, which must be committed.
-    pub fn draw(&self, key: &Object) -> Result<Option<Encoded>, Refusal> {
+    /// A request begins: what the one before it has counted was applied, or never will be.
+    pub fn begin(&self) {
         self.drawn.take();
-        let draw = |left: &mut u32| left.checked_sub(1).map(|rest| *left = rest).is_some();
+    }
+
+    /// Takes one nonce of a key; where none is left, the key's parts with a new lease counted, which must be committed.
+    ///
+    /// Where too many keys have leases, it is one of a single nonce: taking another key's lease away would use up that key,
+    /// and whoever has many keys could do that to everybody's.
+    pub fn draw(&self, key: &Object) -> Result<Option<Encoded>, Refusal> {
         let mut leased = self.leased.borrow_mut();
+        let draw = |left: &mut u32| left.checked_sub(1).map(|rest| *left = rest).is_some();
         if leased.get_mut(&key.uid).is_some_and(draw) {
             return Ok(None);
         }
         let mut leases = self.nonces.left();
-        let keys = leases.left.get_mut(&self.nonces.tenant);
-        if keys.and_then(|keys| keys.get_mut(&key.uid)).is_some_and(draw) {
+        if leases.take(self.nonces.tenant, &key.uid) {
             return Ok(None);
         }
         let before = match key.parts.find(LEASED) {
             Some(Value::LongInteger(count)) => count as u64,
             _ => 0,
         };
-        let after = before + u64::from(LEASE);
+        let has_room = leases.count + leased.len() < limits::NONCE_LEASES_MAX;
+        let lease = if has_room { LEASE } else { 1 };
+        let after = before + u64::from(lease);
         if after > NONCES_MAX {
             return Err(Refusal::NoncesUsedUp { uid: key.uid.clone() });
         }
-        *self.drawn.borrow_mut() = Some(key.uid.clone());
+        *self.drawn.borrow_mut() = Some((key.uid.clone(), lease - 1));
         Ok(Some(with_leased(&key.parts, after)))
     }
 
     /// The changes of the last request are part of the transaction.
     pub fn applied(&self) {
-        let drawn = self.drawn.take();
-        self.leased.borrow_mut().extend(drawn.map(|uid| (uid, LEASE - 1)));
+        let drawn = self.drawn.take().filter(|(_, left)| *left > 0);
+        self.leased.borrow_mut().extend(drawn);
     }
 
     /// The transaction is run again from its beginning.
@@ -134,7 +145,7 @@ impl Ledger<'_> {
     /// What was counted is durable.
     pub fn committed(self) {
         let mut left = self.nonces.left();
-        for (uid, count) in self.leased.into_inner() {
+        for (uid, count) in self.leased.into_inner().into_iter().filter(|(_, count)| *count > 0) {
             left.add(self.nonces.tenant, uid, count);
         }
     }
@@ -164,6 +175,8 @@ mod tests {
         let ledger = nonces.ledger();
         key.parts = ledger.draw(&key).unwrap().unwrap();
         // What a request that was refused has drawn is counted nowhere.
+        ledger.begin();
+        ledger.applied();
         assert!(ledger.draw(&key).unwrap().is_some());
         ledger.applied();
         assert!(ledger.draw(&key).unwrap().is_none(), "one lease is enough for a transaction");
@@ -174,6 +187,39 @@ mod tests {
         assert!(nonces.of_tenant(7).ledger().draw(&key).unwrap().is_some(), "another tenant's key");
         key.parts = nonces.ledger().draw(&key).unwrap().unwrap();
         assert_eq!(key.parts.find(LEASED), Some(Value::LongInteger(2 << 16)));
+    }
+
+    #[test]
+    fn whoever_has_many_keys_uses_up_nobody_elses() {
+        let (nonces, mut key) = (Nonces::default(), key());
+        let lease = |key: &mut Object| {
+            let ledger = nonces.ledger();
+            let parts = ledger.draw(key).unwrap();
+            let is_new = parts.is_some();
+            key.parts = parts.unwrap_or_else(|| key.parts.clone());
+            ledger.applied();
+            ledger.committed();
+            is_new
+        };
+        let counted = |key: &Object| match key.parts.find(LEASED) {
+            Some(Value::LongInteger(count)) => count,
+            _ => 0,
+        };
+        assert!(lease(&mut key));
+        let mut last = Object::example("");
+        for other in 0..limits::NONCE_LEASES_MAX {
+            last = Object::example(&format!("l{other}"));
+            assert!(lease(&mut last));
+        }
+        assert!(!lease(&mut key), "its lease is still there");
+        assert_eq!(counted(&last), 1, "there was no room for more");
+        assert!(lease(&mut last));
+        assert_eq!(counted(&last), 2);
+        // A lease that is used up makes room.
+        nonces.left().left.get_mut(&0).unwrap().insert("k".into(), 1);
+        assert!(!lease(&mut key) && lease(&mut last));
+        assert_eq!(counted(&last), 2 + i64::from(LEASE));
+        assert_eq!(nonces.left().count, limits::NONCE_LEASES_MAX);
     }
 
     #[test]

@@ -120,6 +120,7 @@ fn run_item(
     entropy: &mut dyn Entropy,
 ) -> Result<Result<(), Refusal>, Stop> {
     let mut named = None;
+    nonces.begin();
     let mut stages = || -> Result<Changes, Failure> {
         let Answered { item, is_alone, response, bytes_max, decision } = answered;
         let (dialect, object) = (encoding.dialect(), place_holder.as_deref());
