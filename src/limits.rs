@@ -13,6 +13,12 @@ pub const TTLV_DEPTH_MAX: usize = 16;
 pub const NONCE_LEASES_MAX: usize = 16_384;
 /// Operations in one message.
 pub const BATCH_ITEMS_MAX: usize = 1024;
+/// Those of a message that is answered on the reactor; one with more goes to the bulk lane,
+pub const INLINE_BATCH_ITEMS_MAX: usize = 128;
+/// and so does one whose answer grows beyond that.
+pub const INLINE_ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// By how many bytes the answer to a message may be longer than what was sent.
+pub const MESSAGE_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Items in one TTLV document.
 pub const TTLV_ITEMS_MAX: usize = 65_536;
 /// Objects that one request may look at.
@@ -36,6 +42,8 @@ pub const ATTRIBUTES_BYTES_MAX: usize = 64 * 1024;
 /// Bytes that are wrapped or unwrapped at once: key wrapping goes over them six times, block by block. A key of 4096 bytes
 /// and its attributes are less.
 pub const WRAPPED_BYTES_MAX: usize = 128 * 1024;
+/// Those of all operations of one request together: some tens of milliseconds.
+pub const REQUEST_WRAPPED_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a seed that is made here.
 pub const SEED_BYTES_MAX: usize = 4096;
 /// How many keys are unwrapped, each with the next one, for one that is to be used.
@@ -44,7 +52,7 @@ pub const WRAPPING_DEPTH_MAX: usize = 4;
 pub const WRITE_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes that one request may have out of the random number generator.
 pub const RANDOM_BYTES_MAX: usize = 64 * 1024;
-/// HMACs that the derivation of one key by PBKDF2 may compute. The base is read, and so the key derived, where all changes
+/// HMACs that are computed to derive the keys of one request. The bases are read, and so the keys derived, where all changes
 /// wait: this is some tens of milliseconds.
 pub const DERIVATION_ROUNDS_MAX: usize = 10_000;
 /// Encryptions and the like that clients have begun and will continue.

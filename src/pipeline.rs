@@ -179,13 +179,18 @@ pub fn read(
     }
     let begin = out.len();
     let mut decision = asker.is_audited.then(|| decision::begin(endpoint, &decoded));
-    let stages = read_stages(&decoded, asker, view, entropy, (&mut decision, decisions), out);
-    if matches!(stages, Err(Stop::MustWrite))
+    let on_reactor = at == Place::Here;
+    let stages = read_stages(&decoded, asker, (view, on_reactor), entropy, (&mut decision, decisions), out);
+    if let Err(stop @ (Stop::MustWrite | Stop::MustScan)) = &stages
         && let Ok(decoded) = &decoded
     {
         out.truncate(begin);
         decisions.clear();
-        return Ok(Read::MustWrite(decoded.encode_canonical(out)));
+        let endpoint = decoded.encode_canonical(out);
+        return Ok(match stop {
+            Stop::MustWrite => Read::MustWrite(endpoint),
+            _ => Read::MustScan(endpoint),
+        });
     }
     if decisions.is_empty() {
         decisions.extend(decision.map(|decision| decision::end(decision, &stages)));
@@ -199,7 +204,7 @@ pub fn read(
 fn read_stages(
     decoded: &Result<Decoded<'_>, (u16, String)>,
     asker: &Asker,
-    view: &dyn View,
+    (view, on_reactor): (&dyn View, bool),
     entropy: &mut dyn Entropy,
     (decision, decisions): (&mut Option<Decision>, &mut Vec<Decision>),
     out: &mut Vec<u8>,
@@ -209,7 +214,7 @@ fn read_stages(
     let nonces = asker.nonces.ledger();
     let outcome = match command {
         Command::Batch(message, encoding) => {
-            let mut ground = batch::Ground::Reading(view);
+            let mut ground = batch::Ground::Reading { view, on_reactor };
             let batch = batch::run(&message, encoding, asker, &nonces, &mut ground, entropy, out)?;
             Outcome::Batch(batch, Buffer::default())
         }
@@ -361,6 +366,8 @@ fn answer_or_stop(result: Result<Answer, Stop>, out: &mut Vec<u8>) -> Result<Ans
             Ok(Answer { status, content_type: TEXT })
         }
         Err(Stop::Store(error)) => Err(error),
-        Err(Stop::MustWrite) => unreachable!("only a read meets with it, and answers by itself"),
+        Err(Stop::MustWrite | Stop::MustScan) => {
+            unreachable!("only a read meets with it, and answers by itself")
+        }
     }
 }

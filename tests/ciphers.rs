@@ -550,6 +550,12 @@ fn keys_are_derived() {
             "Invalid Request: DerivationParameters: missing field `Salt`",
         ),
         (
+            "NIST800108C",
+            4096 * 8,
+            vec![hashing("SHA1"), data(&[0; 64 * 1024])],
+            "Invalid Request: DeriveKey: one request computes 10000 HMACs at most: derive fewer keys at a time, or from less data",
+        ),
+        (
             "HMAC",
             264,
             vec![hashing("SHA256")],

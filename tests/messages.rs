@@ -4,11 +4,15 @@
 
 mod support;
 
-use keyway::pipeline::{Endpoint, Place, place};
+use keyway::limits;
+use keyway::pipeline::{self, Endpoint, Inquiry, Place, Read, place};
+use keyway::store::Store;
 use keyway::time::Timestamp;
 use keyway::wire::kmip::dialect::{self, Dialect};
-use keyway::wire::kmip::enumeration::{operation, result_reason, result_status};
-use keyway::wire::ttlv::{Arena, Children, Fields, Item, Tag, binary};
+use keyway::wire::kmip::enumeration::{
+    derivation_method, object_type, operation, result_reason, result_status, usage_mask,
+};
+use keyway::wire::ttlv::{Arena, Children, Fields, Item, Tag, Value, binary};
 use support::kms::Kms;
 
 /// How a message travels.
@@ -115,7 +119,7 @@ impl Answer {
 }
 
 fn create(uid: Option<&'static str>) -> Step {
-    use keyway::wire::kmip::enumeration::{cryptographic_algorithm, object_type};
+    use keyway::wire::kmip::enumeration::cryptographic_algorithm;
     let mut attributes = vec![
         Item::date_time(Tag::ACTIVATION_DATE, Timestamp::from_unix(0)),
         Item::enumeration(Tag::CRYPTOGRAPHIC_ALGORITHM, cryptographic_algorithm::AES),
@@ -227,6 +231,78 @@ fn an_answer_that_is_too_long_changes_nothing() {
         let items = ask(&mut kms, spelling, &message(size(whole - 8), &[create(None)])).items();
         assert_eq!(items, [(FAILED, Some(result_reason::RESPONSE_TOO_LARGE), None)]);
         assert_eq!(kms.ask("owner", Endpoint::ListOwned, "").1.matches("object_id").count(), 2);
+    }
+}
+
+#[test]
+fn an_answer_has_a_limit_of_its_own() {
+    let mut kms = Kms::new();
+    // A request of 50 KB asks for 64 MiB.
+    let random = ("RNGRetrieve", vec![Item::integer(Tag::DATA_LENGTH, 64 * 1024)]);
+    let all = vec![random; 1024];
+    let answer = ask(&mut kms, Spelling::Binary, &message(on_error(CONTINUE), &all));
+    let most = limits::MESSAGE_ANSWER_BYTES_MAX;
+    assert!((most - 256 * 1024..most + 512 * 1024).contains(&answer.1.len()), "{}", answer.1.len());
+    let items = answer.items();
+    assert_eq!((items.len(), items[0].0), (1024, DONE));
+    assert_eq!(items[1023], (FAILED, Some(result_reason::RESPONSE_TOO_LARGE), None));
+    // What was sent may come back.
+    let mut data = encrypt(None);
+    data.1[0] = Item::bytes(Tag::DATA, vec![0; 600 * 1024]);
+    let sent = [vec![create(None)], vec![data; 30]].concat();
+    let items = ask(&mut kms, Spelling::Binary, &message(vec![], &sent)).items();
+    assert!(items.len() == 31 && items.iter().all(|item| item.0 == DONE));
+}
+
+#[test]
+fn a_message_derives_no_more_than_a_request_may() {
+    let mut kms = Kms::new();
+    let derive = |at: usize| {
+        let attributes = vec![
+            Item::integer(Tag::CRYPTOGRAPHIC_LENGTH, 256),
+            Item::text(Tag::UNIQUE_IDENTIFIER, format!("derived {at}")),
+        ];
+        let parameters =
+            vec![Item::bytes(Tag::SALT, vec![1; 16]), Item::integer(Tag::ITERATION_COUNT, 4_000)];
+        let payload = vec![
+            Item::enumeration(Tag::OBJECT_TYPE, object_type::SYMMETRIC_KEY),
+            Item::text(Tag::UNIQUE_IDENTIFIER, "base"),
+            Item::enumeration(Tag::DERIVATION_METHOD, derivation_method::PBKDF2),
+            Item::structure(Tag::DERIVATION_PARAMETERS, parameters),
+            Item::structure(Tag::ATTRIBUTES, attributes),
+        ];
+        ("DeriveKey", payload)
+    };
+    let mut base = create(Some("base"));
+    if let Value::Structure(attributes) = &mut base.1[1].value {
+        attributes.to_mut().push(Item::integer(Tag::CRYPTOGRAPHIC_USAGE_MASK, usage_mask::DERIVE_KEY));
+    }
+    let steps = [base, derive(1), derive(2), derive(3)];
+    let items = ask(&mut kms, Spelling::V5, &message(on_error(CONTINUE), &steps)).items();
+    assert_eq!(statuses(&items), [DONE, DONE, DONE, FAILED], "{items:?}");
+}
+
+#[test]
+fn what_takes_long_is_not_done_on_the_reactor() {
+    let mut kms = Kms::new();
+    let random = ("RNGRetrieve", vec![Item::integer(Tag::DATA_LENGTH, 64 * 1024)]);
+    let (endpoint, mut body) = encode(Spelling::Binary, &message(vec![], &vec![random; 8]));
+    let view = kms.store.read().unwrap();
+    let asker = kms.asker("owner");
+    let inquiry = Inquiry { endpoint: &endpoint, asker: &asker, at: Place::Here };
+    let mut out = Vec::new();
+    let read = pipeline::read(inquiry, &mut body, &*view, &mut kms.entropy, &mut Vec::new(), &mut out);
+    assert!(matches!(read, Ok(Read::MustScan(_))), "{read:?}");
+}
+
+#[test]
+fn what_fails_leaves_nothing_to_be_named_by_nothing() {
+    for spelling in SPELLINGS {
+        let mut kms = Kms::new();
+        let steps = [create(None), of("Get", "nosuch"), ("Get", vec![])];
+        let items = ask(&mut kms, spelling, &message(on_error(CONTINUE), &steps)).items();
+        assert_eq!(statuses(&items), [DONE, FAILED, FAILED], "{spelling:?}");
+        assert_eq!(items[2].1, Some(result_reason::MISSING_DATA));
     }
 }
 

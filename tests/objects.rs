@@ -661,6 +661,12 @@ fn keys_that_wrap_each_other_in_a_circle_are_no_trap() {
         kms.refused("alice", &encrypt.replace("\"a\"", "\"c\"")),
         "Invalid Request: key c cannot wrap itself"
     );
+    let data = wrapping("KeyWrappingData", "[\"tag\"]", "", "NoEncoding");
+    kms.done("alice", &import_wrapped("d", WRAPPED, &data, false));
+    assert_eq!(
+        kms.refused("alice", &encrypt.replace("\"a\"", "\"d\"")),
+        "Invalid Request: the KeyWrappingData of key d must name the wrapping key by its identifier"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod access;
 pub mod attributes;
 pub mod authentication;
 pub mod cipher;
+pub mod effort;
 pub mod fields;
 pub mod filters;
 pub mod managed;

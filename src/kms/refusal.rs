@@ -326,7 +326,8 @@ impl Refusal {
                  one of them: replace it (ReKey), or send nonces of your own"
             ),
             Refusal::ResponseTooLarge => {
-                "Response_Too_Large: the answer is longer than MaximumResponseSize".into()
+                "Response_Too_Large: the answer is longer than MaximumResponseSize, or than this server gives"
+                    .into()
             }
         }
     }

@@ -174,6 +174,7 @@ impl<'r> Wrapping<'r> {
                 Refusal::NotSupported("an OpaqueObject has no key that could be wrapped".into()).into()
             );
         }
+        context.effort.wrap(object.material.expose().len() + object.attributes.len())?;
         find_kek(&self.kek, &object.uid, context, Purpose::Wrap, 0)
     }
 
@@ -316,6 +317,13 @@ fn unwrap_at(
     if wrapped.len() > limits::WRAPPED_BYTES_MAX {
         return Err(too_long().into());
     }
+    if wrapping.kek.is_tags() {
+        // What wraps a key does not change, as what has some tags may; and looking for it takes long.
+        let text = format!("the KeyWrappingData of key {uid} must name the wrapping key by its identifier");
+        return Err(Refusal::invalid(text).into());
+    }
+    // Where the mode is not said, two are tried.
+    context.effort.wrap(wrapped.len() * if wrapping.mode.is_none() { 2 } else { 1 })?;
     let kek = find_kek(&wrapping.kek, uid, context, Purpose::Unwrap, depth)?;
     let kek = kek.material();
     let plain = match wrapping.mode {

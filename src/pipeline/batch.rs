@@ -6,10 +6,12 @@ use super::command::Stop;
 use super::decision;
 use crate::audit::entry::Decision;
 use crate::entropy::{Entropy, Stock};
+use crate::kms::effort::Effort;
 use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Request};
 use crate::kms::refusal::{Failure, Refusal};
 use crate::kms::view::{Changes, View};
+use crate::limits;
 use crate::store::Transaction;
 use crate::wire::kmip::enumeration::result_reason;
 use crate::wire::kmip::message::{BatchItem, Encoding, OnError, RequestMessage, ResponseMessage};
@@ -17,8 +19,9 @@ use crate::wire::ttlv::{Fields, Tag, Value};
 
 /// What the items see, and whether they may change it.
 pub enum Ground<'g> {
-    /// A view: the first change ends it all with [`Stop::MustWrite`].
-    Reading(&'g dyn View),
+    /// A view: the first change ends it all with [`Stop::MustWrite`]. On the reactor, a long answer ends it with
+    /// [`Stop::MustScan`].
+    Reading { view: &'g dyn View, on_reactor: bool },
     /// A transaction.
     Writing(&'g mut dyn Transaction),
 }
@@ -26,19 +29,19 @@ pub enum Ground<'g> {
 impl Ground<'_> {
     fn view(&self) -> &dyn View {
         match self {
-            Ground::Reading(view) => *view,
+            Ground::Reading { view, .. } => *view,
             Ground::Writing(transaction) => &**transaction,
         }
     }
 
     fn is_reading(&self) -> bool {
-        matches!(self, Ground::Reading(_))
+        matches!(self, Ground::Reading { .. })
     }
 
     fn apply(&mut self, changes: Changes) -> Result<(), Stop> {
         match self {
             _ if changes.is_empty() => Ok(()),
-            Ground::Reading(_) => Err(Stop::MustWrite),
+            Ground::Reading { .. } => Err(Stop::MustWrite),
             Ground::Writing(transaction) => transaction.apply(changes).map_err(Stop::Store),
         }
     }
@@ -72,16 +75,26 @@ pub fn run(
     let mut response = ResponseMessage::begin(Some(message), encoding, asker.now, out);
     let mut stock = Stock::of(entropy, message.items.len(), NONCE_BYTES);
     let (mut place_holder, mut is_undone) = (None, false);
+    let (effort, bytes_max) = (Effort::default(), answer_bytes_max(message));
     let mut decisions = Vec::with_capacity(message.items.len());
     for (at, item) in message.items.iter().enumerate() {
         let named = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(place_holder.as_deref());
         let mut decision = asker.is_audited.then(|| Decision::on(item.name(), named));
-        let (is_alone, bytes_max) = (message.items.len() == 1, message.response_bytes_max);
+        let is_alone = message.items.len() == 1;
+        if matches!(ground, Ground::Reading { on_reactor: true, .. })
+            && response.bytes() > limits::INLINE_ANSWER_BYTES_MAX
+        {
+            return Err(Stop::MustScan);
+        }
         let mut answered =
             Answered { item, is_alone, response: &mut response, bytes_max, decision: &mut decision };
-        let run = run_item(&mut answered, &mut place_holder, encoding, asker, nonces, ground, &mut stock)?;
+        let place_held = &mut place_holder;
+        let run =
+            run_item(&mut answered, place_held, encoding, asker, (nonces, &effort), ground, &mut stock)?;
         decisions.extend(decision);
         let Err(failure) = run else { continue };
+        // What comes after it and names no object may have been meant for one that is not there.
+        place_holder = None;
         if let Some(decision) = decisions.last_mut() {
             decision.reason = Some(decision::name_of(decision::reason_of(&failure)));
         }
@@ -101,12 +114,23 @@ pub fn run(
     Ok(Batch { encoding, is_undone, decisions })
 }
 
+/// How long the whole answer may be: as the client says, and no longer than what its items brought, in hexadecimal, and some
+/// more.
+fn answer_bytes_max(message: &RequestMessage<'_>) -> usize {
+    let sent = message.items.iter().flat_map(|item| item.payload).map(|field| match &field.value {
+        Value::Bytes(bytes) => 2 * bytes.len(),
+        _ => 0,
+    });
+    let ours = limits::MESSAGE_ANSWER_BYTES_MAX + sent.sum::<usize>();
+    message.response_bytes_max.map_or(ours, |theirs| theirs.min(ours))
+}
+
 /// Where the answer to an item goes.
 struct Answered<'a, 'r, 'o> {
     item: &'a BatchItem<'r>,
     is_alone: bool,
     response: &'a mut ResponseMessage<'r, 'o>,
-    bytes_max: Option<usize>,
+    bytes_max: usize,
     decision: &'a mut Option<Decision>,
 }
 
@@ -115,7 +139,7 @@ fn run_item(
     place_holder: &mut Option<String>,
     encoding: Encoding,
     asker: &Asker,
-    nonces: &Ledger<'_>,
+    (nonces, effort): (&Ledger<'_>, &Effort),
     ground: &mut Ground<'_>,
     entropy: &mut dyn Entropy,
 ) -> Result<Result<(), Refusal>, Stop> {
@@ -137,6 +161,7 @@ fn run_item(
             dialect,
             streams,
             nonces,
+            effort,
             is_alone: *is_alone,
         };
         let (decided, changes) = request.execute(&context)?;

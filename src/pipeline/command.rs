@@ -6,6 +6,7 @@ use super::{Answer, Asker, Endpoint, decision};
 use crate::audit::entry::Decision;
 use crate::entropy::Entropy;
 use crate::kms::access::{self, Direction};
+use crate::kms::effort::Effort;
 use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Decided, Request};
 use crate::kms::policy::{self, Standing};
@@ -38,6 +39,8 @@ pub enum Stop {
     Store(StoreError),
     /// It changes something.
     MustWrite,
+    /// It takes too long here.
+    MustScan,
 }
 
 impl Stop {
@@ -151,7 +154,7 @@ fn decoded<'b>(root: &'b str, fields: Children<'b>, encoding: Encoding) -> Decod
     }
 }
 
-fn is_message(root: &str) -> bool {
+pub fn is_message(root: &str) -> bool {
     matches!(root, "RequestMessage" | "Message")
 }
 
@@ -259,8 +262,9 @@ impl<'b> Command<'b> {
         let changes = match self {
             Command::Kmip(request, dialect) => {
                 let Asker { standing, now, streams, .. } = asker;
-                let (standing, now, is_alone) = (*standing, *now, true);
-                let context = Context { view, principal, standing, now, dialect, streams, nonces, is_alone };
+                let (standing, now, is_alone, effort) = (*standing, *now, true, &Effort::default());
+                let context =
+                    Context { view, principal, standing, now, dialect, streams, nonces, effort, is_alone };
                 let (decided, changes) =
                     request.execute(&context).map_err(|failure| Stop::failed(failure, dialect))?;
                 return Ok((Outcome::Kmip(decided, dialect), changes));

@@ -62,7 +62,9 @@ pub fn end(decision: Decision, result: &Result<Answer, Stop>) -> Decision {
     let reason = match result {
         Ok(_) => decision.reason,
         Err(Stop::Told { reason, .. }) => Some(name_of(*reason)),
-        Err(Stop::Store(_) | Stop::MustWrite) => Some(name_of(result_reason::GENERAL_FAILURE)),
+        Err(Stop::Store(_) | Stop::MustWrite | Stop::MustScan) => {
+            Some(name_of(result_reason::GENERAL_FAILURE))
+        }
     };
     Decision { reason, ..decision }
 }

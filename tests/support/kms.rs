@@ -72,15 +72,19 @@ impl Kms {
     }
 
     pub fn ask_bytes(&mut self, user: &str, endpoint: Endpoint, body: &[u8]) -> (u16, Vec<u8>) {
-        let asker = Asker {
+        let asker = self.asker(user);
+        ask(&self.store, &mut self.entropy, asker, endpoint, body)
+    }
+
+    pub fn asker(&self, user: &str) -> Asker {
+        Asker {
             principal: Principal(user.into()),
             standing: Standing::Equal,
             now: Timestamp::from_unix(self.now),
             streams: self.streams.clone(),
             nonces: self.nonces.clone(),
             is_audited: true,
-        };
-        ask(&self.store, &mut self.entropy, asker, endpoint, body)
+        }
     }
 
     pub fn kmip(&mut self, user: &str, body: &str) -> (u16, String) {

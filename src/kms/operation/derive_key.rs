@@ -131,7 +131,9 @@ impl<'r> Operation<'r> for DeriveKey<'r> {
         if context.view.object(&self.uid)?.is_some() {
             return Err(Refusal::AlreadyExists.into());
         }
-        let material = self.derivation.derive(base.material(), self.length_bits as usize / 8)?;
+        let bytes = self.length_bits as usize / 8;
+        context.effort.derive(self.derivation.rounds(bytes))?;
+        let material = self.derivation.derive(base.material(), bytes)?;
         let mut derived = self.new_object(&material, context)?;
         link(&mut derived, link_type::DERIVATION_BASE_OBJECT_LINK, &base.object().uid, context.now)?;
         let mut changes = vec![];
@@ -230,6 +232,18 @@ impl<'r> Derivation<'r> {
             )));
         }
         Ok(())
+    }
+
+    /// How long that takes, in HMACs of a short text.
+    fn rounds(&self, bytes: usize) -> usize {
+        /// A text of so many bytes takes twice as long as an empty one.
+        const TEXT_BYTES: usize = 512;
+        let text = 1 + self.data.len() / TEXT_BYTES;
+        match self.method {
+            Method::Pbkdf2 => kdf::pbkdf2_rounds(self.hash, self.iterations, bytes),
+            Method::Hash | Method::Hmac => text,
+            Method::CounterMode | Method::Hkdf => bytes.div_ceil(self.hash.bytes()).saturating_mul(text),
+        }
     }
 
     fn derive(&self, base: &[u8], bytes: usize) -> Result<Buffer, Refusal> {

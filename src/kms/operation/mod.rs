@@ -1,6 +1,7 @@
 //! The operations of KMIP, one file each. A new one is a file with an `impl Operation` and a line in the table below.
 #![forbid(unsafe_code)]
 
+use super::effort::Effort;
 use super::fields::Fields;
 use super::nonces::Ledger;
 use super::policy::{self, Principal, Standing};
@@ -39,6 +40,8 @@ pub struct Context<'c> {
     pub streams: &'c Streams,
     /// What keys have left to draw.
     pub nonces: &'c Ledger<'c>,
+    /// What the request has taken until now.
+    pub effort: &'c Effort,
     /// Whether this is the only operation of its request: what others come after may have to be done twice.
     pub is_alone: bool,
 }

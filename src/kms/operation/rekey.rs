@@ -42,10 +42,15 @@ impl<'r> Operation<'r> for ReKey<'r> {
     type Found = String;
 
     fn decode(fields: Fields<'r>, _dialect: Dialect) -> Result<Self, Refusal> {
+        let desired = fields.structure(Tag::ATTRIBUTES)?.map_or(&[][..], Fields::items);
+        if desired.len() > limits::ATTRIBUTES_MAX {
+            let reason = format!("must hold {} attributes at most", limits::ATTRIBUTES_MAX);
+            return Err(fields.refuse(Tag::ATTRIBUTES, &reason));
+        }
         Ok(ReKey {
             target: Target::decode(fields)?,
             offset: fields.interval(Tag::OFFSET)?,
-            desired: fields.structure(Tag::ATTRIBUTES)?.map_or(&[], Fields::items),
+            desired,
             uid: String::new(),
             material: Secret::new(Vec::new()),
         })

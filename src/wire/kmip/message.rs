@@ -233,12 +233,7 @@ impl<'r, 'o> ResponseMessage<'r, 'o> {
     /// Adds the answer to an item that was done; `false`, and nothing is added, where the message would become longer
     /// than this.
     #[must_use = "what is too long is no success"]
-    pub fn succeeded(
-        &mut self,
-        item: &BatchItem<'_>,
-        payload: &[Item<'_>],
-        bytes_max: Option<usize>,
-    ) -> bool {
+    pub fn succeeded(&mut self, item: &BatchItem<'_>, payload: &[Item<'_>], bytes_max: usize) -> bool {
         let before = (self.out.len(), self.count);
         let [operation, status] = item.answered(result_status::SUCCESS);
         match (item.id_field(), self.encoding) {
@@ -250,14 +245,18 @@ impl<'r, 'o> ResponseMessage<'r, 'o> {
             (None, Encoding::Binary) => self.push(&[operation, status], Some(payload)),
             (Some(id), _) => self.push(&[operation, id, status], Some(payload)),
         }
-        let bytes = self.out.len() - self.start + self.closing().len();
-        let fits = bytes_max.is_none_or(|most| bytes <= most);
+        let fits = self.bytes() <= bytes_max;
         if !fits {
             self.out.truncate(before.0);
             self.count = before.1;
             self.beginning = None;
         }
         fits
+    }
+
+    /// The bytes of the message, as if it ended here.
+    pub fn bytes(&self) -> usize {
+        self.out.len() - self.start + self.closing().len()
     }
 
     /// Adds the answer to an item that was refused.
@@ -392,7 +391,7 @@ mod tests {
     use crate::wire::ttlv::Arena;
 
     /// An operation, an identifier, and the longest message in bytes.
-    type Done = (u32, Option<&'static [u8]>, Option<usize>);
+    type Done = (u32, Option<&'static [u8]>, usize);
 
     /// What a client reads of the answers to these, and which of them were added.
     fn answers(dialect: Dialect, done: &[Done]) -> (Vec<String>, Vec<bool>) {
@@ -415,19 +414,19 @@ mod tests {
         const NONE: Option<&[u8]> = None;
         let (encrypt, get) = (operation::ENCRYPT, operation::GET);
         let fitting = [
-            (encrypt, NONE, None),
-            (encrypt, NONE, None),
-            (get, NONE, None),
-            (get, Some(&b"1"[..]), None),
-            (get, NONE, None),
-            (encrypt, NONE, None),
+            (encrypt, NONE, usize::MAX),
+            (encrypt, NONE, usize::MAX),
+            (get, NONE, usize::MAX),
+            (get, Some(&b"1"[..]), usize::MAX),
+            (get, NONE, usize::MAX),
+            (encrypt, NONE, usize::MAX),
         ];
         for dialect in [Dialect::V4, Dialect::V5] {
             let alone = fitting.iter().flat_map(|one| answers(dialect, &[*one]).0);
             assert_eq!(answers(dialect, &fitting).0, alone.collect::<Vec<_>>());
             // The beginning that another one would copy is taken back with an answer that is too long.
             let mut some = fitting.to_vec();
-            some[2].2 = Some(1);
+            some[2].2 = 1;
             let (all, added) = answers(dialect, &some);
             assert_eq!(added, [true, true, false, true, true, true]);
             some.remove(2);
