@@ -121,6 +121,50 @@ fn what_may_not_leave_stays_so_for_its_owner_too() {
     }
 }
 
+#[test]
+fn a_right_to_encrypt_reads_nothing_that_others_have_encrypted() {
+    let mut kms = Kms::new();
+    kms.done("alice", &import_key("k", KEY, &[]));
+    kms.grant("alice", "bob", "k", r#"["encrypt"]"#);
+    kms.grant("alice", "carol", "k", r#"["encrypt","decrypt"]"#);
+    let sealed = kms.done("alice", &structure("Encrypt", &[on("k"), bytes("Data", "C0FFEE")]));
+    let part = |tag: &str| bytes(tag, &value_of(tag, &sealed));
+    let (data, nonce) = (part("Data"), part("IVCounterNonce"));
+    // To encrypt what is encrypted once more is to decrypt it.
+    let again = structure("Encrypt", &[on("k"), data.clone(), nonce]);
+    assert_eq!(value_of("Data", &kms.done("carol", &again)), "C0FFEE");
+    let (status, told) = kms.kmip("bob", &again);
+    assert!(status == 401 && told.contains("but not decrypt"), "{told}");
+    let by = |mode: &str, nonce: &[String]| {
+        let mode = structure("CryptographicParameters", &[enumeration("BlockCipherMode", mode)]);
+        structure("Encrypt", &[&[on("k"), mode, bytes("Data", &"00".repeat(16))], nonce].concat())
+    };
+    let iv = |bytes_count: usize| [bytes("IVCounterNonce", &"00".repeat(bytes_count))];
+    for refused in [by("ECB", &[]), by("CBC", &[]), by("CBC", &iv(16)), by("CTR", &iv(16)), by("CTR", &[])] {
+        assert_eq!(kms.kmip("bob", &refused).0, 401, "{refused}");
+        kms.done("carol", &refused);
+    }
+    for allowed in [by("GCM", &[]), by("GCMSIV", &iv(12)), by("AESKeyWrapPadding", &[])] {
+        kms.done("bob", &allowed);
+    }
+}
+
+#[test]
+fn nobodys_grant_changes_what_a_tag_means_to_others() {
+    let mut kms = Kms::new();
+    kms.done("alice", &import_key("alices", KEY, &[cosmian("tag", "[\"prod\"]")]));
+    kms.done("mallory", &import_key("mallorys", KEY, &[cosmian("tag", "[\"prod\"]")]));
+    kms.grant("mallory", "*", "mallorys", r#"["get"]"#);
+    let encrypt = structure("Encrypt", &[text("UniqueIdentifier", "[\"prod\"]"), bytes("Data", "00")]);
+    assert_eq!(value_of("UniqueIdentifier", &kms.done("alice", &encrypt)), "alices");
+    // Not even when her own can be used no more.
+    let revoke = enumeration("RevocationReasonCode", "CessationOfOperation");
+    kms.done("alice", &structure("Revoke", &[on("alices"), structure("RevocationReason", &[revoke])]));
+    assert_eq!(kms.kmip("alice", &encrypt).0, 422);
+    // Who has none of his own is free to use what he was given.
+    assert_eq!(value_of("UniqueIdentifier", &kms.done("bob", &encrypt)), "mallorys");
+}
+
 // Checks that were true a moment ago.
 
 /// What several requests are answered that are committed together, in this order.

@@ -98,11 +98,17 @@ pub fn authorise(
     object: Arc<Object>,
     right: Rights,
 ) -> Result<Option<Authorized>, StoreError> {
-    if object.owner == principal.0 {
-        return Ok(Some(Authorized { object, opened: None }));
-    }
-    let granted = granted(view, principal, &object.uid)?;
-    Ok(implied(granted).include(right).then_some(Authorized { object, opened: None }))
+    Ok(may(view, principal, &object, right)?.then_some(Authorized { object, opened: None }))
+}
+
+/// Whether the principal may do this with an object.
+pub fn may(
+    view: &dyn View,
+    principal: &Principal,
+    object: &Object,
+    right: Rights,
+) -> Result<bool, StoreError> {
+    Ok(object.owner == principal.0 || implied(granted(view, principal, &object.uid)?).include(right))
 }
 
 /// The object with this identifier, if the principal may do this with it. One that is not there takes the questions that

@@ -67,8 +67,9 @@ impl<'r> Target<'r> {
         Ok(found)
     }
 
-    /// The one object meant. Of several with the tags, those count that are `usable`; what is named by its identifier is
-    /// given whether it is usable or not, so that the caller can say why not.
+    /// The one object meant. Of several with the tags, those count that are `usable`; those of others only where the
+    /// principal has none with these tags, or whoever grants everybody something on an object of his own would choose what
+    /// others mean. What is named by its identifier is given whether it is usable or not, so that the caller can say why not.
     pub fn resolve_one(
         &self,
         context: &Context<'_>,
@@ -80,14 +81,18 @@ impl<'r> Target<'r> {
         if self.tags.is_none() {
             return Ok(policy::find(context.view, context.principal, self.text, right)?);
         }
-        let (mut first, mut count) = (None, 0);
+        let (mut own, mut others, mut has_own) = ((None, 0), (None, 0), false);
         self.each(context, right, &mut |authorized| {
+            let is_own = authorized.object().owner == context.principal.0;
+            has_own |= is_own;
             if usable(&authorized) {
-                count += 1;
+                let (first, count) = if is_own { &mut own } else { &mut others };
+                *count += 1;
                 first.get_or_insert(authorized);
             }
             Ok(())
         })?;
+        let (first, count) = if has_own { own } else { others };
         if count > 1 && ambiguity == Ambiguity::Refused {
             let target = self.text.to_owned();
             return Err(Refusal::Ambiguous { operation, target, found: count }.into());

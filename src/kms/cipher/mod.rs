@@ -113,6 +113,16 @@ impl<'r> Message<'r> {
         draws && self.nonce.is_empty()
     }
 
+    /// Whether to encrypt so is as good as to decrypt what others have encrypted with the key: data that are encrypted again
+    /// with their own nonce come out bare, and blocks that are encrypted by themselves give the key stream of any nonce.
+    pub fn could_decrypt(&self, plan: &Plan) -> bool {
+        match plan.suite {
+            Suite::KeyWrap { .. } | Suite::Cipher { cipher: Cipher::AesGcmSiv | Cipher::AesXts, .. } => false,
+            Suite::Cipher { cipher: Cipher::AesGcm | Cipher::ChaCha20Poly1305, .. } => !self.nonce.is_empty(),
+            Suite::Cipher { .. } => true,
+        }
+    }
+
     /// Encrypts `data`.
     pub fn encrypt(
         &self,

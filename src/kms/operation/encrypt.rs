@@ -4,7 +4,7 @@
 use super::super::cipher::stream::Sealing;
 use super::super::cipher::{self, Message, Plan, Purpose};
 use super::super::fields::Fields;
-use super::super::policy::Authorized;
+use super::super::policy::{self, Authorized};
 use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
@@ -52,6 +52,9 @@ impl<'r> Operation<'r> for Encrypt<'r> {
         let key = cipher::find_key(&self.target, context, usage)?;
         let session = Session::of(self.step, context, usage.operation, Some(&key))?;
         let plan = self.message.plan(&key)?;
+        if self.message.could_decrypt(&plan) {
+            check_decrypting(&key, context)?;
+        }
         let draws_nonce = self.message.draws_nonce(&plan);
         let used = Use { operation: "Encrypt", bytes: self.data.len(), draws_nonce };
         let changes = uses::count_step(key.object(), context, self.step, used)?;
@@ -125,6 +128,19 @@ impl Encrypt<'_> {
         }
         Ok(())
     }
+}
+
+/// Refuses what only those may do who may decrypt as well.
+fn check_decrypting(key: &Authorized, context: &Context<'_>) -> Result<(), Failure> {
+    if policy::may(context.view, context.principal, key.object(), Rights::DECRYPT)? {
+        return Ok(());
+    }
+    let uid = &key.object().uid;
+    Err(Refusal::AccessDenied(format!(
+        "Encrypt: you may encrypt with key {uid}, but not decrypt, which this could do: use GCM or ChaCha20-Poly1305 without \
+         IVCounterNonce, GCM-SIV, XTS or key wrapping"
+    ))
+    .into())
 }
 
 fn taken(session: &Session, correlation: &[u8]) -> Result<Sealing, Refusal> {
