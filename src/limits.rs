@@ -69,8 +69,8 @@ pub const VIEW_AGE_MAX: Duration = Duration::from_secs(1);
 pub const REMEMBERED_OBJECTS: usize = 128;
 /// Bytes of an object that is worth remembering.
 pub const REMEMBERED_OBJECT_BYTES_MAX: usize = 8 * 1024;
-/// Links of one object to others.
-pub const LINKS_MAX: usize = 256;
+/// Links of one object to others: they leave room for other attributes ([`ATTRIBUTES_MAX`]).
+pub const LINKS_MAX: usize = 128;
 /// Header fields in a request head.
 pub const HEADERS_MAX: usize = 64;
 /// Empty lines before a request line (RFC 9112 section 2.2).

@@ -218,7 +218,7 @@ impl<'b> Command<'b> {
                 request.prepare(entropy, now).map_err(refused)?;
                 Command::Kmip(request, dialect)
             }
-            Decoded::Message { fields, encoding, .. } => match RequestMessage::read(fields, *encoding) {
+            Decoded::Message { root, fields, encoding } => match RequestMessage::read(root, fields) {
                 Ok(message) => Command::Batch(message, *encoding),
                 Err(why) => return Ok(Command::NoMessage(why, *encoding)),
             },

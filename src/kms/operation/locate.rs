@@ -8,7 +8,7 @@
 use super::super::fields::Fields;
 use super::super::filters::Filters;
 use super::super::object::Object;
-use super::super::policy::{self, authorise};
+use super::super::policy::{self, Authorized, authorise};
 use super::super::refusal::{Failure, Refusal};
 use super::super::rights::Rights;
 use super::super::state::State;
@@ -20,7 +20,6 @@ use crate::wire::kmip::dialect::Dialect;
 use crate::wire::kmip::enumeration::{object_group_member, storage_status_mask};
 use crate::wire::ttlv::{Item, Tag, Value};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 /// The request.
 pub struct Locate<'r> {
@@ -63,20 +62,25 @@ impl<'r> Operation<'r> for Locate<'r> {
     fn execute(&mut self, context: &Context<'_>) -> Result<(Found, Changes), Failure> {
         let Context { view, principal, .. } = *context;
         let mut count = Count::new(self);
-        let mut show = |object: Arc<Object>| -> Result<ControlFlow<()>, StoreError> {
-            let authorized = authorise(view, principal, object, Rights::GET_ATTRIBUTES)?;
+        let mut show = |authorized: Option<Authorized>| -> Result<ControlFlow<()>, StoreError> {
             let matching = match &authorized {
                 Some(found) if self.matches(found.object(), context)? => Some(&found.object().uid),
                 _ => None,
             };
             Ok(count.add(matching))
         };
+        let right = Rights::GET_ATTRIBUTES;
         let ended = match self.filters.uid {
             Some(uid) => {
-                let _ = view.object(uid)?.map(show).transpose()?;
+                let _ = show(policy::find(view, principal, uid, right)?)?;
                 SearchEnd::Complete
             }
-            None => policy::search(view, principal, &self.filters.terms(), &mut show)?,
+            None => {
+                let terms = self.filters.terms();
+                policy::search(view, principal, &terms, &mut |object| {
+                    show(authorise(view, principal, object, right)?)
+                })?
+            }
         };
         Ok((count.found(ended)?, Changes::new()))
     }

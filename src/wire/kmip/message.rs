@@ -92,8 +92,9 @@ pub fn decode_binary(body: &[u8]) -> Result<Children<'_>, Malformed> {
 }
 
 impl<'r> RequestMessage<'r> {
-    /// Reads the fields of a message.
-    pub fn read(fields: &'r [Item<'r>], encoding: Encoding) -> Result<RequestMessage<'r>, Malformed> {
+    /// Reads the fields of a message, whose root was written as this.
+    pub fn read(root: &str, fields: &'r [Item<'r>]) -> Result<RequestMessage<'r>, Malformed> {
+        let is_old = root == "Message";
         let root = Fields(fields);
         let missing = |name: &str| Malformed::message(format!("missing field `{name}`"));
         let header = root.structure(Tag::REQUEST_HEADER).ok_or_else(|| missing("RequestHeader"))?;
@@ -139,7 +140,7 @@ impl<'r> RequestMessage<'r> {
             Some(batch_error_continuation_option::UNDO) => OnError::Undo,
             Some(batch_error_continuation_option::STOP) => OnError::Stop,
             // In 4.9.1 no item depends on another; KMIP's default is to stop.
-            None if encoding == Encoding::Json(Dialect::V4) => OnError::Continue,
+            None if is_old => OnError::Continue,
             None => OnError::Stop,
             Some(_) => return Err(Malformed::message("BatchErrorContinuationOption has no such value")),
         };
