@@ -16,7 +16,7 @@ use keyway::secret::Secret;
 use keyway::store::memory::MemoryStore;
 use keyway::store::remote::{self, ClientCertificate, MySqlEngine, PostgresEngine, RedisEngine};
 use keyway::store::rows::{Engine, Key, Table};
-use keyway::store::sealed as sealing;
+use keyway::store::sealed::{self as sealing, MasterSecret};
 use keyway::store::{Store, StoreError};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use support::databases::{Database, Kind, PASSWORD};
 use support::stores::{
     Choices, Draws, PROGRESS, assert_as_the_model_says, assert_changes_are_seen_and_undone, count_named,
-    dump_store, grouped, make_old, named, put_marked, put_named, sealed,
+    dump_store, grouped, make_old, master, named, put_marked, put_named,
 };
 use support::{DEADLINE, wait_for};
 
@@ -85,6 +85,7 @@ fn check(kind: Kind) {
     }
     assert_as_the_model_says(7, 40, 5, &*open_sealed(&database));
     what_is_sealed_shows_nothing(&database);
+    what_is_cleared_can_be_opened_as_one_likes(&database);
     let first = open(&database, true).unwrap();
     rows_are_bytes(&*first);
     large_objects_and_lists_are_kept(&*first);
@@ -101,13 +102,21 @@ fn check(kind: Kind) {
 
 /// A database as a server opens it: up to date.
 fn open_up_to_date(database: &Database) -> Arc<dyn Store> {
+    open_with(database, false, None).unwrap()
+}
+
+/// A database as a server opens it, sealed or not.
+fn open_with(
+    database: &Database,
+    clear: bool,
+    master: Option<&MasterSecret>,
+) -> Result<Arc<dyn Store>, StoreError> {
     let url = Secret::copy_of(database.url().as_bytes());
-    let opened = match database.kind() {
-        Kind::MariaDb => sealing::open(MySqlEngine::open(&url, None, false).unwrap(), None, &mut Draws),
-        Kind::Postgres => sealing::open(PostgresEngine::open(&url, None, false).unwrap(), None, &mut Draws),
-        Kind::Redis => sealing::open(RedisEngine::open(&url, None, false).unwrap(), None, &mut Draws),
-    };
-    opened.unwrap()
+    match database.kind() {
+        Kind::MariaDb => sealing::open(MySqlEngine::open(&url, None, clear)?, master, &mut Draws),
+        Kind::Postgres => sealing::open(PostgresEngine::open(&url, None, clear)?, master, &mut Draws),
+        Kind::Redis => sealing::open(RedisEngine::open(&url, None, clear)?, master, &mut Draws),
+    }
 }
 
 /// Two servers at a time, while one of the version before would be told to stop.
@@ -128,12 +137,20 @@ fn an_old_database_is_brought_up_to_date_by_whoever_opens_it(database: &Database
 
 /// An emptied database, sealed.
 fn open_sealed(database: &Database) -> Arc<dyn Store> {
-    let url = Secret::copy_of(database.url().as_bytes());
-    match database.kind() {
-        Kind::MariaDb => sealed(MySqlEngine::open(&url, None, true).unwrap()),
-        Kind::Postgres => sealed(PostgresEngine::open(&url, None, true).unwrap()),
-        Kind::Redis => sealed(RedisEngine::open(&url, None, true).unwrap()),
+    open_with(database, true, Some(&master())).unwrap()
+}
+
+/// Nothing of what it was before is in the way of what it is to be.
+fn what_is_cleared_can_be_opened_as_one_likes(database: &Database) {
+    let master = master();
+    for (count, master) in [None, Some(&master), Some(&master), None].into_iter().enumerate() {
+        put_named(&*open_with(database, true, master).unwrap(), count);
+        assert_eq!(count_named(&*open_with(database, false, master).unwrap(), 0).0, count);
     }
+    // An empty one needs no clearing.
+    drop(open_with(database, true, None).unwrap());
+    put_named(&*open_with(database, false, Some(&master)).unwrap(), 1);
+    assert_eq!(count_named(&*open_with(database, false, Some(&master)).unwrap(), 0).0, 1);
 }
 
 /// Nothing that was put into a sealed database is in any file of its server: neither where it keeps rows, nor in its logs

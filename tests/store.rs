@@ -4,6 +4,7 @@
 mod support;
 
 use keyway::kms::object::Object;
+use keyway::kms::rights::{NO_OBJECT, Rights};
 use keyway::kms::terms;
 use keyway::kms::view::{Change, Search};
 use keyway::limits;
@@ -289,8 +290,29 @@ fn a_sealed_store_opens_with_its_secret_and_no_other() {
     let engine = || RedbStore::with_backend(plain.mount()).unwrap();
     Store::transact(&engine(), &mut |transaction| transaction.apply(vec![Change::Insert(marked())])).unwrap();
     let refused = sealing::open(engine(), Some(&master()), &mut Draws).map(drop);
-    assert!(told(refused).contains("it holds objects that are not sealed"));
+    assert!(told(refused).contains("it holds objects or grants that are not sealed"));
     assert!(told(sealing::rewrap(&engine(), &master(), &other(), &mut Draws)).contains("it is not sealed"));
+}
+
+/// What was written before says nothing of what is sealed, and nothing that is not sealed stays.
+#[test]
+fn an_empty_database_can_be_sealed_and_one_with_grants_cannot() {
+    let disk = Disk::new();
+    let engine = || RedbStore::with_backend(disk.mount()).unwrap();
+    let plain = || sealing::open(engine(), None, &mut Draws);
+    let may_make =
+        |rights| vec![Change::Grant { uid: NO_OBJECT.to_owned(), user: "alice".to_owned(), rights }];
+    let grant = |rights| {
+        let granted = plain().unwrap().transact(&mut |transaction| transaction.apply(may_make(rights)));
+        granted.unwrap();
+    };
+    grant(Rights::CREATE);
+    let refused = sealing::open(engine(), Some(&master()), &mut Draws).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("it holds objects or grants that are not sealed"), "{refused}");
+    grant(Rights::NONE);
+    put_named(&*sealed(engine()), 3);
+    assert_eq!(count_named(&*sealed(engine()), 1), (3, vec!["named-1".to_owned()]));
+    assert!(matches!(plain().map(drop), Err(StoreError::Locked(_))));
 }
 
 /// What older programs have written, sealed or not: every object is found by its terms, once a start.

@@ -96,7 +96,7 @@ pub trait Connection: Send {
     /// Begins a transaction: waits for those of other servers, and locks them out. The values of `schema` and `commits`.
     fn begin(&mut self) -> Result<Head, Failure>;
 
-    /// In a transaction: removes all rows but those of `meta`, at its end at the latest.
+    /// In a transaction: removes all rows, at its end at the latest, but for the two of the engine, which are then put anew.
     fn clear(&mut self) -> Result<(), Failure>;
 
     /// Makes these changes and ends the transaction. They last when this returns.

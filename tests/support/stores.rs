@@ -17,6 +17,7 @@ use keyway::wire::ttlv::{Encoded, Item, Tag};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere.
 const NAMES: [&str; 8] = ["", "a", "ab", "a\0b", "b\0", "_kk", "_\u{e9}", "*"];
@@ -233,12 +234,17 @@ pub fn sealed(engine: impl Engine + 'static) -> Arc<dyn Store> {
     sealed::open(engine, Some(&master()), &mut Draws).unwrap()
 }
 
-/// Bytes that are no secret.
+/// Bytes that are no secret, and never the same again: every database has a data key of its own.
 pub struct Draws;
+
+static DRAWN: AtomicU64 = AtomicU64::new(0);
 
 impl Entropy for Draws {
     fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(0x5A);
+        for part in bytes.chunks_mut(8) {
+            let drawn = DRAWN.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+            part.copy_from_slice(&drawn[..part.len()]);
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use crate::limits;
 use crate::secret::Buffer;
 use crate::store::StoreError;
 use crate::store::rows::{Engine, Key, Row, Rows, RowsMut, Table, Value, beginning};
-use crate::store::sealed::DATA_KEY;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -77,8 +76,6 @@ fn prepare(connection: &mut impl Connection, clear: bool) -> Result<Option<usize
     if clear {
         erased = Some(connection.count(&all_of(Table::Sequences), usize::MAX)?);
         connection.clear()?;
-        // A new one is made by whoever seals what is empty now.
-        changes.insert(address(DATA_KEY), None);
     }
     // Written in any case: what cannot be written is better known now.
     changes.insert(meta(SCHEMA_NAME), Some(Buffer::new(SCHEMA.to_be_bytes().to_vec())));

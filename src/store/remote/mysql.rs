@@ -11,7 +11,7 @@ use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, 
 use crate::limits;
 use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
-use crate::store::rows::{Table, Value};
+use crate::store::rows::Value;
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, DriverError, Error, Opts, OptsBuilder, SslOpts};
 use std::error::Error as _;
@@ -161,8 +161,8 @@ impl Connection for Conn {
     }
 
     fn clear(&mut self) -> Result<(), Failure> {
-        let after_meta = [Table::Meta as u8 + 1];
-        Ok(self.exec_drop("DELETE FROM keyway WHERE k >= ?", (after_meta.as_slice(),))?)
+        let names = (meta(COMMITS_NAME), meta(SCHEMA_NAME));
+        Ok(self.exec_drop("DELETE FROM keyway WHERE k NOT IN (?, ?)", names)?)
     }
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failure> {

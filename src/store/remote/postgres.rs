@@ -16,7 +16,7 @@ use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, 
 use crate::limits;
 use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
-use crate::store::rows::{Table, Value};
+use crate::store::rows::Value;
 use std::error::Error as _;
 use std::ops::Range;
 use std::sync::Arc;
@@ -220,8 +220,8 @@ impl Connection for Session {
     }
 
     fn clear(&mut self) -> Result<(), Failure> {
-        let after_meta = [Table::Meta as u8 + 1];
-        self.execute("DELETE FROM keyway WHERE k >= $1", &[(&after_meta.as_slice(), Type::BYTEA)])
+        let names = [meta(COMMITS_NAME), meta(SCHEMA_NAME)];
+        self.execute("DELETE FROM keyway WHERE k <> ALL($1)", &[(&names.as_slice(), Type::BYTEA_ARRAY)])
     }
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failure> {

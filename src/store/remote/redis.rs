@@ -200,7 +200,7 @@ impl Connection for Session {
         let mut commit = pipe();
         commit.atomic();
         if self.clears {
-            commit.cmd("DEL").arg(ROWS).arg(ORDER).ignore();
+            commit.cmd("DEL").arg(META).arg(ROWS).arg(ORDER).ignore();
         }
         for (address, value) in changes {
             match value {

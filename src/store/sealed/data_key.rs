@@ -19,9 +19,11 @@
 
 use crate::crypto::aead::AesGcm;
 use crate::entropy::{Entropy, random};
+use crate::kms::rights::NO_OBJECT;
 use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
 use crate::store::rows::{Engine, Key, Rows, Table};
+use crate::store::upgrade::PROGRESS;
 use openssl::kdf::argon2id;
 use ring::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
@@ -68,7 +70,7 @@ struct Cost {
 const SEALED: StoreError =
     StoreError::Locked("it is sealed: give its master secret (--master-password-file)");
 const NOT_SEALED: StoreError = StoreError::Locked(
-    "it holds objects that are not sealed: give no master secret, or an empty database and import them there",
+    "it holds objects or grants that are not sealed: give no master secret, or an empty database and import them there",
 );
 const WRONG_SECRET: StoreError =
     StoreError::Locked("the master secret is not the one that it was sealed with");
@@ -105,11 +107,17 @@ fn make(
     engine.transact(&mut |rows| {
         // Another server may have been faster.
         stored = rows.get(NAME)?;
-        match (&stored, rows.last_sequence()?) {
-            (Some(_), _) => Ok(()),
-            (None, Some(_)) => Err(NOT_SEALED),
-            (None, None) => rows.put(NAME, &row),
+        if stored.is_some() {
+            return Ok(());
         }
+        // All other grants are on objects.
+        let grants = rows.count(Table::GrantsByObject, NO_OBJECT.as_bytes(), 1)?;
+        if grants > 0 || rows.last_sequence()?.is_some() {
+            return Err(NOT_SEALED);
+        }
+        // Whoever opened it before has put this in the clear.
+        rows.remove(PROGRESS)?;
+        rows.put(NAME, &row)
     })?;
     match stored {
         Some(row) => unwrap(&row, master),
