@@ -137,8 +137,9 @@ impl<'l> List<'l> {
                 true => (self.size * PAGE_GROWTH).clamp(PAGE_MIN, PAGE_MAX),
                 false => PAGE_MIN,
             };
-            self.page = reader.page(self.table, self.first, from, self.size)?;
-            (self.at, self.used, self.is_last) = (0, 0, self.page.len() < self.size);
+            let limit = self.size.min(reader.rows_left);
+            self.page = reader.page(self.table, self.first, from, limit)?;
+            (self.at, self.used, self.is_last) = (0, 0, self.page.len() < limit || limit == 0);
         }
         self.used += 1;
         Ok(self.page.get(self.at).map(|(place, _)| *place))
@@ -153,10 +154,16 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// So many places of a list; fewer where it ends, or where no more may be read.
-    fn page(&mut self, table: Table, first: &[u8], from: u64, size: usize) -> Result<Vec<Place>, StoreError> {
-        self.has_given_up |= self.rows_left == 0;
-        let rows = self.rows.list(table, first, &from.to_be_bytes(), size.min(self.rows_left))?;
+    /// So many places of a list, fewer where it ends; none where no more may be read.
+    fn page(
+        &mut self,
+        table: Table,
+        first: &[u8],
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Place>, StoreError> {
+        self.has_given_up |= limit == 0;
+        let rows = self.rows.list(table, first, &from.to_be_bytes(), limit)?;
         self.rows_left -= rows.len();
         rows.into_iter().map(|(sequence, uid)| Ok((u64::from_be_bytes(number(&sequence)?), uid))).collect()
     }

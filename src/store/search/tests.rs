@@ -137,6 +137,22 @@ fn a_search_ends_at_its_bounds() {
     assert_eq!(found(&store, &[], "carol", bounds(100, 8), usize::MAX).1, SearchEnd::TooMuch);
 }
 
+/// Wherever its rows end: at a list's beginning, in the middle of a page or at the last row.
+#[test]
+fn a_search_that_is_cut_says_so() {
+    let store = store();
+    grant(&store, [10, 990, 1990].into_iter(), "alice");
+    for wanted in [&["all"][..], &["all", "500"], &["3", "all"], &[]] {
+        let (all, ended) = found(&store, wanted, "alice", Bounds::default(), usize::MAX);
+        assert_eq!(ended, SearchEnd::Complete);
+        for rows in (0..100).chain((100..5_000).step_by(37)) {
+            let bounds = Bounds { rows, ..Bounds::default() };
+            let (some, ended) = found(&store, wanted, "alice", bounds, usize::MAX);
+            assert!(some == all || ended == SearchEnd::TooMuch, "{wanted:?} in {rows} rows: {}", some.len());
+        }
+    }
+}
+
 /// Where reads are not of one commit, a list may still name an object that was removed, and whose identifier another has.
 #[test]
 fn an_identifier_that_another_object_has_by_now_is_passed_over() {
