@@ -14,6 +14,7 @@ mod verification;
 
 use self::overlay::Overlay;
 use self::rows::{Cleared, Writing};
+use self::verification::Unverified;
 use super::StoreError;
 use super::rows::{Engine, Key, Rows, RowsMut, SCHEMA_NAME, Table};
 use crate::limits;
@@ -23,8 +24,8 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use snapshot::{Snapshot, Snapshots};
 pub use verification::Verification;
@@ -41,8 +42,8 @@ const UNFINISHED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub struct RedbStore {
     /// Shared with [`Snapshots`], which do not keep it.
     database: Arc<Database>,
-    /// Nothing is written before it was.
-    unverified: Mutex<Option<Verification>>,
+    /// Shared likewise.
+    unverified: Arc<Unverified>,
 }
 
 impl RedbStore {
@@ -155,16 +156,12 @@ impl RedbStore {
             .create_with_backend(backend)?;
         // After a crash, redb has verified it whatever was asked.
         let unverified = unverified.filter(|_| !is_repaired.load(Ordering::Relaxed));
-        Ok(RedbStore { database: Arc::new(database), unverified: Mutex::new(unverified) })
+        Ok(RedbStore { database: Arc::new(database), unverified: Arc::new(Unverified::new(unverified)) })
     }
 
     /// Whether it was verified since it was opened.
     pub fn is_verified(&self) -> bool {
-        self.unverified().is_none()
-    }
-
-    fn unverified(&self) -> MutexGuard<'_, Option<Verification>> {
-        self.unverified.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unverified.is_verified()
     }
 
     fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
@@ -209,13 +206,7 @@ impl Engine for RedbStore {
     }
 
     fn verify(&self) -> Result<(), StoreError> {
-        let mut unverified = self.unverified();
-        if let Some(verify) = &*unverified {
-            verify()?;
-            log::info!("the database was verified");
-        }
-        *unverified = None;
-        Ok(())
+        self.unverified.verify()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::RedbStore;
 use super::rows::{Tables, reading};
+use super::verification::Unverified;
 use crate::store::StoreError;
 use crate::store::rows::{AllRows, Key, Row, Rows, Table, Value};
 use ::redb::{Database, ReadOnlyTable, ReadableDatabase};
@@ -14,6 +15,7 @@ use std::sync::{Arc, Weak};
 pub struct Snapshots {
     folder: PathBuf,
     database: Weak<Database>,
+    unverified: Weak<Unverified>,
 }
 
 impl Snapshots {
@@ -22,8 +24,12 @@ impl Snapshots {
         &self.folder
     }
 
-    /// The rows as they are now; `None` where the database was closed.
+    /// The rows as they are now; `None` where the database was closed. One that was not verified yet is verified first: this
+    /// takes as long, or is an error where it is damaged.
     pub fn take(&self) -> Result<Option<Snapshot>, StoreError> {
+        if let Some(unverified) = self.unverified.upgrade() {
+            unverified.verify()?;
+        }
         self.database.upgrade().map(|database| Snapshot::of(&database)).transpose()
     }
 }
@@ -42,7 +48,11 @@ impl RedbStore {
 
     /// Where to take snapshots later; `folder` is that of the database.
     pub fn snapshots(&self, folder: &Path) -> Snapshots {
-        Snapshots { folder: folder.to_owned(), database: Arc::downgrade(&self.database) }
+        Snapshots {
+            folder: folder.to_owned(),
+            database: Arc::downgrade(&self.database),
+            unverified: Arc::downgrade(&self.unverified),
+        }
     }
 }
 

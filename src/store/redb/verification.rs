@@ -1,5 +1,5 @@
 //! Verification after the start. A large file that was closed in order is served before all of it was read: reads at once,
-//! writes when it was.
+//! writes and backups when it was. A copy has checksums of its own: damage would be whole in it.
 //!
 //! redb verifies whatever a crash has left, but trusts what was closed in order, and may panic where that is damaged. A
 //! mark beside the file tells that it is trusted and was not verified yet: a start that finds one verifies first, and says
@@ -14,9 +14,38 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Verifies what is open and was not verified yet. Nothing may be written meanwhile.
 pub type Verification = Box<dyn Fn() -> Result<(), StoreError> + Send>;
+
+/// What is left to be verified of an open file. Nothing is written or copied before it was.
+pub(super) struct Unverified(Mutex<Option<Verification>>);
+
+impl Unverified {
+    pub(super) fn new(verification: Option<Verification>) -> Unverified {
+        Unverified(Mutex::new(verification))
+    }
+
+    /// Verifies it, or waits for whoever does, unless it was done before.
+    pub(super) fn verify(&self) -> Result<(), StoreError> {
+        let mut unverified = self.lock();
+        if let Some(verify) = &*unverified {
+            verify()?;
+            log::info!("the database was verified");
+        }
+        *unverified = None;
+        Ok(())
+    }
+
+    pub(super) fn is_verified(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Verification>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Trusts `file`, at `path`, for now, if it has more bytes than that and there is no mark that says it was trusted before; the
 /// mark is made. `None` where it is to be verified first.
@@ -63,7 +92,7 @@ fn remove(mark: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::store::redb::FILE_NAME;
-    use crate::store::rows::{Engine, Key, Table};
+    use crate::store::rows::{Engine, Key, Rows as _, Table};
     use std::os::unix::fs::FileExt;
 
     /// An empty folder, which is removed with it.
@@ -172,6 +201,23 @@ mod tests {
         assert!(folder.is_marked());
         assert!(refused(folder.open().map(drop)));
         assert!(folder.is_marked());
+    }
+
+    /// A copy has checksums of its own, which are right for whatever is copied.
+    #[test]
+    fn what_is_copied_was_verified() {
+        let folder = Folder::new("copied");
+        folder.fill();
+        let store = folder.open().unwrap();
+        let snapshot = store.snapshots(&folder.0).take().unwrap().unwrap();
+        assert!(!folder.is_marked());
+        assert_eq!(snapshot.get(objects(77).as_key()).unwrap().unwrap().as_slice(), [77; 200]);
+        drop((snapshot, store));
+
+        folder.damage();
+        let store = folder.open().unwrap();
+        assert_eq!(row(&store, 77)[100], 78, "a read does not look");
+        assert!(matches!(store.snapshots(&folder.0).take(), Err(StoreError::Corrupt(_))));
     }
 
     #[test]
