@@ -612,6 +612,8 @@ fn an_owner_may_be_known_by_a_certificate() {
     let (cert, key) = (authority.file("owner.fullchain.pem"), authority.file("owner.key"));
     let owner = ["--cert", &cert, "--key", &key];
     let post = |more: &[&str], path: &str| server.curl(&[&owner[..], more].concat(), path).0;
+    let (status, told) = server.curl(&[&owner[..], &["-X", "POST"]].concat(), "/start");
+    assert_eq!((status, told.contains("hand over a PKCS#12 file")), (400, true), "{told}");
     assert_eq!(post(&["-F", &format!("file=@{p12}")], "/pkcs12"), 200);
     assert_eq!(post(&["-d", r#"{"password":"p"}"#], "/pkcs12-password"), 200);
     assert_eq!(post(&["-X", "POST"], "/start"), 200);
@@ -643,6 +645,8 @@ fn an_owner_may_be_known_by_a_token_of_an_issuer() {
     // The key server asks for tokens too.
     let mut client = wait_for("the key server", || Client::try_connect(server.port).ok());
     assert_eq!(client.get("/version"), (401, String::new()));
+    let log = server.log();
+    assert!(log.contains("tokens travel in the clear: hand over a PKCS#12 file"), "{log}");
 }
 
 #[test]

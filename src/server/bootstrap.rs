@@ -145,6 +145,10 @@ fn success(has_tls: bool, clear: bool) -> String {
     text
 }
 
+/// Why there is no start: without certificates everybody would be the default user.
+const NEEDS_TLS: &str =
+    "clients must show certificates (--authority-cert-file), which needs HTTPS: hand over a PKCS#12 file";
+
 /// What a request on the bootstrap server is answered.
 pub(super) type Answer = (u16, Result<String, String>);
 
@@ -197,6 +201,7 @@ impl Shared {
         };
         let told = |result: Result<String, String>| (if result.is_ok() { 200 } else { 400 }, result);
         let provision = &mut bootstrap.provision;
+        let has_tls = provision.pkcs12.is_some() || self.certificate.is_some();
         let answer = match hand_over {
             HandOver::Page => {
                 self.body.extend_from_slice(bootstrap.page.as_bytes());
@@ -242,6 +247,7 @@ impl Shared {
             HandOver::Start if bootstrap.stage != Stage::Waiting => {
                 (409, Err("the server is starting already".into()))
             }
+            HandOver::Start if self.clients.is_some() && !has_tls => (400, Err(NEEDS_TLS.into())),
             HandOver::Start => match provision::clear_database(body) {
                 Err(fault) => (400, Err(fault)),
                 Ok(clear) => {
@@ -251,7 +257,6 @@ impl Shared {
                     let pkcs12 = provision.pkcs12.as_ref().map(|file| (copy(file), password()));
                     let database = provision.database.clone().unwrap_or_else(|| bootstrap.database.clone());
                     info!("opening what was handed over: the database in {}", database.place);
-                    let has_tls = pkcs12.is_some() || self.certificate.is_some();
                     bootstrap.success = success(has_tls, clear);
                     return Some(Work::Provide { database, clear, pkcs12, now: now.utc });
                 }
@@ -335,6 +340,9 @@ impl Shared {
                     "the key server has taken over, by {}",
                     if self.certificate.is_some() { "HTTPS" } else { "HTTP" }
                 );
+                if self.certificate.is_none() && self.tokens.is_some() {
+                    warn!("tokens travel in the clear: hand over a PKCS#12 file, or put HTTPS in front");
+                }
                 // With all that was handed over.
                 self.bootstrap = None;
             }
