@@ -178,6 +178,75 @@ fn ignored_tests_carry_their_reason() {
     }
 }
 
+/// Whether a file at the root, or all of a folder there, is part of the context of `docker build`: the last pattern that fits
+/// decides. Only patterns of the kinds that are in use are known.
+fn is_let_in(dockerignore: &str, path: &str) -> bool {
+    let patterns = dockerignore.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let fits = |pattern: &&str| {
+        let pattern = pattern.trim_start_matches('!');
+        assert!(
+            pattern == "*" || !pattern.contains(['*', '?', '[']),
+            "a pattern that this test does not know"
+        );
+        pattern == "*" || Path::new(path).starts_with(pattern)
+    };
+    patterns.rev().find(fits).is_none_or(|pattern| pattern.starts_with('!'))
+}
+
+/// The scripts, and what is theirs, that these lines name.
+fn scripts_named(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let words = lines.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && !"._-/".contains(c)));
+    words.filter(|word| word.starts_with(".ci/")).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_build_of_the_image_reads_is_let_in() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text_of = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let dockerfile = text_of("Dockerfile");
+    let (build, _) = dockerfile.split_once("\nFROM scratch\n").unwrap();
+    // Scripts, and what they run or read in turn.
+    let mut read = BTreeSet::new();
+    let mut named = scripts_named(build);
+    while let Some(path) = named.pop_first() {
+        named.extend(scripts_named(&text_of(&path)).difference(&read).cloned());
+        read.insert(path);
+    }
+    assert!(read.contains(".ci/static") && read.contains(".ci/openssl"), "{read:?}");
+    // What cargo and rustup look for, and what the manifest names.
+    let looked_for =
+        [".cargo", "rust-toolchain", "rust-toolchain.toml", "build.rs", "Cargo.lock", "Cargo.toml", "src"];
+    read.extend(looked_for.into_iter().filter(|path| root.join(path).exists()).map(str::to_owned));
+    let manifest = text_of("Cargo.toml");
+    let paths = manifest.split("path = \"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    read.extend(paths.filter(|path| *path != ".").map(str::to_owned));
+    if manifest.contains("[[bench]]") {
+        read.insert("benches".to_owned());
+    }
+    let dockerignore = text_of(".dockerignore");
+    for path in read {
+        assert!(
+            is_let_in(&dockerignore, &path),
+            "{path} is not in .dockerignore, and the image cannot be built"
+        );
+    }
+    assert!(!is_let_in(&dockerignore, "target"), "what was built here is of no use there");
+}
+
+#[test]
+fn the_last_pattern_of_dockerignore_that_fits_decides() {
+    let ignored = "# Comment.\n*\n!.ci/static\n!src\nsrc/testing\n";
+    assert!(is_let_in(ignored, "src/main.rs") && is_let_in(ignored, ".ci/static"));
+    assert!(!is_let_in(ignored, ".ci/static.ld") && !is_let_in(ignored, "src/testing/mod.rs"));
+    let script =
+        "# .ci/comment\nsource .ci/openssl\nflags=\"-Wl,-T,.ci/static.ld -Wl\"\nRUN .ci/static /image";
+    assert_eq!(
+        scripts_named(script),
+        [".ci/openssl", ".ci/static", ".ci/static.ld"].map(str::to_owned).into()
+    );
+}
+
 #[test]
 fn paths_are_read_from_the_code() {
     let text =
