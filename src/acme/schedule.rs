@@ -59,6 +59,8 @@ pub struct Schedule {
     renew_at: Timestamp,
     /// When to renew it by the monotonic clock.
     renew_by: Instant,
+    /// When the certificate was issued, if that was since the start of this process.
+    issued_at: Option<Instant>,
     /// No order before: the certificate is new.
     settled_until: Instant,
     /// No order before: the last one failed.
@@ -114,6 +116,7 @@ impl Schedule {
         self.validity = Some(validity);
         let at = validity.not_before + lifetime * 2 / 3;
         self.plan(at - fraction(lifetime / 20, entropy), now);
+        self.issued_at = is_new.then_some(now.instant);
         if is_new {
             self.issued.note(now.instant + WEEK);
             self.settled_until = now.instant + lifetime / 3;
@@ -129,11 +132,13 @@ impl Schedule {
         let span = seconds_between(window.start, window.end);
         let at = window.start + fraction(span, entropy);
         // An authority cannot make this server stay with a certificate until it expires.
-        self.plan(at.min(validity.not_before + validity.lifetime() * 9 / 10), now);
-        if window.end <= now.utc {
-            // It is revoked, or about to be: a third of its lifetime is too long to wait.
-            self.settled_until = now.instant;
-        }
+        let at = at.min(validity.not_before + validity.lifetime() * 9 / 10);
+        self.plan(at, now);
+        // Where it is revoked, or about to be, a third of its lifetime is too long to wait. But a calendar that is ahead
+        // sees every window pass at once: its age must say so too.
+        let by_calendar = now.instant + seconds_between(now.utc, at);
+        let by_age = self.issued_at.map(|issued| issued + seconds_between(validity.not_before, at));
+        self.settled_until = self.settled_until.min(by_calendar.max(by_age.unwrap_or_default()));
     }
 
     /// Orders as soon as the limits allow, because the operator asks for it.
@@ -197,9 +202,12 @@ impl Schedule {
         if at <= now.instant { at } else { at.min(now.instant + GLANCE) }
     }
 
-    /// Whether the certificate in use has more than half of its lifetime left.
+    /// Whether the certificate in use has more than half of its lifetime left, by either clock.
     fn is_early(&self, now: Now) -> bool {
-        self.validity.is_some_and(|validity| validity.left(now.utc) > validity.lifetime() / 2)
+        let Some(validity) = self.validity else { return false };
+        let half = validity.lifetime() / 2;
+        let is_young = |issued| now.instant.saturating_since(issued) < half;
+        validity.left(now.utc) > half || self.issued_at.is_some_and(is_young)
     }
 
     /// Failures since the last certificate.
@@ -301,6 +309,50 @@ mod tests {
         let now = at(2 * 86_400);
         schedule.suggested(window(0, 1), &mut Byte(0), now);
         assert!(schedule.is_due(now));
+    }
+
+    #[test]
+    fn a_revocation_that_is_announced_does_not_wait_for_the_end_of_its_window() {
+        let day = 86_400;
+        let mut schedule = Schedule::default();
+        schedule.in_use(valid_for(90), true, &mut Byte(0), at(0));
+        let window = Window { start: at(5 * day).utc, end: at(6 * day).utc };
+        schedule.suggested(window, &mut Byte(128), at(5 * day));
+        assert_eq!(due_hour(&schedule, 5 * 24), 5 * 24 + 13);
+        // A later window counts again.
+        let window = Window { start: at(40 * day).utc, end: at(41 * day).utc };
+        schedule.suggested(window, &mut Byte(0), at(5 * day));
+        assert_eq!(due_hour(&schedule, 5 * 24), 40 * 24);
+    }
+
+    /// How many orders thirty days take by a calendar that is so many days ahead of the authority's, which suggests a
+    /// window of two days that begins so many hours after the certificate.
+    fn orders_with_a_calendar_ahead(days: u64, window_hours: i64) -> usize {
+        let mut schedule = Schedule::default();
+        let mut orders = 0;
+        for hour in 0..30 * 24 {
+            let right = at(hour * 3600);
+            let now = Now { utc: right.utc + DAY * days as u32, ..right };
+            if schedule.is_due(now) {
+                orders += 1;
+                let not_before = right.utc;
+                let validity = Validity { not_before, not_after: not_before + DAY * 90 };
+                schedule.in_use(validity, true, &mut Byte(0), now);
+            }
+            let issued = schedule.validity.unwrap().not_before.unix();
+            let start = Timestamp::from_unix(issued + window_hours * 3600);
+            schedule.suggested(Window { start, end: start + 2 * DAY }, &mut Byte(0), now);
+        }
+        orders
+    }
+
+    #[test]
+    fn a_calendar_that_is_ahead_does_not_order_again_and_again() {
+        assert_eq!(orders_with_a_calendar_ahead(63, 60 * 24), 1);
+        // An authority that always suggests what is past is limited as the operator is: thirty days are four weeks and two
+        // days.
+        assert_eq!(orders_with_a_calendar_ahead(63, -72), 5 * ISSUED_MAX);
+        assert_eq!(orders_with_a_calendar_ahead(0, -72), 5 * ISSUED_MAX);
     }
 
     #[test]
