@@ -5,6 +5,8 @@
 mod support;
 
 use keyway::acme::bot::{Action, Bot, Issued};
+use keyway::acme::challenge::Kind;
+use keyway::acme::failure::Kind as FailureKind;
 use keyway::acme::{ChallengeChoice, KeySource, KeyType, Settings};
 use keyway::egress::{Egress, files};
 use keyway::shell::os::{Clock, OsEntropy};
@@ -374,13 +376,9 @@ fn the_authority_is_asked_when_to_renew() {
     assert_eq!(serial(&served(&server)), serial(&certificate));
 }
 
-/// The library in use leaves leading zeros out of its signatures, so that one in 128 is refused: about one order in ten.
-#[test]
-fn two_hundred_orders_in_a_row_all_give_a_certificate() {
-    const ORDERS: usize = 200;
-    let pebble = Pebble::start(Ports::new(), &[("PEBBLE_VA_ALWAYS_VALID", "1")]);
-    let scratch = Scratch::new();
-    let settings = Arc::new(Settings {
+/// Of a bot of this authority, without a server around it.
+fn settings(pebble: &Pebble, scratch: &Scratch) -> Arc<Settings> {
+    Arc::new(Settings {
         names: vec![NAME.to_owned()],
         email: "admin@example.com".into(),
         directory_url: pebble.directory_url(),
@@ -388,7 +386,53 @@ fn two_hundred_orders_in_a_row_all_give_a_certificate() {
         key: KeySource::Fresh(KeyType::P256),
         folder: scratch.path().to_owned(),
         ca_root: Some(pebble.authority.file("root.pem").into()),
-    });
+    })
+}
+
+#[test]
+fn what_was_issued_and_cannot_be_stored_is_kept_until_it_can() {
+    let pebble = Pebble::start(Ports::new(), &[("PEBBLE_VA_ALWAYS_VALID", "1")]);
+    let (scratch, now) = (Scratch::new(), Clock::start().now().utc);
+    let settings = settings(&pebble, &scratch);
+    let mut egress = Egress::new(Arc::clone(&settings));
+    let begin = |egress: &mut Egress| loop {
+        match egress.begin(Kind::Http01, now) {
+            Err(failure) if failure.kind == FailureKind::Signature => {}
+            begun => return begun.map(|_| ()),
+        }
+    };
+    // Nothing is ordered where nothing can be written.
+    let in_the_way = |name: &str| scratch.path().join(name).join("file");
+    fs::create_dir_all(in_the_way("trial.new")).unwrap();
+    let failure = begin(&mut egress).unwrap_err();
+    assert!(failure.kind == FailureKind::Local && failure.text.contains("cannot be written"), "{failure:?}");
+    assert!(!scratch.path().join("account.key").exists());
+    fs::remove_dir_all(scratch.path().join("trial.new")).unwrap();
+
+    let issued = loop {
+        begin(&mut egress).unwrap();
+        fs::create_dir_all(in_the_way("certificate.pem.new")).unwrap();
+        match egress.finish(now) {
+            Err(failure) if failure.kind == FailureKind::Signature => {}
+            finished => break finished.unwrap(),
+        }
+    };
+    assert!(files::stored(&settings).is_none());
+    let orders = fs::read_to_string(scratch.path().join("history")).unwrap();
+    assert_eq!(orders.lines().filter(|line| line.ends_with(" issued")).count(), 1, "{orders}");
+    fs::remove_dir_all(scratch.path().join("certificate.pem.new")).unwrap();
+    let _ = egress.renewal_info(&issued.identity.chain[0]);
+    let (identity, _) = files::stored(&settings).expect("it was stored");
+    assert_eq!(identity.chain, issued.identity.chain);
+}
+
+/// The library in use leaves leading zeros out of its signatures, so that one in 128 is refused: about one order in ten.
+#[test]
+fn two_hundred_orders_in_a_row_all_give_a_certificate() {
+    const ORDERS: usize = 200;
+    let pebble = Pebble::start(Ports::new(), &[("PEBBLE_VA_ALWAYS_VALID", "1")]);
+    let scratch = Scratch::new();
+    let settings = settings(&pebble, &scratch);
     let mut egress = Egress::new(Arc::clone(&settings));
     let (mut begun, now) = (0, Clock::start().now());
     for order in 0..ORDERS {

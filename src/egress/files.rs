@@ -16,12 +16,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Makes the folder, for the owner only, and tries whether it can be written.
+/// More than the files of a certificate have together.
+const TRIAL_BYTES: usize = 32 * 1024;
+
+/// Makes the folder, for the owner only, and tries whether it can be written and has room.
 pub fn prepare(folder: &Path) -> Result<(), String> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| format!("{}: cannot be made: {error}", folder.display()))?;
     const TRIAL: &str = "trial";
-    write(folder, TRIAL, b"")?;
+    write(folder, TRIAL, &[b'.'; TRIAL_BYTES])?;
     fs::remove_file(folder.join(TRIAL)).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
@@ -41,7 +44,11 @@ pub fn write(folder: &Path, name: &str, content: &[u8]) -> Result<(), String> {
         fs::rename(&temporary, &path)?;
         File::open(folder)?.sync_all()
     };
-    replace().map_err(|error| format!("{}: cannot be written: {error}", path.display()))
+    replace().map_err(|error| {
+        // A part of it takes room, and is of no use.
+        let _ = fs::remove_file(&temporary);
+        format!("{}: cannot be written: {error}", path.display())
+    })
 }
 
 /// The content of a file; `None` where it is not there.
@@ -131,10 +138,10 @@ pub fn past_orders(folder: &Path) -> Vec<Entry> {
     history::decode(&String::from_utf8_lossy(&content))
 }
 
-/// Adds an order to those of the past.
-pub fn remember(folder: &Path, entry: Entry) -> Result<(), String> {
+/// Adds orders to those of the past.
+pub fn remember(folder: &Path, more: &[Entry]) -> Result<(), String> {
     let mut entries = past_orders(folder);
-    entries.push(entry);
+    entries.extend_from_slice(more);
     write(folder, layout::HISTORY, history::encode(&entries).as_bytes())
 }
 
