@@ -105,6 +105,10 @@ impl Shared {
             self.outputs.submit(Job { id: JobId::Certificate, work });
         }
         automation.next = automation.bot.poll_timeout(now);
+        // Whatever became of the order: an authority may look from several places, and some a little later.
+        if automation.has_proofs() && !automation.bot.status().is_ordering {
+            automation.withdraw_at.get_or_insert(now.instant + limits::CHALLENGE_LINGER);
+        }
     }
 
     /// Does what is due.
@@ -133,7 +137,6 @@ impl Shared {
     pub(in super::super) fn challenge_listening(&mut self, result: Result<(), String>, now: Now) {
         let result = result.map_err(|reason| Failure::new(FailureKind::Local, &reason));
         self.drive(now, |bot, entropy| bot.proving(result, entropy, now));
-        self.withdraw_proofs_if_idle(now);
     }
 
     /// The lane has begun an order.
@@ -152,7 +155,6 @@ impl Shared {
         });
         self.metrics.orders[usize::from(replaced.is_err())] += 1;
         self.drive(now, |bot, entropy| bot.finished(replaced, entropy, now));
-        self.withdraw_proofs_if_idle(now);
     }
 
     /// The authority has said when to renew, or could not.
@@ -174,15 +176,6 @@ impl Shared {
             bot.begun(Err(busy()), entropy, now).or_else(|| bot.finished(Err(busy()), entropy, now))
         });
     }
-
-    /// Takes the proofs away after a while, unless another order is under way: an authority may look from several places.
-    fn withdraw_proofs_if_idle(&mut self, now: Now) {
-        let Some(Certificate { origin: Origin::Bot(automation), .. }) = &mut self.certificate else { return };
-        let has_proofs = automation.alpn_config.is_some() || !automation.files.is_empty();
-        if has_proofs && !automation.bot.status().is_ordering {
-            automation.withdraw_at = Some(now.instant + limits::CHALLENGE_LINGER);
-        }
-    }
 }
 
 impl Automation {
@@ -191,5 +184,9 @@ impl Automation {
         let config = tls::challenge_config(proofs);
         self.alpn_config = Some(config.map_err(|reason| Failure::new(FailureKind::Local, &reason))?);
         Ok(())
+    }
+
+    fn has_proofs(&self) -> bool {
+        self.alpn_config.is_some() || !self.files.is_empty()
     }
 }
