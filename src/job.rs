@@ -221,7 +221,7 @@ pub enum Done {
     CertificateUnchanged,
     /// The certificate's file was read.
     Certificate {
-        /// The digest of its content, where it could be read.
+        /// The digest of its content, where it could be read and the same content is not to be looked at again.
         digest: Option<[u8; 32]>,
         /// What it held, or one line that says what is wrong.
         identity: Result<x509::Identity, String>,
@@ -422,7 +422,17 @@ fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resourc
             if known == Some(digest) {
                 return Done::CertificateUnchanged;
             }
-            Done::Certificate { digest: Some(digest), identity: open_certificate(source, &content, now) }
+            match open_certificate(source, &content, now) {
+                Ok(identity) => Done::Certificate { digest: Some(digest), identity: Ok(identity) },
+                // It will be valid as it is: it is looked at again.
+                Err(Unusable { reason, is_early: true }) => Done::Certificate {
+                    digest: None,
+                    identity: Err(format!("{reason} It is taken in use on that date")),
+                },
+                Err(Unusable { reason, .. }) => {
+                    Done::Certificate { digest: Some(digest), identity: Err(reason) }
+                }
+            }
         }
     }
 }
@@ -454,13 +464,25 @@ pub fn read_certificate_file(source: &CertificateSource) -> Result<Buffer, Strin
     Ok(content)
 }
 
-/// Key, certificate and chain from the content of the file, or one line that says what is wrong with it.
+/// Why there is no certificate in the content of a file.
+pub struct Unusable {
+    /// One line that says what is wrong with it.
+    pub reason: String,
+    /// Whether nothing is, but that it is not valid yet.
+    pub is_early: bool,
+}
+
+/// Key, certificate and chain from the content of the file.
 pub fn open_certificate(
     source: &CertificateSource,
     content: &[u8],
     now: Timestamp,
-) -> Result<x509::Identity, String> {
+) -> Result<x509::Identity, Unusable> {
     let in_file = |reason: String| format!("{}: {reason}", source.file.display());
-    let bundle = pkcs12::open(content, &source.password).map_err(|error| in_file(error.to_string()))?;
-    x509::identity(bundle, now).map_err(|error| in_file(error.to_string()))
+    let bundle = pkcs12::open(content, &source.password)
+        .map_err(|error| Unusable { reason: in_file(error.to_string()), is_early: false })?;
+    x509::identity(bundle, now).map_err(|error| Unusable {
+        is_early: matches!(error, x509::Error::NotYetValid(_)),
+        reason: in_file(error.to_string()),
+    })
 }

@@ -6,9 +6,13 @@ mod support;
 
 use keyway::crypto::pkcs12::{self, Error};
 use keyway::crypto::x509;
+use keyway::job::{self, CertificateSource, Done, Job, JobId, Resources, Work};
 use keyway::secret::Secret;
+use keyway::shell::os::OsEntropy;
+use keyway::store::memory::MemoryStore;
 use keyway::time::Timestamp;
 use std::fs;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use support::certificates::{Authority, der};
 use support::run;
@@ -209,6 +213,31 @@ fn what_is_wrong_with_a_file_is_said() {
     let mut both = open(&a);
     both.private_keys.splice(0..0, open(&b).private_keys);
     assert_eq!(x509::identity(both, now()).unwrap().chain[0], der(&authority.file("a.pem")));
+}
+
+#[test]
+fn a_file_that_is_not_valid_yet_is_looked_at_again() {
+    let authority = Authority::new();
+    authority.server("a", "P-256");
+    let source = CertificateSource { file: authority.export("a", "p", &[]).into(), password: secret("p") };
+    let mut resources = Resources::of(Arc::new(MemoryStore::new()), Box::new(OsEntropy));
+    resources.certificate = Some(Arc::new(source));
+    let mut load = |known, now| {
+        let work = Work::LoadCertificate { known, now };
+        let completions = job::run(vec![Job { id: JobId::Certificate, work }], &mut resources);
+        match completions.into_iter().next().unwrap().done {
+            Done::Certificate { digest, identity } => (digest, identity.err()),
+            _ => panic!("another answer"),
+        }
+    };
+    let (digest, told) = load(None, Timestamp::from_unix(0));
+    let told = told.unwrap();
+    assert!(told.contains("its certificate is valid from 20") && told.contains("It is taken"), "{told}");
+    assert_eq!(digest, None, "it is looked at again");
+    let (digest, told) = load(None, now());
+    assert!(digest.is_some() && told.is_none());
+    let (digest, told) = load(None, Timestamp::from_unix(i64::MAX / 2));
+    assert!(digest.is_some() && told.unwrap().contains("has expired"), "it stays expired");
 }
 
 #[test]

@@ -11,15 +11,15 @@ pub struct Watch {
     next_check: Instant,
     /// A job is under way; its answer moves `next_check`.
     loading: bool,
-    /// Why the file could not be read last time, so that it is told once.
-    unreadable: Option<String>,
+    /// Why the file could not be read last time, or what it holds not be used yet, so that it is told once.
+    delayed: Option<String>,
 }
 
 impl Watch {
     /// A file that was just read.
     pub fn new(digest: [u8; 32], now: Instant) -> Watch {
         let next_check = now + limits::FILE_CHECK_INTERVAL;
-        Watch { digest: Some(digest), next_check, loading: false, unreadable: None }
+        Watch { digest: Some(digest), next_check, loading: false, delayed: None }
     }
 
     /// When the file is looked at next.
@@ -36,9 +36,10 @@ impl Watch {
         (!std::mem::replace(&mut self.loading, true)).then_some(self.digest)
     }
 
-    /// It is looked at now, whether it is time or not.
+    /// It is looked at now, whether it is time or not, and what is wrong with it is told again.
     pub fn begin(&mut self) {
         self.loading = true;
+        self.delayed = None;
     }
 
     /// The lane has answered.
@@ -47,19 +48,43 @@ impl Watch {
         self.next_check = now + limits::FILE_CHECK_INTERVAL;
     }
 
-    /// What was read is in use, or why not; with the digest of what was read, if it could be. Gives the reason back where it
-    /// is to be told: that a file cannot be read is told once.
+    /// What was read is in use, or why not; with the digest of what was read, if it could be and is not to be looked at again.
+    /// Gives the reason back where it is to be told: what may have another end without a change of the file is told once.
     pub fn judge(&mut self, digest: Option<[u8; 32]>, result: Result<(), String>) -> Result<(), String> {
         self.digest = digest.or(self.digest);
         match result {
             Err(reason) if digest.is_none() => {
-                let is_known = self.unreadable.replace(reason.clone()).is_some_and(|known| known == reason);
+                let is_known = self.delayed.replace(reason.clone()).is_some_and(|known| known == reason);
                 if is_known { Ok(()) } else { Err(reason) }
             }
             result => {
-                self.unreadable = None;
+                self.delayed = None;
                 result
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_used_yet_is_told_once_and_looked_at_again() {
+        let mut watch = Watch::new([1; 32], Instant::default());
+        let early = || Err("valid from tomorrow".to_owned());
+        assert_eq!(watch.judge(None, early()), early());
+        assert_eq!(watch.judge(None, early()), Ok(()));
+        assert_eq!(watch.judge(None, Err("unreadable".into())), Err("unreadable".into()));
+        // On demand it is told again.
+        assert_eq!(watch.judge(None, early()), early());
+        watch.begin();
+        assert_eq!(watch.judge(None, early()), early());
+        watch.end(Instant::default());
+        let at = watch.next_check();
+        assert_eq!(watch.is_due(at), Some(Some([1; 32])), "the one in use");
+        assert_eq!(watch.judge(Some([2; 32]), Ok(())), Ok(()));
+        watch.end(at);
+        assert_eq!(watch.is_due(watch.next_check()), Some(Some([2; 32])));
     }
 }

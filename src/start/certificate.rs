@@ -16,7 +16,8 @@ use std::sync::Arc;
 /// Key, certificate and chain from the PKCS#12 file.
 pub fn from_file(source: &CertificateSource, clock: &Clock) -> Result<LoadedCertificate, String> {
     let content = job::read_certificate_file(source)?;
-    let identity = job::open_certificate(source, &content, clock.now().utc)?;
+    let identity =
+        job::open_certificate(source, &content, clock.now().utc).map_err(|unusable| unusable.reason)?;
     ::log::info!("the certificate is {}", identity.summary());
     Ok(LoadedCertificate { identity, digest: crypto::sha256(&content) })
 }
