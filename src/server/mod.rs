@@ -70,6 +70,10 @@ pub const EXIT_STORE_FAILED: u8 = 3;
 /// The exit code when neither the key server nor the bootstrap server can listen.
 const EXIT_NOT_LISTENING: u8 = 1;
 
+/// Connections that have their turn in one call of [`Server::handle_timeout`]: the answers of all of them are in memory at
+/// once.
+const WAKE_UPS_MAX: usize = 64;
+
 /// What a server is made of.
 pub struct Parts {
     /// The caps.
@@ -273,10 +277,11 @@ impl Server {
         self.shared.write_audit(now);
     }
 
-    /// Acts on every deadline that has passed.
+    /// Acts on deadlines that have passed. Where there are many, or more answers of a connection are to be made, the next
+    /// call is due at once: the caller carries out first what came of this one.
     pub fn handle_timeout(&mut self, now: Now) {
         self.shared.date.update(now.utc);
-        while let Some((wake_up, id)) = self.shared.timers.pop_due(now.instant) {
+        for (wake_up, id) in self.shared.timers.take_due(now.instant, WAKE_UPS_MAX) {
             self.with(id, |shared, connection| {
                 if shared.timers.woken(id, &mut connection.deadline, wake_up, now.instant) {
                     shared.time_out(connection, now);

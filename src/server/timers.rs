@@ -32,8 +32,13 @@ impl Timers {
         }
     }
 
+    /// Takes out the wake-ups that have come, at most `max` of them. What is set to `now` meanwhile is not among them.
+    pub fn take_due(&mut self, now: Instant, max: usize) -> Vec<(Instant, ConnectionId)> {
+        std::iter::from_fn(|| self.pop_due(now)).take(max).collect()
+    }
+
     /// The next connection whose wake-up has come. Its owner calls [`Timers::woken`].
-    pub fn pop_due(&mut self, now: Instant) -> Option<(Instant, ConnectionId)> {
+    fn pop_due(&mut self, now: Instant) -> Option<(Instant, ConnectionId)> {
         let Reverse((at, _)) = *self.wake_ups.peek()?;
         if at > now {
             return None;

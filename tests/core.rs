@@ -1,0 +1,174 @@
+//! The core by itself: what comes out of it for what goes in, without sockets, lanes or a clock.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use keyway::entropy::Entropy;
+use keyway::job::Job;
+use keyway::limits::Limits;
+use keyway::server::clients::ClientIdentity;
+use keyway::server::event::{ConnectionId, Input, Listener, Output};
+use keyway::server::{Parts, Server, Tls};
+use keyway::store::memory::MemoryStore;
+use keyway::time::{Instant, Now, Timestamp};
+use std::sync::Arc;
+
+/// The same bytes in every run.
+struct Zeros;
+
+impl Entropy for Zeros {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+/// An output without its bytes: those are kept for whom they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Sent(u32, usize),
+    Closed(u32),
+    Aborted(u32),
+    Paused(u32),
+    Resumed(u32),
+    Submitted,
+}
+use Seen::*;
+
+/// A core, and all that it sees of the world.
+struct World {
+    server: Server,
+    now: Now,
+    /// What was sent to each connection, by its slot.
+    received: Vec<Vec<u8>>,
+    jobs: Vec<Job>,
+}
+
+fn id(slot: u32) -> ConnectionId {
+    ConnectionId { slot, generation: 0 }
+}
+
+impl World {
+    fn new(change: impl FnOnce(&mut Parts)) -> World {
+        let now =
+            Now { instant: Instant::from_nanos(0), utc: Timestamp::from_unix(1_795_456_600), utc_millis: 0 };
+        let mut parts = Parts {
+            limits: Limits::default(),
+            default_username: "admin".into(),
+            store: Arc::new(MemoryStore::new()),
+            entropy: Box::new(Zeros),
+            tls: Tls::Off,
+            client_authorities: Vec::new(),
+            client_revocations: None,
+            client_identity: ClientIdentity::CommonName,
+            token_issuers: Vec::new(),
+            force_default_username: false,
+            privileged_users: Vec::new(),
+            decryption_key: None,
+            bootstrap: None,
+            attestation: None,
+            audit: None,
+            counts: Arc::default(),
+            resident_bytes: || None,
+            now,
+        };
+        change(&mut parts);
+        World { server: Server::new(parts).unwrap(), now, received: Vec::new(), jobs: Vec::new() }
+    }
+
+    /// What comes out until nothing does.
+    fn seen(&mut self) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        while let Some(output) = self.server.poll_output() {
+            seen.push(match output {
+                Output::Send { connection, bytes } => {
+                    self.received[connection.slot as usize].extend_from_slice(bytes);
+                    Sent(connection.slot, bytes.len())
+                }
+                Output::Close { connection } => Closed(connection.slot),
+                Output::Abort { connection } => Aborted(connection.slot),
+                Output::Pause { connection } => Paused(connection.slot),
+                Output::Resume { connection } => Resumed(connection.slot),
+                Output::Submit(job) => {
+                    self.jobs.push(job);
+                    Submitted
+                }
+                Output::Listen(_) | Output::StopListening(_) | Output::Exit(_) => unreachable!(),
+            });
+        }
+        seen
+    }
+
+    fn tell(&mut self, input: Input<'_>) -> Vec<Seen> {
+        self.server.handle_input(self.now, input);
+        self.seen()
+    }
+
+    /// Accepts a connection; its slot.
+    fn accept(&mut self, listener: Listener) -> u32 {
+        let slot = self.received.len() as u32;
+        self.received.push(Vec::new());
+        let peer = ([127, 0, 0, 1], 40_000).into();
+        assert_eq!(self.tell(Input::Accepted { connection: id(slot), peer, listener }), []);
+        slot
+    }
+
+    fn say(&mut self, slot: u32, bytes: impl AsRef<[u8]>) -> Vec<Seen> {
+        let mut bytes = bytes.as_ref().to_vec();
+        self.tell(Input::Received { connection: id(slot), bytes: &mut bytes })
+    }
+
+    /// One call for what is due.
+    fn time_out(&mut self) -> Vec<Seen> {
+        assert!(self.server.poll_timeout().is_some_and(|due| due <= self.now.instant), "nothing is due");
+        self.server.handle_timeout(self.now);
+        self.seen()
+    }
+
+    /// The answers that a connection got.
+    fn answers(&self, slot: u32) -> usize {
+        String::from_utf8_lossy(&self.received[slot as usize]).matches("HTTP/1.1 ").count()
+    }
+}
+
+/// More requests at once than are answered in one go.
+fn many() -> (usize, Vec<u8>) {
+    const COUNT: usize = 4_000;
+    (COUNT, b"GET /version HTTP/1.1\r\nHost: h\r\n\r\n".repeat(COUNT))
+}
+
+#[test]
+fn one_call_gives_one_connection_one_turn() {
+    let mut world = World::new(|_| ());
+    let (slot, other) = (world.accept(Listener::Main), world.accept(Listener::Main));
+    let (count, requests) = many();
+    assert!(matches!(world.say(slot, &requests)[..], [Sent(0, _)]));
+    let mut turns = 1;
+    while world.answers(slot) < count {
+        assert!(matches!(world.time_out()[..], [Sent(0, _)]));
+        turns += 1;
+        assert!(matches!(world.say(other, b"GET /version HTTP/1.1\r\nHost: h\r\n\r\n")[..], [Sent(1, _)]));
+    }
+    assert!(turns > 2, "{turns}");
+}
+
+#[test]
+fn a_peer_that_has_ended_gets_all_answers_before_its_connection_goes() {
+    let mut world = World::new(|_| ());
+    let slot = world.accept(Listener::Main);
+    let (count, requests) = many();
+    world.say(slot, &requests);
+    assert_eq!(world.tell(Input::Ended { connection: id(slot) }), []);
+    let last = loop {
+        let seen = world.time_out();
+        if seen.len() > 1 {
+            break seen;
+        }
+    };
+    // The shell can tell now that it could not write all of it.
+    assert!(matches!(last[..], [Sent(0, _), Closed(0)]), "{last:?}");
+    assert_eq!(world.answers(slot), count);
+    assert_eq!(world.tell(Input::Blocked { connection: id(slot) }), []);
+    world.server.handle_timeout(world.now);
+    assert_eq!(world.seen(), []);
+    assert_eq!(world.tell(Input::Drained { connection: id(slot) }), []);
+    assert_eq!(world.time_out(), [Aborted(0)]);
+}
