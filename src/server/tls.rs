@@ -52,9 +52,11 @@ pub fn shown(identity: &Identity) -> Result<Shown, String> {
 }
 
 /// What every connection of this certificate shares, with sessions for resumption of its own; with a verifier, clients must
-/// show certificates too. The error is one line for the operator.
+/// show certificates too, each time anew: rustls does not ask the verifier about the certificate of a session, which may
+/// have expired since, as may have what said that it was not revoked. The error is one line for the operator.
 pub fn server_config(shown: &Shown, clients: Option<ClientVerifier>) -> Result<Arc<ServerConfig>, String> {
     let builder = builder()?;
+    let resumes = clients.is_none();
     let builder = match clients {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
@@ -63,8 +65,12 @@ pub fn server_config(shown: &Shown, clients: Option<ClientVerifier>) -> Result<A
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // AES-256 for all who can, whatever they would rather have: keys travel in it.
     config.ignore_client_order = true;
-    config.session_storage = ServerSessionMemoryCache::new(limits::TLS_SESSIONS_MAX);
-    config.send_tls13_tickets = 1;
+    if resumes {
+        config.session_storage = ServerSessionMemoryCache::new(limits::TLS_SESSIONS_MAX);
+        config.send_tls13_tickets = 1;
+    } else {
+        resume_nothing(&mut config);
+    }
     Ok(Arc::new(config))
 }
 
@@ -78,9 +84,13 @@ pub fn challenge_config(proofs: &[AlpnChallenge]) -> Result<Arc<ServerConfig>, S
     }
     let mut config = builder()?.with_no_client_auth().with_cert_resolver(Arc::new(Proofs(shown)));
     config.alpn_protocols = vec![ALPN_PROTOCOL.to_vec()];
+    resume_nothing(&mut config);
+    Ok(Arc::new(config))
+}
+
+fn resume_nothing(config: &mut ServerConfig) {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Arc::new(config))
 }
 
 /// Proofs by name. (rustls's own resolver refuses them: the extension that proves is critical and unknown to it.)
@@ -183,7 +193,7 @@ impl TlsSession {
         self.handshaken
     }
 
-    /// The certificate that the peer has shown (DER), once data may be exchanged; a resumed session keeps it.
+    /// The certificate that the peer has shown (DER), once data may be exchanged.
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         self.connection.peer_certificates()?.first().map(|certificate| certificate.as_ref())
     }
