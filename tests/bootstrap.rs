@@ -6,7 +6,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -624,6 +624,26 @@ fn an_owner_may_be_known_by_a_certificate() {
     });
     assert!(created.contains("CreateResponse"), "{created}");
     assert_eq!(server.curl(&[], "/version").0, 0);
+}
+
+#[test]
+fn an_owner_whose_certificate_is_revoked_meanwhile_is_refused() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.client("owner");
+    let (root, lists) = (authority.file("root.pem"), authority.revoke(&[], 3600));
+    let server =
+        Waiting::start(scratch.path(), &["--authority-cert-file", &root, "--authority-crl-file", &lists]);
+    let (cert, key) = (authority.file("owner.fullchain.pem"), authority.file("owner.key"));
+    let owner = ["--cert", &cert, "--key", &key];
+    assert_eq!(server.curl(&owner, "/").0, 200);
+    let mut begun = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    begun.write_all(&[22, 3, 1, 2, 0]).unwrap();
+    // Nobody says that it is to be read again.
+    authority.revoke(&["owner"], 3600);
+    wait_for("the new lists", || server.log().contains("2 new revocation lists").then_some(()));
+    assert_eq!(server.curl(&owner, "/").0, 0);
+    begun.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    assert_eq!(begun.read(&mut [0; 1]).unwrap(), 0, "a handshake that began before");
 }
 
 #[test]

@@ -7,8 +7,10 @@ mod support;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use support::certificates::Authority;
-use support::{CREATE, Scratch, Server, keyway, keyway_fails, on, run, value_of, wait_for};
+use support::tls::{ask, connect_as};
+use support::{CREATE, Scratch, Server, keyway, keyway_fails, on, run, tcp, value_of, wait_for};
 
 /// A server whose clients must have certificates by `authority`, and what it shows itself.
 fn serve(authority: &Authority, scratch: &Scratch, more: &[&str]) -> Server {
@@ -199,6 +201,38 @@ fn whoever_is_revoked_is_refused_at_once_and_everybody_when_a_list_has_expired()
     authority.revoke(&[], 3600);
     server.signal("HUP");
     wait_for("a new list", || may("alice").then_some(()));
+}
+
+#[test]
+fn what_has_begun_under_old_revocation_lists_ends_with_them() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    authority.client("alice");
+    let lists = authority.revoke(&[], 3600);
+    let server = serve(&authority, &scratch, &["--authority-crl-file", &lists]);
+    let mut handshake = tcp(server.port);
+    // The head of a record that is to come.
+    handshake.write_all(&[22, 3, 1, 2, 0]).unwrap();
+    let mut requests = [
+        &b"GET /version HTTP/1.1\r\n"[..],
+        b"POST /kmip HTTP/1.1\r\nHost: kms\r\nContent-Length: 9\r\n\r\n{",
+    ]
+    .map(|begun| {
+        let mut tls = connect_as(&authority, Some((&authority, "alice")), &server);
+        assert_eq!(ask(&mut tls, "/version", "").0, 200);
+        tls.write_all(begun).unwrap();
+        tls
+    });
+    authority.revoke(&["alice"], 3600);
+    server.signal("HUP");
+    server.wait_for_log("client certificates are judged by 2 new revocation lists");
+    // Sooner than what takes too long would end.
+    let patience = Some(Duration::from_secs(5));
+    handshake.set_read_timeout(patience).unwrap();
+    assert_eq!(handshake.read(&mut [0; 1]).unwrap(), 0, "the handshake");
+    for tls in &mut requests {
+        tls.sock.set_read_timeout(patience).unwrap();
+        assert_eq!(tls.read(&mut [0; 1]).unwrap(), 0, "a request");
+    }
 }
 
 #[test]

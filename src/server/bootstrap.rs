@@ -13,7 +13,7 @@ use super::clients::Clients;
 use super::connection::Connection;
 use super::event::Listener;
 use super::routes::{Exchange, HandOver};
-use super::tls::{self, ClientVerifier};
+use super::tls::{self, ClientVerifier, Shown};
 use super::{Server, Shared};
 use crate::bootstrap::guard::{Guard, Verdict};
 use crate::bootstrap::page;
@@ -55,6 +55,7 @@ pub struct BootstrapParts {
 
 /// A server that waits for its owner.
 pub struct Bootstrap {
+    shown: Shown,
     config: Arc<ServerConfig>,
     page: String,
     guard: Guard,
@@ -86,8 +87,10 @@ impl Bootstrap {
         clients: Option<ClientVerifier>,
         now: Instant,
     ) -> Result<Bootstrap, String> {
+        let shown = tls::shown(&parts.identity)?;
         Ok(Bootstrap {
-            config: tls::server_config(&tls::shown(&parts.identity)?, clients)?,
+            config: tls::server_config(&shown, clients)?,
+            shown,
             page: page::html(&parts.pin),
             guard: parts.guard,
             closes_at: parts.window.map(|window| now + window),
@@ -103,6 +106,12 @@ impl Bootstrap {
     /// What the connections of the owner use.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// Has the owner of new connections judged by another verifier.
+    pub fn judge_clients(&mut self, clients: ClientVerifier) -> Result<(), String> {
+        self.config = tls::server_config(&self.shown, Some(clients))?;
+        Ok(())
     }
 
     /// Whether nothing is heard from this address at the moment.

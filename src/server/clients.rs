@@ -136,6 +136,9 @@ impl Shared {
         if let Some(certificate) = &mut self.certificate {
             certificate.judge_clients(Arc::clone(&verifier))?;
         }
+        if let Some(bootstrap) = &mut self.bootstrap {
+            bootstrap.judge_clients(Arc::clone(&verifier))?;
+        }
         clients.verifier = verifier;
         info!("client certificates are judged by {} new revocation lists", lists.len());
         Ok(())

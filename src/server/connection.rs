@@ -97,9 +97,9 @@ pub struct IncompleteBody {
 }
 
 impl Connection {
-    /// Whether its client has shown a certificate.
-    pub fn has_certificate(&self) -> bool {
-        self.tls.as_ref().is_some_and(|session| session.peer_certificate().is_some())
+    /// Whether its client is asked for a certificate, where clients are, or was: a validator is not.
+    pub fn judges_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|session| !session.is_validator())
     }
 
     /// Whether it could be closed without anybody missing an answer.

@@ -291,12 +291,12 @@ impl Server {
         self.shared.view.take_if(|(_, until)| *until <= now.instant);
         if self.shared.drain_until.is_none() {
             self.shared.check_key_sets(now);
+            self.shared.check_revocations(now);
         }
         if self.shared.bootstrap.is_some() {
             self.shared.check_bootstrap(now);
         } else if self.shared.drain_until.is_none() {
             self.shared.check_certificate_file(now);
-            self.shared.check_revocations(now);
             self.shared.check_databases(now);
             self.shared.check_bot(now);
         }
@@ -318,12 +318,12 @@ impl Server {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let shared = &self.shared;
         let key_sets = shared.tokens.as_ref().and_then(Tokens::poll_timeout);
+        let revocations = shared.clients.as_ref().and_then(Clients::poll_timeout);
         let own = match &shared.bootstrap {
             _ if shared.drain_until.is_some() => None,
-            Some(bootstrap) => [bootstrap.poll_timeout(), key_sets].into_iter().flatten().min(),
+            Some(bootstrap) => [bootstrap.poll_timeout(), revocations, key_sets].into_iter().flatten().min(),
             None => {
                 let certificate = shared.certificate.as_ref().and_then(Certificate::poll_timeout);
-                let revocations = shared.clients.as_ref().and_then(Clients::poll_timeout);
                 [certificate, revocations, key_sets, shared.databases_due].into_iter().flatten().min()
             }
         };
@@ -435,20 +435,15 @@ impl Server {
         }
     }
 
-    /// Ends the connections whose clients have shown a certificate: between requests at once, else after the answer.
+    /// Ends the connections on which clients are judged by their certificates: those whose requests are being answered after
+    /// that, all others at once, whether a handshake or a request has begun on them or not.
     fn end_judged_connections(&mut self, now: Now) {
-        let judged = self.connections.iter_mut().flatten().filter(|connection| connection.has_certificate());
-        let ids: Vec<ConnectionId> = judged
-            .map(|connection| {
-                connection.is_leaving = true;
-                connection.id
-            })
-            .collect();
+        let judged = self.connections.iter().flatten().filter(|connection| connection.judges_certificates());
+        let ids: Vec<ConnectionId> = judged.map(|connection| connection.id).collect();
         for id in ids {
-            self.with(id, |shared, connection| {
-                if matches!(connection.phase, Phase::Idle) && connection.pending.is_empty() {
-                    shared.close(connection, now);
-                }
+            self.with(id, |shared, connection| match connection.phase {
+                Phase::Waiting(_) | Phase::Held(_) => connection.is_leaving = true,
+                _ => shared.close(connection, now),
             });
         }
     }
