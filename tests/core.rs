@@ -172,3 +172,36 @@ fn a_peer_that_has_ended_gets_all_answers_before_its_connection_goes() {
     assert_eq!(world.tell(Input::Drained { connection: id(slot) }), []);
     assert_eq!(world.time_out(), [Aborted(0)]);
 }
+
+#[test]
+fn bodies_take_room_by_what_has_arrived_and_not_by_what_is_announced() {
+    let mut world = World::new(|parts| parts.limits.bodies_bytes_max = 1024 * 1024);
+    let announced = "POST /kmip HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
+    let slots = [(); 4].map(|()| world.accept(Listener::Main));
+    for slot in slots {
+        assert_eq!(world.say(slot, announced), []);
+    }
+    let body = vec![b'x'; 1_000_000];
+    let (last, rest) = body.split_last().unwrap();
+    assert_eq!(world.say(slots[0], rest), []);
+    // Now there is no room for a second one.
+    assert!(matches!(world.say(slots[1], rest)[..], [Sent(1, _), Closed(1)]));
+    assert!(String::from_utf8_lossy(&world.received[1]).contains("too many large requests"));
+    assert_eq!(world.tell(Input::Reset { connection: id(slots[0]) }), [Aborted(0)]);
+    assert_eq!(world.say(slots[2], rest), []);
+    assert_eq!(world.say(slots[2], [*last]), [Submitted, Paused(2)]);
+}
+
+#[test]
+fn where_nobody_hands_anything_over_no_body_is_read() {
+    let mut world = World::new(|_| ());
+    for (listener, answer) in [(Listener::Metrics, "HTTP/1.1 200 "), (Listener::Challenge, "HTTP/1.1 308 ")] {
+        for body in ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n100\r\n"] {
+            let slot = world.accept(listener);
+            let seen = world.say(slot, format!("GET /metrics HTTP/1.1\r\nHost: h\r\n{body}x"));
+            assert!(matches!(seen[..], [Sent(..), Closed(_)]), "{seen:?}");
+            assert!(world.received[slot as usize].starts_with(answer.as_bytes()));
+            assert_eq!(world.say(slot, "more"), []);
+        }
+    }
+}

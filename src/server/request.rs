@@ -44,7 +44,7 @@ impl Shared {
 
     /// Reads a head and starts with its request; `None` if the head is not complete.
     fn serve_head(&mut self, connection: &mut Connection, rest: &mut [u8], now: Now) -> Option<usize> {
-        let (exchange, framing, expects_continue, head_bytes) =
+        let (mut exchange, framing, expects_continue, head_bytes) =
             match head::parse(&mut connection.scanner, rest, &self.limits) {
                 Ok(Some((head, head_bytes)))
                     if head.is_preflight()
@@ -98,6 +98,13 @@ impl Shared {
                     return Some(rest.len());
                 }
             };
+        let hands_over = matches!(connection.listener, Listener::Main | Listener::Bootstrap);
+        if !hands_over && !matches!(framing, Framing::None | Framing::Length(0)) {
+            // Nothing here wants a body: the head is answered, and what follows it is not read.
+            exchange.keep_alive = false;
+            self.dispatch(connection, exchange, &mut [], now);
+            return Some(rest.len());
+        }
         let body = &mut rest[head_bytes..];
         Some(match framing {
             Framing::None => {
@@ -130,7 +137,8 @@ impl Shared {
             if connection.listener == Listener::Bootstrap && length > bootstrap::BODY_BYTES_MAX {
                 return self.refuse(connection, HAND_OVER_TOO_LARGE, exchange.head_only, now);
             }
-            if !self.charge(connection, length) {
+            // It is charged as it arrives: whoever only announces it shall take no room from others.
+            if !self.has_room(length.saturating_sub(limits::INLINE_BODY_BYTES_MAX)) {
                 return self.refuse(connection, NO_ROOM, exchange.head_only, now);
             }
             bytes.reserve(length.min(limits::INLINE_BODY_BYTES_MAX));
@@ -177,16 +185,20 @@ impl Shared {
         used
     }
 
-    /// Charges a large body to the budget of all; `false` if there is no room for it now.
-    fn charge(&mut self, connection: &mut Connection, body_bytes: usize) -> bool {
-        let large = body_bytes.saturating_sub(limits::INLINE_BODY_BYTES_MAX);
+    /// Charges what has arrived of a large body to the budget of all; `false` if there is no room for it now.
+    fn charge(&mut self, connection: &mut Connection, received: usize) -> bool {
+        let large = received.saturating_sub(limits::INLINE_BODY_BYTES_MAX);
         let more = large.saturating_sub(connection.charged_bytes);
-        if self.bodies_bytes + more > self.limits.bodies_bytes_max {
+        if !self.has_room(more) {
             return false;
         }
         self.bodies_bytes += more;
         connection.charged_bytes += more;
         true
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        bytes <= self.limits.bodies_bytes_max.saturating_sub(self.bodies_bytes)
     }
 }
 
