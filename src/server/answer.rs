@@ -24,6 +24,14 @@ pub(super) const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 pub(super) const OCTET_STREAM: &str = "application/octet-stream";
 
+/// Status and text of the answer, where the store has failed.
+pub(super) fn of_store_error(error: &StoreError) -> (u16, &'static str) {
+    match error {
+        StoreError::Unavailable(_) => (503, "The database does not answer: try again later"),
+        _ => (500, "Internal server error"),
+    }
+}
+
 impl Shared {
     /// Answers with JSON in `self.body`.
     pub(super) fn respond_json(
@@ -51,10 +59,7 @@ impl Shared {
     ) {
         self.body.wipe();
         self.decisions.clear();
-        let (status, text) = match error {
-            StoreError::Unavailable(_) => (503, "The database does not answer: try again later"),
-            _ => (500, "Internal server error"),
-        };
+        let (status, text) = of_store_error(error);
         self.store_failed(error, now);
         self.body.extend_from_slice(text.as_bytes());
         self.respond(connection, exchange, status, TEXT_PLAIN, now);

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 use super::Shared;
+use super::answer;
+use super::bootstrap::Bootstrap;
 use super::connection::{Connection, Held, Phase};
 use super::event::{ConnectionId, Listener};
 use super::metrics;
@@ -14,7 +16,8 @@ use crate::audit::chain::Reason;
 use crate::audit::entry::{Decision, Method, Occasion};
 use crate::audit::recorder::Group;
 use crate::entropy::{Entropy, random};
-use crate::job::{Job, JobId, Work};
+use crate::job::{Done, Job, JobId, Work};
+use crate::kms::policy::Principal;
 use crate::limits;
 use crate::pipeline::Endpoint;
 use crate::secret::Buffer;
@@ -23,6 +26,8 @@ use crate::wire::hex;
 use crate::wire::http::Refusal;
 use crate::wire::json::quoted;
 use log::{error, info};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// What a client is told whose request cannot be recorded.
@@ -50,6 +55,8 @@ pub struct Audit {
     held: Vec<ConnectionId>,
     /// The same of the group that is on its way.
     on_its_way: Option<OnItsWay>,
+    /// Requests that lanes have and whose connections are gone: no more than there are jobs.
+    abandoned: BTreeMap<ConnectionId, Told<'static>>,
     /// Lines after the last checkpoint, and since when there are some.
     uncovered_lines: usize,
     uncovered_since: Option<Instant>,
@@ -87,6 +94,7 @@ impl Audit {
             waiting_since: Some(now.instant - limits::AUDIT_LINGER),
             held: Vec::new(),
             on_its_way: None,
+            abandoned: BTreeMap::new(),
             uncovered_lines: 0,
             uncovered_since: None,
             synced_at: now.instant,
@@ -106,6 +114,11 @@ impl Audit {
     /// Whether answers wait for their lines.
     pub fn is_required(&self) -> bool {
         self.is_required
+    }
+
+    /// Whether lanes have requests whose connections are gone.
+    pub fn has_abandoned(&self) -> bool {
+        !self.abandoned.is_empty()
     }
 
     /// When [`Shared::write_audit`] has something to do that no event tells of.
@@ -136,21 +149,20 @@ impl Audit {
     }
 
     /// Adds lines, or counts them as lost.
-    fn add(&mut self, occasion: Told<'_>, decisions: &[Decision], now: Now) {
+    fn add(&mut self, told: &Told<'_>, status: Option<u16>, decisions: &[Decision], now: Now) {
         self.time(now);
         self.requests += 1;
         if self.waiting.len() > limits::AUDIT_WAITING_BYTES_MAX {
             self.lost_lines += decisions.len() as u64;
             return;
         }
-        let Told { peer, user, method, route, status } = occasion;
         let occasion = Occasion {
             time: &self.time.1,
             request: (&self.prefix, self.requests),
-            peer,
-            user,
-            method,
-            route,
+            peer: &told.peer,
+            user: told.user.as_deref(),
+            method: told.method,
+            route: told.route,
             status,
         };
         for decision in decisions {
@@ -277,13 +289,22 @@ fn time_text(now: Now) -> String {
     format!("{}.{:03}Z", seconds.trim_end_matches('Z'), now.utc_millis)
 }
 
-/// What the connection knows of a request.
+/// Who asks for what, and how that is known.
 struct Told<'t> {
-    peer: &'t str,
-    user: Option<&'t str>,
+    peer: Cow<'t, str>,
+    user: Option<Cow<'t, str>>,
     method: Method,
     route: &'static str,
-    status: Option<u16>,
+    /// The operation, where nothing more is decided.
+    operation: &'static str,
+}
+
+impl Told<'_> {
+    /// The same, when its connection is gone.
+    fn into_owned(self) -> Told<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Told { peer: owned(self.peer), user: self.user.map(owned), ..self }
+    }
 }
 
 impl Route {
@@ -336,6 +357,39 @@ impl Exchange {
     }
 }
 
+/// What the log tells of a request beside what was decided about it, as far as its status is known. `None` for what decides
+/// nothing.
+fn told<'t>(
+    connection: &'t Connection,
+    exchange: &'t Exchange,
+    status: Option<u16>,
+    principal: &'t Principal,
+    bootstrap: Option<&Bootstrap>,
+) -> Option<Told<'t>> {
+    let (route, operation) = exchange.audited()?;
+    let (user, method) = match (&exchange.identity, connection.listener) {
+        (Identity::OfToken(user), _) => (Some(user.0.as_str()), Method::Token),
+        (Identity::Refused, _) => (None, Method::Token),
+        (Identity::OfConnection, Listener::Bootstrap) => match bootstrap {
+            Some(bootstrap) if bootstrap.has_token() => {
+                (Some("owner").filter(|_| !matches!(status, Some(401 | 403))), Method::Token)
+            }
+            _ => (None, Method::None),
+        },
+        (Identity::OfConnection, _) => match &connection.user {
+            Some(user) => (Some(user.0.as_str()), Method::Certificate),
+            None => (Some(principal.0.as_str()), Method::Default),
+        },
+    };
+    Some(Told {
+        peer: connection.peer_text().into(),
+        user: user.map(Cow::Borrowed),
+        method,
+        route,
+        operation,
+    })
+}
+
 impl Shared {
     /// Records what was decided about a request, which is `self.decisions` or follows from the status. Whether the answer
     /// must wait for that.
@@ -347,42 +401,68 @@ impl Shared {
         now: Now,
     ) -> bool {
         let mut decisions = std::mem::take(&mut self.decisions);
-        let Some((audit, (name, operation))) = self.audit.as_mut().zip(exchange.audited()) else {
-            decisions.clear();
-            self.decisions = decisions;
-            return false;
-        };
-        if decisions.is_empty() {
-            decisions.push(Decision::on(operation, None));
-        }
-        let (user, method) = match (&exchange.identity, connection.listener) {
-            (Identity::OfToken(user), _) => (Some(user.0.as_str()), Method::Token),
-            (Identity::Refused, _) => (None, Method::Token),
-            (Identity::OfConnection, Listener::Bootstrap) => match &self.bootstrap {
-                Some(bootstrap) if bootstrap.has_token() => {
-                    (Some("owner").filter(|_| !matches!(status, 401 | 403)), Method::Token)
+        let (principal, bootstrap) = (&self.principal, self.bootstrap.as_ref());
+        let told = || told(connection, exchange, Some(status), principal, bootstrap);
+        let is_held = match self.audit.as_mut().and_then(|audit| Some((audit, told()?))) {
+            Some((audit, told)) => {
+                if decisions.is_empty() {
+                    decisions.push(Decision::on(told.operation, None));
                 }
-                _ => (None, Method::None),
-            },
-            (Identity::OfConnection, _) => match &connection.user {
-                Some(user) => (Some(user.0.as_str()), Method::Certificate),
-                None => (Some(self.principal.0.as_str()), Method::Default),
-            },
+                audit.add(&told, Some(status), &decisions, now);
+                audit.is_required
+            }
+            None => false,
         };
-        let told = Told { peer: connection.peer_text(), user, method, route: name, status: Some(status) };
-        audit.add(told, &decisions, now);
-        let is_held = audit.is_required;
         decisions.clear();
         self.decisions = decisions;
         is_held
     }
 
+    /// A connection is gone while a lane has its request: this may be done all the same, and is recorded then.
+    pub(super) fn abandon(&mut self, connection: &Connection, exchange: &Exchange) {
+        let Some(audit) = &mut self.audit else { return };
+        let told = told(connection, exchange, None, &self.principal, self.bootstrap.as_ref());
+        if let Some(told) = told {
+            audit.abandoned.insert(connection.id, told.into_owned());
+        }
+    }
+
+    /// Whether the connection of this request is gone, and it is to be recorded.
+    pub(super) fn is_abandoned(&self, id: ConnectionId) -> bool {
+        self.audit.as_ref().is_some_and(|audit| audit.abandoned.contains_key(&id))
+    }
+
+    /// A lane has answered such a request: what it has done is recorded, with the status that nobody is told.
+    pub(super) fn end_abandoned(&mut self, id: ConnectionId, done: Done, now: Now) {
+        let (status, mut decisions) = match done {
+            Done::Answered(reply) => (reply.answer.status, reply.decisions),
+            Done::Provided(result) => (self.provided(result, now).0, Vec::new()),
+            Done::StoreFailed(error) => {
+                self.store_failed(&error, now);
+                (answer::of_store_error(&error).0, Vec::new())
+            }
+            // It has done nothing, and goes no further.
+            _ => (503, Vec::new()),
+        };
+        let Some(audit) = &mut self.audit else { return };
+        let Some(told) = audit.abandoned.remove(&id) else { return };
+        if decisions.is_empty() {
+            decisions.push(Decision::on(told.operation, None));
+        }
+        audit.add(&told, Some(status), &decisions, now);
+    }
+
     /// Records that somebody was turned away before he could ask for anything.
     pub(super) fn record_refused_authentication(&mut self, connection: &Connection, now: Now) {
         if let Some(audit) = &mut self.audit {
-            let (peer, method) = (connection.peer_text(), Method::Certificate);
-            let told = Told { peer, user: None, method, route: "TLS", status: None };
-            audit.add(told, &[Decision::on(AUTHENTICATE, None)], now);
+            let told = Told {
+                peer: connection.peer_text().into(),
+                user: None,
+                method: Method::Certificate,
+                route: "TLS",
+                operation: AUTHENTICATE,
+            };
+            audit.add(&told, None, &[Decision::on(AUTHENTICATE, None)], now);
         }
     }
 
@@ -488,3 +568,6 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

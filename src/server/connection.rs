@@ -352,7 +352,9 @@ impl Shared {
         debug!("{}: {reason}", connection.peer);
         self.outputs.abort(connection.id);
         self.forget_request(connection);
-        connection.phase = Phase::Aborted;
+        if let Phase::Waiting(exchange) = std::mem::replace(&mut connection.phase, Phase::Aborted) {
+            self.abandon(connection, &exchange);
+        }
     }
 
     pub(super) fn forget_request(&mut self, connection: &mut Connection) {

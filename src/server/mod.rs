@@ -425,6 +425,9 @@ impl Server {
                     self.end_judged_connections(now);
                 }
             }
+            (JobId::Request(connection), done) if self.shared.is_abandoned(connection) => {
+                self.shared.end_abandoned(connection, done, now);
+            }
             (JobId::Request(connection), Done::Provided(result)) => {
                 let answer = self.shared.provided(result, now);
                 self.with(connection, |shared, connection| shared.start_answered(connection, answer, now));
@@ -472,7 +475,8 @@ impl Server {
     }
 
     fn exit_when_drained(&mut self, now: Now) {
-        if self.shared.drain_until.is_some() && self.shared.open == 0 {
+        let is_idle = self.shared.open == 0 && !self.shared.audit.as_ref().is_some_and(Audit::has_abandoned);
+        if self.shared.drain_until.is_some() && is_idle {
             self.shared.drain_until = None;
             info!("all connections are closed");
             self.shared.exit(0, now);

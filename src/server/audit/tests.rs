@@ -1,0 +1,153 @@
+//! What the core has recorded, by scripted events; its lanes answer when the test says so.
+#![forbid(unsafe_code)]
+
+use crate::audit::chain::Chain;
+use crate::audit::recorder::{Medium, Recorder};
+use crate::entropy::Entropy;
+use crate::job::{self, Job, Lane, Resources};
+use crate::limits::Limits;
+use crate::secret::Secret;
+use crate::server::clients::ClientIdentity;
+use crate::server::event::{ConnectionId, Input, Listener, Output};
+use crate::server::{AuditMode, Parts, Server, Tls};
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::time::{Instant, Now, Timestamp};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const ID: ConnectionId = ConnectionId { slot: 0, generation: 0 };
+const CREATE: &str = r#"{"tag":"Create","value":[{"tag":"ObjectType","type":"Enumeration","value":"SymmetricKey"},{"tag":"Attributes","value":[{"tag":"CryptographicAlgorithm","type":"Enumeration","value":"AES"},{"tag":"CryptographicLength","type":"Integer","value":256},{"tag":"CryptographicUsageMask","type":"Integer","value":12},{"tag":"ObjectType","type":"Enumeration","value":"SymmetricKey"}]}]}"#;
+
+/// Bytes that differ from each other, and are the same in every run.
+struct Counter(u8);
+
+impl Entropy for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_add(1);
+            *byte = self.0;
+        }
+    }
+}
+
+/// The log, as far as it is written.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Medium for Log {
+    fn append(&mut self, lines: &[u8], _sync: bool) -> Result<(), String> {
+        self.0.lock().unwrap().extend_from_slice(lines);
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<bool, String> {
+        Ok(false)
+    }
+}
+
+/// A server, and all of the world that it sees.
+struct World {
+    server: Server,
+    resources: Resources,
+    now: Now,
+    /// What it has handed to lanes.
+    jobs: Vec<Job>,
+    /// What it has sent.
+    sent: Vec<u8>,
+    log: Log,
+}
+
+impl World {
+    fn new(store: Arc<dyn Store>, mode: AuditMode) -> World {
+        let now =
+            Now { instant: Instant::from_nanos(0), utc: Timestamp::from_unix(1_795_456_600), utc_millis: 0 };
+        let parts = Parts {
+            limits: Limits::default(),
+            default_username: "admin".into(),
+            store: Arc::clone(&store),
+            entropy: Box::new(Counter(0)),
+            tls: Tls::Off,
+            client_authorities: Vec::new(),
+            client_revocations: None,
+            client_identity: ClientIdentity::CommonName,
+            token_issuers: Vec::new(),
+            force_default_username: false,
+            privileged_users: Vec::new(),
+            decryption_key: None,
+            bootstrap: None,
+            attestation: None,
+            audit: Some(mode),
+            counts: Arc::default(),
+            resident_bytes: || None,
+            now,
+        };
+        let log = Log::default();
+        let key = Secret::new(b"the key of the log".to_vec());
+        let recorder = Recorder::new(Box::new(log.clone()), key, Chain::default(), 0);
+        let resources = Resources {
+            audit: Some(Arc::new(Mutex::new(recorder))),
+            ..Resources::of(store, Box::new(Counter(128)))
+        };
+        let server = Server::new(parts).unwrap();
+        let mut world = World { server, resources, now, jobs: Vec::new(), sent: Vec::new(), log };
+        let peer = ([127, 0, 0, 1], 40_000).into();
+        world.tell(Input::Accepted { connection: ID, peer, listener: Listener::Main });
+        world
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        self.server.handle_input(self.now, input);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.server.poll_output() {
+            match output {
+                Output::Submit(job) => self.jobs.push(job),
+                Output::Send { bytes, .. } => self.sent.extend_from_slice(bytes),
+                _ => {}
+            }
+        }
+    }
+
+    fn post(&mut self, body: &str) {
+        let length = body.len();
+        let mut request =
+            format!("POST /kmip/2_1 HTTP/1.1\r\nhost: l\r\ncontent-length: {length}\r\n\r\n{body}")
+                .into_bytes();
+        self.tell(Input::Received { connection: ID, bytes: &mut request });
+    }
+
+    /// Runs what waits in a lane.
+    fn run(&mut self, lane: Lane) {
+        let (jobs, others) = std::mem::take(&mut self.jobs).into_iter().partition(|job| job.lane() == lane);
+        self.jobs = others;
+        for completion in job::run(jobs, &mut self.resources) {
+            self.tell(Input::Completed(completion));
+        }
+    }
+
+    /// What is recorded when all that waits was written: the lines that are no checkpoints.
+    fn recorded(&mut self) -> Vec<String> {
+        self.run(Lane::Audit);
+        self.now.instant = self.now.instant + Duration::from_secs(1);
+        self.server.handle_timeout(self.now);
+        self.carry_out();
+        self.run(Lane::Audit);
+        let text = String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| !line.contains("\"event\":")).map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn what_is_done_for_a_connection_that_broke_meanwhile_is_recorded() {
+    let mut world = World::new(Arc::new(MemoryStore::new()), AuditMode::Soon);
+    world.post(CREATE);
+    world.tell(Input::Reset { connection: ID });
+    world.run(Lane::Store);
+    let lines = world.recorded();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let told = r#""peer":"127.0.0.1:40000","user":"admin","method":"default","route":"/kmip/2_1","operation":"Create","objects":["#;
+    assert!(lines[0].contains(told) && lines[0].contains(r#""status":200,"result":"Success""#), "{lines:#?}");
+}
