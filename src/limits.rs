@@ -63,6 +63,8 @@ pub const STREAMS_OF_PRINCIPAL_MAX: usize = 64;
 pub const STREAM_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a client may hesitate between two steps.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How often it is looked for those who have hesitated longer.
+pub const STREAM_IDLE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a view of the store is kept, and with it the objects that it remembers.
 pub const VIEW_AGE_MAX: Duration = Duration::from_secs(1);
 /// Objects that a view remembers.

@@ -4,7 +4,7 @@
 
 use keyway::entropy::Entropy;
 use keyway::job::Job;
-use keyway::limits::Limits;
+use keyway::limits::{self, Limits};
 use keyway::server::clients::ClientIdentity;
 use keyway::server::event::{ConnectionId, Input, Listener, Output};
 use keyway::server::{Parts, Server, Tls};
@@ -204,4 +204,31 @@ fn where_nobody_hands_anything_over_no_body_is_read() {
             assert_eq!(world.say(slot, "more"), []);
         }
     }
+}
+
+/// What a step leaves holds keys and data: it goes by itself, also where nobody asks for anything any more.
+#[test]
+fn what_no_client_goes_on_with_is_let_go() {
+    let mut world = World::new(|_| ());
+    let connection = world.accept(Listener::Main);
+    let body = r#"{"tag":"Hash","value":[{"tag":"CryptographicParameters","value":[{"tag":"HashingAlgorithm","type":"Enumeration","value":"SHA256"}]},{"tag":"Data","type":"ByteString","value":"00"},{"tag":"InitIndicator","type":"Boolean","value":true}]}"#;
+    let length = body.len();
+    world.say(
+        connection,
+        format!("POST /kmip/2_1 HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}"),
+    );
+    assert!(String::from_utf8_lossy(&world.received[0]).contains("CorrelationValue"));
+    world.tell(Input::Reset { connection: id(connection) });
+    let (mut waited, begun) = (0, world.now.instant);
+    while let Some(due) = world.server.poll_timeout() {
+        waited += 1;
+        assert!(waited < 100, "{due:?}");
+        let past = due.saturating_since(world.now.instant);
+        world.now.instant = due;
+        world.now.utc = world.now.utc + past;
+        world.time_out();
+    }
+    let kept = world.now.instant.saturating_since(begun);
+    let least = limits::STREAM_IDLE_TIMEOUT;
+    assert!((least..least + 2 * limits::STREAM_IDLE_INTERVAL).contains(&kept), "{kept:?}");
 }

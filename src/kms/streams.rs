@@ -133,6 +133,16 @@ impl Streams {
         Streams(Arc::new(Scope { table: Arc::clone(&self.0.table), tenant: Some(tenant) }))
     }
 
+    /// Whether nothing is in progress.
+    pub fn is_empty(&self) -> bool {
+        self.table().is_empty()
+    }
+
+    /// Lets go of what no client has gone on with in time: it holds keys and data.
+    pub fn forget_idle(&self, now: Timestamp) {
+        forget_idle(&mut self.table(), now);
+    }
+
     fn table(&self) -> MutexGuard<'_, BTreeMap<Correlation, Entry>> {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,7 +192,7 @@ impl Session {
     pub fn begin(&self, work: Work, entropy: &mut dyn Entropy) -> Result<Correlation, Refusal> {
         let correlation = random::<CORRELATION_BYTES>(entropy);
         let mut table = self.streams.table();
-        self.forget_idle(&mut table);
+        forget_idle(&mut table, self.now);
         let of_principal = |entry: &&Entry| {
             entry.owner.principal == self.owner.principal && entry.owner.tenant == self.owner.tenant
         };
@@ -206,7 +216,7 @@ impl Session {
         };
         let correlation = Correlation::try_from(correlation).map_err(|_| unknown())?;
         let mut table = self.streams.table();
-        self.forget_idle(&mut table);
+        forget_idle(&mut table, self.now);
         table.get(&correlation).filter(|entry| entry.owner == self.owner).ok_or_else(unknown)?;
         Ok(table.remove(&correlation).expect("it was just found").work)
     }
@@ -215,10 +225,6 @@ impl Session {
     pub fn put_back(&self, correlation: &[u8], work: Work) -> Result<(), Refusal> {
         let correlation = correlation.try_into().expect("work was taken out by it");
         self.put(&mut self.streams.table(), correlation, work)
-    }
-
-    fn forget_idle(&self, table: &mut BTreeMap<Correlation, Entry>) {
-        table.retain(|_, entry| self.now < entry.last_step + limits::STREAM_IDLE_TIMEOUT);
     }
 
     fn put(
@@ -237,4 +243,8 @@ impl Session {
         table.insert(correlation, Entry { owner: self.owner.clone(), work, last_step: self.now });
         Ok(())
     }
+}
+
+fn forget_idle(table: &mut BTreeMap<Correlation, Entry>, now: Timestamp) {
+    table.retain(|_, entry| now < entry.last_step + limits::STREAM_IDLE_TIMEOUT);
 }

@@ -154,6 +154,8 @@ struct Shared {
     bootstrap: Option<Bootstrap>,
     /// When the databases of tenants are looked through for unused ones, if any may be open.
     databases_due: Option<Instant>,
+    /// When it is looked for clients that have not gone on with what they do in several steps, if there are any.
+    streams_due: Instant,
     attestation: Option<Attestation>,
     audit: Option<Audit>,
     metrics: Metrics,
@@ -212,6 +214,7 @@ impl Server {
                 certificate,
                 bootstrap,
                 databases_due: None,
+                streams_due: parts.now.instant,
                 attestation: parts.attestation,
                 audit,
                 metrics: Metrics::new(parts.counts, parts.resident_bytes, parts.now),
@@ -289,6 +292,7 @@ impl Server {
             });
         }
         self.shared.view.take_if(|(_, until)| *until <= now.instant);
+        self.shared.forget_idle_streams(now);
         if self.shared.drain_until.is_none() {
             self.shared.check_key_sets(now);
             self.shared.check_revocations(now);
@@ -329,7 +333,8 @@ impl Server {
         };
         let audit = shared.audit.as_ref().and_then(Audit::poll_timeout);
         let view = shared.view.as_ref().map(|(_, until)| *until);
-        [shared.timers.next(), own, shared.drain_until, view, audit].into_iter().flatten().min()
+        let streams = (!shared.streams.is_empty()).then_some(shared.streams_due);
+        [shared.timers.next(), own, shared.drain_until, view, audit, streams].into_iter().flatten().min()
     }
 
     fn accept(&mut self, id: ConnectionId, peer: SocketAddr, listener: Listener, now: Now) {
@@ -484,6 +489,14 @@ impl Server {
     }
 }
 impl Shared {
+    /// Lets go of what clients have begun and not gone on with, if it is time to look.
+    fn forget_idle_streams(&mut self, now: Now) {
+        if self.streams_due <= now.instant {
+            self.streams_due = now.instant + limits::STREAM_IDLE_INTERVAL;
+            self.streams.forget_idle(now.utc);
+        }
+    }
+
     /// The operator asks for a new certificate.
     fn renew(&mut self, now: Now) {
         self.reload_revocations();
