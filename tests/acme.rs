@@ -196,7 +196,7 @@ fn a_renewal_drops_no_request() {
                 answers
             })
         });
-        server.signal("HUP");
+        server.signal("USR1");
         let renewed = wait_long(&server, "the new certificate", || {
             Some(served(&server)).filter(|certificate| serial(certificate) != serial(&first))
         });
@@ -248,14 +248,20 @@ fn an_authority_that_is_away_is_waited_for() {
     let (mut pebble, scratch) = (Pebble::start(Ports::new(), &[]), Scratch::new());
     let server = serve(&pebble, &scratch, &[]);
     let first = wait_for_certificate(&pebble, &scratch, &server);
-    pebble.stop_authority();
+    // Logs are rotated: nothing is ordered.
     server.signal("HUP");
+    server.wait_for_log("SIGUSR1 renews it at once");
+    assert_eq!(server.log().matches("ordering a certificate").count(), 1);
+    pebble.stop_authority();
+    server.signal("USR1");
     server.wait_for_log("the order by tls-alpn-01 failed, the certificate in use stays");
     assert_eq!(serial(&served(&server)), serial(&first));
     let told = health(&server);
     assert!(told.ends_with(" 200") && told.contains(r#""failures":1,"last_failure":"#), "{told}");
     pebble.start_authority(&[]);
-    wait_long(&server, "the renewed certificate", || {
+    // What has failed is tried again at once.
+    server.signal("HUP");
+    wait_for("the renewed certificate", || {
         Some(served(&server)).filter(|certificate| serial(certificate) != serial(&first))
     });
     assert!(health(&server).contains(r#""failures":0,"renewal""#));
@@ -500,7 +506,7 @@ fn what_the_server_before_left_is_used() {
     assert!(health(&server).ends_with(" 200"));
     assert!(!server.log().contains("ordering a certificate"));
     // The next one is ours, and the old files stay.
-    server.signal("HUP");
+    server.signal("USR1");
     wait_for_certificate(&pebble, &scratch, &server);
     assert!(folder.join("8932965560315631360_crt_kms_example_org.crt").exists());
 }

@@ -43,6 +43,7 @@ enum Seen {
     /// The listener for proofs is open, or not.
     Listening(bool),
     Reload,
+    Renew,
     Shutdown,
     Timeout,
 }
@@ -112,6 +113,7 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
                 Listening(result.is_ok())
             }
             Input::Reload => Reload,
+            Input::Renew => Renew,
             Input::Shutdown => Shutdown,
         };
         self.see(now, &seen);
@@ -643,9 +645,12 @@ fn signals_are_inputs_and_a_second_termination_exits_at_once() {
     });
     let mut stream = fixture.connect();
     let c = fixture.next_accepted();
-    for (signal, input) in
-        [(libc::SIGHUP, Some(Reload)), (libc::SIGTERM, Some(Shutdown)), (libc::SIGINT, None)]
-    {
+    for (signal, input) in [
+        (libc::SIGHUP, Some(Reload)),
+        (libc::SIGUSR1, Some(Renew)),
+        (libc::SIGTERM, Some(Shutdown)),
+        (libc::SIGINT, None),
+    ] {
         stream.write_all(&[signal as u8]).unwrap();
         assert_eq!(fixture.next(), Received(c, vec![signal as u8]));
         if let Some(input) = input {

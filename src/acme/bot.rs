@@ -180,6 +180,11 @@ impl Bot {
         None
     }
 
+    /// What has failed is not waited for: the operator may have mended it.
+    pub fn retry(&mut self) {
+        self.schedule.retry();
+    }
+
     /// The operator asks for a new certificate.
     pub fn renew(&mut self, now: Now) {
         self.schedule.ask(now);

@@ -141,6 +141,11 @@ impl Schedule {
         self.settled_until = self.settled_until.min(by_calendar.max(by_age.unwrap_or_default()));
     }
 
+    /// Waits no longer after a failed order, as far as the limits allow.
+    pub fn retry(&mut self) {
+        self.retry_at = None;
+    }
+
     /// Orders as soon as the limits allow, because the operator asks for it.
     pub fn ask(&mut self, now: Now) {
         self.asked = true;
@@ -402,6 +407,23 @@ mod tests {
         schedule.ask(at(10));
         assert!(!schedule.is_due(at(11)));
         assert!(schedule.is_due(at(7 * 86_400)));
+    }
+
+    #[test]
+    fn a_retry_orders_only_what_has_failed() {
+        let mut schedule = Schedule::default();
+        schedule.failed(Kind::Local, &mut Byte(0), at(0));
+        assert!(!schedule.is_due(at(1)));
+        schedule.retry();
+        assert!(schedule.is_due(at(1)), "there is no certificate");
+        schedule.in_use(valid_for(90), true, &mut Byte(0), at(1));
+        schedule.retry();
+        assert!(!schedule.is_due(at(2)), "it is renewed at its time");
+        schedule.ask(at(3));
+        schedule.failed(Kind::Unreachable, &mut Byte(0), at(4));
+        assert!(!schedule.is_due(at(5)));
+        schedule.retry();
+        assert!(schedule.is_due(at(5)));
     }
 
     #[test]

@@ -35,8 +35,8 @@ Usage:
 An option counts before its environment variable, that before the same variable in a file .env in the
 working folder, and that before the default. Flags are set by variables that say true or 1.
 
-SIGTERM finishes what is in progress and ends the server; SIGHUP makes it read its certificate again
-and begin a new audit log, if the old one was moved.
+SIGTERM finishes what is in progress and ends the server; SIGHUP makes it read its files again and begin
+a new audit log, if the old one was moved; SIGUSR1 makes it order a new certificate, with --use-certbot.
 Exit codes: 0 ended as asked, 2 wrong configuration, 3 the database failed, 1 anything else.
 ",
     );

@@ -158,7 +158,7 @@ options! {
         "File with its password. Without either: https-p12-password in $CREDENTIALS_DIRECTORY, if there.");
 
     USE_CERTBOT = flag(Certbot, "use-certbot", &["KMS_USE_CERTBOT"],
-        "The server orders its certificate, and renews it for ever. SIGHUP renews at once.");
+        "The server orders its certificate, and renews it for ever. SIGUSR1 renews at once.");
     CERTBOT_HOSTNAME = option(Certbot, "certbot-hostname", "HOST",
         &["KMS_CERTBOT_HOSTNAME", "KMS_CERTBOT_SERVER_NAME"], "",
         "Name that clients use; several with commas or by repeating.").or(&["certbot-server-name"]).list();

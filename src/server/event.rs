@@ -67,8 +67,10 @@ pub enum Input<'a> {
         /// One line that says why not, if not.
         result: Result<(), String>,
     },
-    /// The operator asks for a new certificate: from its file, or from the authority (SIGHUP).
+    /// The operator has changed or moved files: the certificate's, the revocation lists, the audit log (SIGHUP).
     Reload,
+    /// The operator asks for a new certificate: from its file, or from the authority (SIGUSR1).
+    Renew,
     /// The operator asks to finish what is in progress and exit (SIGTERM, SIGINT).
     Shutdown,
 }

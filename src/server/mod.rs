@@ -272,8 +272,11 @@ impl Server {
             }
             Input::Reload => {
                 self.shared.reopen_audit();
-                self.shared.renew(now);
+                self.shared.reload_revocations();
+                self.shared.reload_certificate_file(now);
+                self.shared.retry_order(now);
             }
+            Input::Renew => self.shared.renew(now),
             Input::Shutdown => self.shut_down(now),
         }
         self.exit_when_drained(now);
@@ -499,8 +502,10 @@ impl Shared {
 
     /// The operator asks for a new certificate.
     fn renew(&mut self, now: Now) {
-        self.reload_revocations();
         match &self.certificate {
+            _ if self.bootstrap.is_some() => {
+                info!("asked for a new certificate, but the owner has not come yet")
+            }
             None => info!("asked for a new certificate, but this server speaks plain HTTP"),
             Some(certificate) if certificate.bot().is_some() => self.renew_certificate(now),
             Some(_) => self.reload_certificate_file(now),

@@ -13,8 +13,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 pub enum Signal {
     /// SIGTERM or SIGINT: finish what is in progress and exit; asked twice: exit at once.
     Terminate,
-    /// SIGHUP: read the certificate again.
+    /// SIGHUP: read files again, and begin a new audit log.
     Reload,
+    /// SIGUSR1: take a new certificate.
+    Renew,
 }
 
 impl Signal {
@@ -23,6 +25,7 @@ impl Signal {
         match number {
             libc::SIGTERM | libc::SIGINT => Some(Signal::Terminate),
             libc::SIGHUP => Some(Signal::Reload),
+            libc::SIGUSR1 => Some(Signal::Renew),
             _ => None,
         }
     }
@@ -35,13 +38,13 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Keeps SIGTERM, SIGINT and SIGHUP from their default action in this thread and in those it starts later (so call
+    /// Keeps SIGTERM, SIGINT, SIGHUP and SIGUSR1 from their default action in this thread and in those it starts later (so call
     /// this before the first thread), and ignores SIGPIPE: a write to a closed socket is an error, not the end.
     pub fn block() -> io::Result<Signals> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigemptyset initialises the set it is given.
         check(unsafe { libc::sigemptyset(set.as_mut_ptr()) })?;
-        for number in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        for number in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1] {
             // SAFETY: the set was initialised above.
             check(unsafe { libc::sigaddset(set.as_mut_ptr(), number) })?;
         }
@@ -94,7 +97,8 @@ mod tests {
         assert_eq!(Signal::from_number(libc::SIGTERM), Some(Signal::Terminate));
         assert_eq!(Signal::from_number(libc::SIGINT), Some(Signal::Terminate));
         assert_eq!(Signal::from_number(libc::SIGHUP), Some(Signal::Reload));
-        assert_eq!(Signal::from_number(libc::SIGUSR1), None);
+        assert_eq!(Signal::from_number(libc::SIGUSR1), Some(Signal::Renew));
+        assert_eq!(Signal::from_number(libc::SIGUSR2), None);
     }
 
     #[test]

@@ -5,14 +5,14 @@ use super::super::Shared;
 use super::super::event::Listener;
 use super::super::tls;
 use super::{Certificate, Origin};
-use crate::acme::bot::{Action, Bot, Issued as Renewed};
+use crate::acme::bot::{Action, Bot, Issued as Renewed, Status};
 use crate::acme::challenge::{AlpnChallenge, Challenge, HttpTable};
 use crate::acme::failure::{Failure, Kind as FailureKind};
 use crate::egress::{Issued, files};
 use crate::job::{Done, Job, JobId, Work};
 use crate::limits;
 use crate::time::{Instant, Now};
-use log::debug;
+use log::{debug, info};
 use rustls::ServerConfig;
 use std::sync::Arc;
 
@@ -122,6 +122,22 @@ impl Shared {
         }
         if automation.next.is_some_and(|at| at <= now.instant) {
             self.drive(now, |bot, entropy| bot.handle_timeout(entropy, now));
+        }
+    }
+
+    /// The operator has changed something: an order that has failed is tried again without waiting. A log is rotated each
+    /// night, so that nothing else is ordered.
+    pub(in super::super) fn retry_order(&mut self, now: Now) {
+        if self.bootstrap.is_some() {
+            return;
+        }
+        self.drive(now, |bot, entropy| {
+            bot.retry();
+            bot.handle_timeout(entropy, now)
+        });
+        let status = self.certificate.as_ref().and_then(Certificate::bot).map(Bot::status);
+        if let Some(Status { is_ordering: false, renew_at: Some(at), .. }) = status {
+            info!("the certificate is renewed at its time, which is {at}; SIGUSR1 renews it at once");
         }
     }
 

@@ -190,6 +190,7 @@ impl<C: Core> Running<C> {
         while let Some(signal) = self.reactor.signals.next() {
             match signal {
                 Signal::Reload => self.handle(Input::Reload),
+                Signal::Renew => self.handle(Input::Renew),
                 Signal::Terminate if self.terminating => {
                     ::log::warn!("asked to exit twice: exiting at once");
                     self.exit = Some(Exit::Hasty(EXIT_FAILURE));

@@ -118,6 +118,7 @@ impl World<'_> {
                 self.trace.note(format_args!("{step} {at:?} Listening {listener:?} {result:?}"));
             }
             Input::Reload => self.trace.note(format_args!("{step} {at:?} Reload")),
+            Input::Renew => self.trace.note(format_args!("{step} {at:?} Renew")),
             Input::Shutdown => self.trace.note(format_args!("{step} {at:?} Shutdown")),
         }
         self.machine().server.handle_input(now, input);
