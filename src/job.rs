@@ -14,11 +14,11 @@ use crate::crypto::{pkcs12, sha256, x509};
 use crate::egress::{self, Egress, Issued};
 use crate::entropy::Entropy;
 use crate::limits;
-use crate::pipeline::{Call, Reply};
+use crate::pipeline::{Call, Failed, Reply};
 use crate::secret::{Buffer, Secret};
+use crate::store::Store;
 use crate::store::database::{Database, Opened};
 use crate::store::redb::Snapshots;
-use crate::store::{Store, StoreError};
 use crate::tee::{Quoter, REPORT_DATA_BYTES};
 use crate::time::Timestamp;
 use std::io::{ErrorKind, Read};
@@ -215,8 +215,8 @@ pub enum Done {
         /// How many are still open.
         left: usize,
     },
-    /// The store failed, and the request has changed nothing.
-    StoreFailed(StoreError),
+    /// The store failed, and the request has changed nothing, as far as the store knows.
+    StoreFailed(Failed),
     /// The certificate's file has not changed.
     CertificateUnchanged,
     /// The certificate's file was read.
@@ -317,7 +317,8 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
             Work::Write(call) => writes.push((id, *call)),
             Work::Read(call) => completions.push(Completion { id, done: requests::read(*call, resources) }),
             Work::Verify => {
-                let done = resources.store.verify().map_or_else(Done::StoreFailed, |()| Done::Verified);
+                let failed = |error| Done::StoreFailed(Failed { error, decisions: Vec::new() });
+                let done = resources.store.verify().map_or_else(failed, |()| Done::Verified);
                 completions.push(Completion { id, done });
             }
             Work::Probe => {

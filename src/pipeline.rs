@@ -105,6 +105,16 @@ pub struct Reply {
     pub decisions: Vec<Decision>,
 }
 
+/// A request that the store has failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// How.
+    pub error: StoreError,
+    /// What it was about, for the audit log, as far as it had come: whether a commit took place that was not answered, nobody
+    /// knows.
+    pub decisions: Vec<Decision>,
+}
+
 impl Reply {
     /// This text, as JSON.
     pub fn json(text: &str) -> Reply {
@@ -157,7 +167,8 @@ pub enum Read {
     MustWrite(Endpoint),
 }
 
-/// Answers a request that changes nothing; what it answers with is appended to `out`, what was decided to `decisions`.
+/// Answers a request that changes nothing; what it answers with is appended to `out`, and what was decided to `decisions`,
+/// which is empty, also before an error.
 pub fn read(
     Inquiry { at, endpoint, asker }: Inquiry<'_>,
     body: &mut [u8],
@@ -178,9 +189,8 @@ pub fn read(
         }
     }
     let begin = out.len();
-    let mut decision = asker.is_audited.then(|| decision::begin(endpoint, &decoded));
-    let on_reactor = at == Place::Here;
-    let stages = read_stages(&decoded, asker, (view, on_reactor), entropy, (&mut decision, decisions), out);
+    decisions.extend(asker.is_audited.then(|| decision::begin(endpoint, &decoded)));
+    let stages = read_stages(&decoded, asker, (view, at == Place::Here), entropy, decisions, out);
     if let Err(stop @ (Stop::MustWrite | Stop::MustScan)) = &stages
         && let Ok(decoded) = &decoded
     {
@@ -192,9 +202,7 @@ pub fn read(
             _ => Read::MustScan(endpoint),
         });
     }
-    if decisions.is_empty() {
-        decisions.extend(decision.map(|decision| decision::end(decision, &stages)));
-    }
+    decision::end(decisions, &stages);
     if stages.is_err() {
         out.truncate(begin);
     }
@@ -206,7 +214,7 @@ fn read_stages(
     asker: &Asker,
     (view, on_reactor): (&dyn View, bool),
     entropy: &mut dyn Entropy,
-    (decision, decisions): (&mut Option<Decision>, &mut Vec<Decision>),
+    decisions: &mut Vec<Decision>,
     out: &mut Vec<u8>,
 ) -> Result<Answer, Stop> {
     let command = command::prepare(decoded, entropy, asker)?;
@@ -215,7 +223,8 @@ fn read_stages(
     let outcome = match command {
         Command::Batch(message, encoding) => {
             let mut ground = batch::Ground::Reading { view, on_reactor };
-            let batch = batch::run(&message, encoding, asker, &nonces, &mut ground, entropy, out)?;
+            let batch =
+                batch::run(&message, encoding, asker, &nonces, &mut ground, entropy, (decisions, out))?;
             Outcome::Batch(batch, Buffer::default())
         }
         command => {
@@ -226,23 +235,19 @@ fn read_stages(
             outcome
         }
     };
-    outcome.finish(entropy, decision, decisions, out)
+    outcome.finish(entropy, decisions, out)
 }
 
 /// Answers requests that change something, all in one durable transaction; but a batch that is undone if one of its items
-/// fails has one of its own. A request that is refused contributes nothing and disturbs no other. An error means that the
-/// request has changed nothing.
-pub fn write(
-    calls: &mut [Call],
-    store: &dyn Store,
-    entropy: &mut dyn Entropy,
-) -> Vec<Result<Reply, StoreError>> {
+/// fails has one of its own. A request that is refused contributes nothing and disturbs no other. After an
+/// error the request has changed nothing, as far as the store knows.
+pub fn write(calls: &mut [Call], store: &dyn Store, entropy: &mut dyn Entropy) -> Vec<Result<Reply, Failed>> {
     let arena = Arena::new();
     let (mut decoded, mut askers) = (Vec::with_capacity(calls.len()), Vec::with_capacity(calls.len()));
     let mut begun = Vec::with_capacity(calls.len());
     for Call { endpoint, asker, body, .. } in calls {
         let read = command::decode(endpoint, body, &arena);
-        begun.push(asker.is_audited.then(|| decision::begin(endpoint, &read)));
+        begun.push(Vec::from_iter(asker.is_audited.then(|| decision::begin(endpoint, &read))));
         decoded.push(read);
         askers.push(&*asker);
     }
@@ -259,7 +264,10 @@ pub fn write(
             entropy,
         ) {
             Ok(group) => replies.extend(group.into_iter().map(Ok)),
-            Err(error) => replies.extend((0..together).map(|_| Err(error.clone()))),
+            Err(error) => replies.extend(begun[..together].iter_mut().map(|decisions| {
+                decision::fail(decisions);
+                Err(Failed { error: error.clone(), decisions: std::mem::take(decisions) })
+            })),
         }
     }
     replies
@@ -276,7 +284,7 @@ const KEY_BYTES: usize = 32;
 fn write_together(
     decoded: &[Result<Decoded<'_>, (u16, String)>],
     askers: &[&Asker],
-    begun: &mut [Option<Decision>],
+    begun: &mut [Vec<Decision>],
     store: &dyn Store,
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<Reply>, StoreError> {
@@ -296,10 +304,10 @@ fn write_together(
         nonces.forget();
         // A store may run this again: what was prepared is used up then.
         let mut prepared = std::mem::take(&mut prepared).into_iter();
-        for ((decoded, asker), decision) in decoded.iter().zip(askers).zip(&mut *begun) {
+        for ((decoded, asker), decisions) in decoded.iter().zip(askers).zip(&mut *begun) {
             let command = prepared.next().unwrap_or_else(|| command::prepare(decoded, entropy, asker));
             let outcome = command
-                .and_then(|command| write_one(command, asker, &nonces, transaction, entropy, decision));
+                .and_then(|command| write_one(command, asker, &nonces, transaction, entropy, decisions));
             is_undone = matches!(&outcome, Ok(Outcome::Batch(batch, _)) if batch.is_undone);
             match outcome {
                 Err(Stop::Store(error)) => return Err(error),
@@ -317,14 +325,12 @@ fn write_together(
         nonces.committed();
     }
     let mut answers = Vec::with_capacity(outcomes.len());
-    for (outcome, decision) in outcomes.into_iter().zip(begun) {
-        let (mut body, mut decisions) = (Buffer::new(Vec::new()), Vec::new());
-        let finished =
-            outcome.and_then(|outcome| outcome.finish(entropy, decision, &mut decisions, &mut body));
-        if decisions.is_empty() {
-            decisions.extend(decision.take().map(|decision| decision::end(decision, &finished)));
-        }
-        answers.push(Reply { answer: answer_or_stop(finished, &mut body)?, body, decisions });
+    for (outcome, decisions) in outcomes.into_iter().zip(begun) {
+        let mut body = Buffer::new(Vec::new());
+        let finished = outcome.and_then(|outcome| outcome.finish(entropy, decisions, &mut body));
+        decision::end(decisions, &finished);
+        let answer = answer_or_stop(finished, &mut body)?;
+        answers.push(Reply { answer, body, decisions: std::mem::take(decisions) });
     }
     Ok(answers)
 }
@@ -338,18 +344,19 @@ fn write_one<'b>(
     nonces: &Ledger<'_>,
     transaction: &mut dyn Transaction,
     entropy: &mut dyn Entropy,
-    decision: &mut Option<Decision>,
+    decisions: &mut Vec<Decision>,
 ) -> Result<Outcome<'b>, Stop> {
     if let Command::Batch(message, encoding) = command {
         let mut ground = batch::Ground::Writing(transaction);
         let mut body = Buffer::default();
-        let batch = batch::run(&message, encoding, asker, nonces, &mut ground, entropy, &mut body)?;
+        let batch =
+            batch::run(&message, encoding, asker, nonces, &mut ground, entropy, (decisions, &mut body))?;
         return Ok(Outcome::Batch(batch, body));
     }
     nonces.begin();
     let (outcome, changes) = command.execute(&*transaction, asker, nonces)?;
     // What an earlier run has changed was not.
-    if let Some(decision) = decision {
+    if let Some(decision) = decisions.first_mut() {
         decision.forget_objects();
         decision::add_changed(decision, &changes);
     }

@@ -5,7 +5,8 @@
 #![forbid(unsafe_code)]
 
 use super::{Completion, Done, JobId, Resources};
-use crate::pipeline::{self, Call, Inquiry, Place, Read, Reply};
+use crate::audit::entry::Decision;
+use crate::pipeline::{self, Call, Failed, Inquiry, Place, Read, Reply};
 use crate::secret::Buffer;
 use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError};
@@ -19,7 +20,7 @@ pub(super) fn read(mut call: Call, resources: &mut Resources) -> Done {
     let tenant = call.tenant.take();
     let store = match database(tenant.as_deref(), resources) {
         Ok(store) => store,
-        Err(failure) => return failure.done(),
+        Err(failure) => return failure.done(Vec::new()),
     };
     let mut body = Buffer::new(Vec::new());
     let entropy = &mut *resources.entropy;
@@ -34,7 +35,7 @@ pub(super) fn read(mut call: Call, resources: &mut Resources) -> Done {
         Ok(Read::MustScan(endpoint) | Read::MustWrite(endpoint)) => {
             Done::MustWrite(Call { endpoint, asker: call.asker, body, tenant })
         }
-        Err(error) => failed(tenant.as_deref(), resources, &error).done(),
+        Err(error) => failed(tenant.as_deref(), resources, &error).done(decisions),
     }
 }
 
@@ -64,19 +65,20 @@ pub(super) fn write(writes: Vec<(JobId, Call)>, resources: &mut Resources) -> Ve
         let replies = match database(tenant.as_deref(), resources) {
             Ok(store) => pipeline::write(&mut calls, &*store, &mut *resources.entropy),
             Err(failure) => {
-                completions.extend(ids.into_iter().map(|id| Completion { id, done: failure.done() }));
+                completions
+                    .extend(ids.into_iter().map(|id| Completion { id, done: failure.done(Vec::new()) }));
                 continue;
             }
         };
         resources.counts.commit(replies.iter().filter(|reply| reply.is_ok()).count());
         // One transaction, one line in the log.
         let first = replies.iter().find_map(|reply| reply.as_ref().err());
-        let failure = first.map(|error| failed(tenant.as_deref(), resources, error));
+        let failure = first.map(|first| failed(tenant.as_deref(), resources, &first.error));
         for (id, reply) in ids.into_iter().zip(replies) {
             let done = match (reply, &failure) {
                 (Ok(reply), _) => Done::Answered(reply),
-                (Err(_), Some(failure)) => failure.done(),
-                (Err(error), None) => Done::StoreFailed(error),
+                (Err(Failed { decisions, .. }), Some(failure)) => failure.done(decisions),
+                (Err(failed), None) => Done::StoreFailed(failed),
             };
             completions.push(Completion { id, done });
         }
@@ -88,13 +90,13 @@ pub(super) fn write(writes: Vec<(JobId, Call)>, resources: &mut Resources) -> Ve
 pub(super) fn new_database(resources: &mut Resources) -> Done {
     let made = match resources.store.tenants() {
         Some(tenants) => tenants.create(&mut *resources.entropy),
-        None => return Done::StoreFailed(NO_TENANTS),
+        None => return Failure::Store(NO_TENANTS).done(Vec::new()),
     };
     match made {
         Ok(secret) => Done::Answered(Reply::json(&secret)),
         Err(error) => {
             log::error!("no database could be made for a new tenant: {error}");
-            Failure::of_tenant(&error).done()
+            Failure::of_tenant(&error).done(Vec::new())
         }
     }
 }
@@ -120,10 +122,13 @@ impl Failure {
         }
     }
 
-    fn done(&self) -> Done {
+    /// The answer to a request that these decisions were begun for.
+    fn done(&self, decisions: Vec<Decision>) -> Done {
         match self {
-            Failure::Store(error) => Done::StoreFailed(error.clone()),
-            Failure::Tenant(status, text) => Done::Answered(Reply::text(*status, text)),
+            Failure::Store(error) => Done::StoreFailed(Failed { error: error.clone(), decisions }),
+            Failure::Tenant(status, text) => {
+                Done::Answered(Reply { decisions, ..Reply::text(*status, text) })
+            }
         }
     }
 }

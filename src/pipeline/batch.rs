@@ -53,8 +53,6 @@ pub struct Batch {
     pub encoding: Encoding,
     /// Whether what was changed must not be committed.
     pub is_undone: bool,
-    /// What was decided about each item that was looked at.
-    pub decisions: Vec<Decision>,
 }
 
 /// What most items draw that draw anything.
@@ -62,7 +60,8 @@ const NONCE_BYTES: usize = 12;
 
 /// Does the items of a message, each in what those before it have left. Unlike a request of its own, an item is finished
 /// before its changes are applied: whether it has failed, and whether its answer is too long, decides about the others.
-/// The answer is appended to `out`; of an error, there may be a part of one.
+/// The answer is appended to `out`; of an error, there may be a part of one. `decisions` are those about the items that were
+/// looked at, also before an error.
 pub fn run(
     message: &RequestMessage<'_>,
     encoding: Encoding,
@@ -70,13 +69,14 @@ pub fn run(
     nonces: &Ledger<'_>,
     ground: &mut Ground<'_>,
     entropy: &mut dyn Entropy,
-    out: &mut Vec<u8>,
+    (decisions, out): (&mut Vec<Decision>, &mut Vec<u8>),
 ) -> Result<Batch, Stop> {
     let mut response = ResponseMessage::begin(Some(message), encoding, asker.now, out);
     let mut stock = Stock::of(entropy, message.items.len(), NONCE_BYTES);
     let (mut place_holder, mut is_undone) = (None, false);
     let (effort, bytes_max) = (Effort::default(), answer_bytes_max(message));
-    let mut decisions = Vec::with_capacity(message.items.len());
+    // Each says itself what it is about, and an earlier run does not count.
+    decisions.clear();
     for (at, item) in message.items.iter().enumerate() {
         let named = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(place_holder.as_deref());
         let mut decision = asker.is_audited.then(|| Decision::on(item.name(), named));
@@ -89,10 +89,9 @@ pub fn run(
         let mut answered =
             Answered { item, is_alone, response: &mut response, bytes_max, decision: &mut decision };
         let place_held = &mut place_holder;
-        let run =
-            run_item(&mut answered, place_held, encoding, asker, (nonces, &effort), ground, &mut stock)?;
+        let run = run_item(&mut answered, place_held, encoding, asker, (nonces, &effort), ground, &mut stock);
         decisions.extend(decision);
-        let Err(failure) = run else { continue };
+        let Err(failure) = run? else { continue };
         // What comes after it and names no object may have been meant for one that is not there.
         place_holder = None;
         if let Some(decision) = decisions.last_mut() {
@@ -111,7 +110,7 @@ pub fn run(
         }
     }
     response.end();
-    Ok(Batch { encoding, is_undone, decisions })
+    Ok(Batch { encoding, is_undone })
 }
 
 /// How long the whole answer may be: as the client says, and no longer than what its items brought, in hexadecimal, and some

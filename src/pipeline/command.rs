@@ -275,7 +275,7 @@ impl<'b> Command<'b> {
                 let mut response = ResponseMessage::begin(None, encoding, asker.now, &mut body);
                 response.refused(&why);
                 response.end();
-                let batch = Batch { encoding, is_undone: false, decisions: Vec::new() };
+                let batch = Batch { encoding, is_undone: false };
                 return Ok((Outcome::Batch(batch, body), Changes::new()));
             }
             Command::ChangeAccess { direction, uid, user, rights } => {
@@ -349,18 +349,18 @@ pub enum Outcome<'b> {
 }
 
 impl Outcome<'_> {
-    /// The last stages. What was decided is added to `decision`; of a batch, it is in `decisions`.
+    /// The last stages. What they decide is added to `decisions`, which has all of a batch already, and the one of any other
+    /// request.
     pub fn finish(
         self,
         entropy: &mut dyn Entropy,
-        decision: &mut Option<Decision>,
-        decisions: &mut Vec<Decision>,
+        decisions: &mut [Decision],
         out: &mut Vec<u8>,
     ) -> Result<Answer, Stop> {
         match self {
             Outcome::Kmip(decided, dialect) => decided
                 .finish(entropy, &mut |root, fields| {
-                    if let Some(decision) = decision {
+                    if let Some(decision) = decisions.first_mut() {
                         decision::add_answered(decision, fields);
                     }
                     dialect::encode(dialect, root, fields, out);
@@ -368,7 +368,6 @@ impl Outcome<'_> {
                 .map_err(|failure| Stop::failed(failure, dialect))?,
             Outcome::Batch(batch, body) => {
                 out.extend_from_slice(&body);
-                decisions.extend(batch.decisions);
                 return Ok(Answer::encoded(batch.encoding));
             }
             Outcome::Json(json) => out.extend_from_slice(&json),

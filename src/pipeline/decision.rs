@@ -57,16 +57,25 @@ pub fn begin(endpoint: &Endpoint, decoded: &Result<Decoded<'_>, (u16, String)>) 
     }
 }
 
-/// What became of it.
-pub fn end(decision: Decision, result: &Result<Answer, Stop>) -> Decision {
-    let reason = match result {
-        Ok(_) => decision.reason,
-        Err(Stop::Told { reason, .. }) => Some(name_of(*reason)),
-        Err(Stop::Store(_) | Stop::MustWrite | Stop::MustScan) => {
-            Some(name_of(result_reason::GENERAL_FAILURE))
-        }
-    };
-    Decision { reason, ..decision }
+/// What became of it, or of all items of a batch.
+pub fn end(decisions: &mut [Decision], result: &Result<Answer, Stop>) {
+    match result {
+        Ok(_) => {}
+        Err(Stop::Told { reason, .. }) => refuse(decisions, *reason),
+        Err(Stop::Store(_) | Stop::MustWrite | Stop::MustScan) => fail(decisions),
+    }
+}
+
+/// The store has failed.
+pub fn fail(decisions: &mut [Decision]) {
+    refuse(decisions, result_reason::GENERAL_FAILURE);
+}
+
+/// All that was not refused before is, for this reason.
+fn refuse(decisions: &mut [Decision], reason: u32) {
+    for decision in decisions {
+        decision.reason.get_or_insert(name_of(reason));
+    }
 }
 
 /// Why an item, or a request, was refused. The log is told as clients of 5.x are: their reasons say more.

@@ -58,7 +58,6 @@ impl Shared {
         now: Now,
     ) {
         self.body.wipe();
-        self.decisions.clear();
         let (status, text) = of_store_error(error);
         self.store_failed(error, now);
         self.body.extend_from_slice(text.as_bytes());

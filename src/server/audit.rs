@@ -19,7 +19,7 @@ use crate::entropy::{Entropy, random};
 use crate::job::{Done, Job, JobId, Work};
 use crate::kms::policy::Principal;
 use crate::limits;
-use crate::pipeline::Endpoint;
+use crate::pipeline::{Endpoint, Failed};
 use crate::secret::Buffer;
 use crate::time::{Instant, Now};
 use crate::wire::hex;
@@ -437,9 +437,9 @@ impl Shared {
         let (status, mut decisions) = match done {
             Done::Answered(reply) => (reply.answer.status, reply.decisions),
             Done::Provided(result) => (self.provided(result, now).0, Vec::new()),
-            Done::StoreFailed(error) => {
+            Done::StoreFailed(Failed { error, decisions }) => {
                 self.store_failed(&error, now);
-                (answer::of_store_error(&error).0, Vec::new())
+                (answer::of_store_error(&error).0, decisions)
             }
             // It has done nothing, and goes no further.
             _ => (503, Vec::new()),

@@ -10,7 +10,7 @@ use super::routes::{Exchange, Identity, Question, Route};
 use crate::job::{Done, Job, JobId, Work};
 use crate::kms::policy::Standing;
 use crate::limits;
-use crate::pipeline::{self, Asker, Call, Endpoint, Inquiry, Place, Read, Reply};
+use crate::pipeline::{self, Asker, Call, Endpoint, Failed, Inquiry, Place, Read, Reply};
 use crate::secret::Buffer;
 use crate::store::StoreError;
 use crate::time::Now;
@@ -246,7 +246,10 @@ impl Shared {
                 self.body.extend_from_slice(b"The server is busy: try again later");
                 self.respond(connection, &exchange, 503, TEXT_PLAIN, now);
             }
-            Done::StoreFailed(error) => self.respond_store_error(connection, &exchange, &error, now),
+            Done::StoreFailed(Failed { error, decisions }) => {
+                self.decisions = decisions;
+                self.respond_store_error(connection, &exchange, &error, now);
+            }
             Done::Certificate { .. }
             | Done::CertificateUnchanged
             | Done::Revocations { .. }

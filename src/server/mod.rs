@@ -412,7 +412,9 @@ impl Server {
             self.shared.view = None;
         }
         match (id, done) {
-            (_, Done::StoreFailed(error)) if error.is_fatal() => self.shared.store_failed(&error, now),
+            (_, Done::StoreFailed(failed)) if failed.error.is_fatal() => {
+                self.shared.store_failed(&failed.error, now);
+            }
             (_, Done::Audited(group, result)) => {
                 self.shared.count_audit(result.is_ok());
                 let audit = self.shared.audit.as_mut();

@@ -5,13 +5,14 @@ use crate::audit::chain::Chain;
 use crate::audit::recorder::{Medium, Recorder};
 use crate::entropy::Entropy;
 use crate::job::{self, Job, Lane, Resources};
+use crate::kms::view::View;
 use crate::limits::Limits;
 use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
 use crate::server::event::{ConnectionId, Input, Listener, Output};
 use crate::server::{AuditMode, Parts, Server, Tls};
-use crate::store::Store;
 use crate::store::memory::MemoryStore;
+use crate::store::{Store, StoreError, Transaction};
 use crate::time::{Instant, Now, Timestamp};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -43,6 +44,27 @@ impl Medium for Log {
 
     fn reopen(&mut self) -> Result<bool, String> {
         Ok(false)
+    }
+}
+
+/// A database whose commits take place and are not answered.
+struct Unsure(MemoryStore);
+
+impl Store for Unsure {
+    fn name(&self) -> &'static str {
+        "unsure"
+    }
+
+    fn read(&self) -> Result<Box<dyn View>, StoreError> {
+        self.0.read()
+    }
+
+    fn transact(
+        &self,
+        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.0.transact(work)?;
+        Err(StoreError::Unavailable("the connection is lost".into()))
     }
 }
 
@@ -150,4 +172,27 @@ fn what_is_done_for_a_connection_that_broke_meanwhile_is_recorded() {
     assert_eq!(lines.len(), 1, "{lines:#?}");
     let told = r#""peer":"127.0.0.1:40000","user":"admin","method":"default","route":"/kmip/2_1","operation":"Create","objects":["#;
     assert!(lines[0].contains(told) && lines[0].contains(r#""status":200,"result":"Success""#), "{lines:#?}");
+}
+
+#[test]
+fn what_a_commit_was_about_that_is_not_answered_is_recorded() {
+    let mut world = World::new(Arc::new(Unsure(MemoryStore::new())), AuditMode::Soon);
+    world.post(CREATE);
+    world.run(Lane::Store);
+    let payload = CREATE.strip_prefix(r#"{"tag":"Create","value":"#).unwrap();
+    let item = format!(
+        r#"{{"tag":"BatchItem","value":[{{"tag":"Operation","type":"Enumeration","value":"Create"}},{{"tag":"RequestPayload","value":{payload}]}}"#
+    );
+    let version = r#"{"tag":"ProtocolVersion","value":[{"tag":"ProtocolVersionMajor","type":"Integer","value":2},{"tag":"ProtocolVersionMinor","type":"Integer","value":1}]}"#;
+    world.post(&format!(
+        r#"{{"tag":"RequestMessage","value":[{{"tag":"RequestHeader","value":[{version},{{"tag":"BatchCount","type":"Integer","value":2}}]}},{item},{item}]}}"#
+    ));
+    world.run(Lane::Store);
+    let lines = world.recorded();
+    assert_eq!(lines.len(), 3, "one, and two items of a batch: {lines:#?}");
+    for line in &lines {
+        let came = r#""],"status":503,"result":"Failed","reason":"General_Failure","#;
+        let is_told = line.contains(r#""operation":"Create","#) && line.contains(r#""objects":[""#);
+        assert!(is_told && line.contains(came), "{lines:#?}");
+    }
 }

@@ -102,7 +102,7 @@ impl World<'_> {
             Input::Completed(Completion { id, done }) => {
                 let done = match done {
                     Done::Answered(reply) => &format!("{}", reply.answer.status),
-                    Done::StoreFailed(error) => &format!("{error}"),
+                    Done::StoreFailed(failed) => &format!("{}", failed.error),
                     Done::Busy => "busy",
                     Done::Audited(_, Ok(())) => "recorded",
                     Done::Audited(_, Err(_)) => "not recorded",
