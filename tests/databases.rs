@@ -9,6 +9,7 @@ mod support;
 
 use keyway::crypto::material::Material;
 use keyway::kms::object::Object;
+use keyway::kms::policy::{self, Principal};
 use keyway::kms::rights::Rights;
 use keyway::kms::view::Change;
 use keyway::limits;
@@ -19,6 +20,7 @@ use keyway::store::rows::{Engine, Key, Table};
 use keyway::store::sealed::{self as sealing, MasterSecret};
 use keyway::store::{Store, StoreError};
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -90,6 +92,7 @@ fn check(kind: Kind) {
     rows_are_bytes(&*first);
     large_objects_and_lists_are_kept(&*first);
     servers_lose_no_update_of_each_other(&database);
+    a_right_is_checked_against_the_object_as_it_is(&database);
     a_restart_loses_nothing(&mut database);
     what_stands_still_is_not_waited_for(&database);
     servers_are_asked_who_they_are(&database);
@@ -300,6 +303,50 @@ fn servers_lose_no_update_of_each_other(database: &Database) {
         assert_eq!(value(&view.object(uid).unwrap().unwrap()), COUNTS / 4, "{uid}");
     }
     assert_eq!(view.grants_to("counter", 1000).unwrap().unwrap().len(), own.len());
+}
+
+/// One key is read while it changes to and fro, in one commit each: stale, and nobody may have it; or fresh, and bob may.
+fn a_right_is_checked_against_the_object_as_it_is(database: &Database) {
+    const CHANGES: u64 = 400;
+    for sealed in [None, Some(&master())] {
+        let owner = open_with(database, true, sealed).unwrap();
+        let reader = open_with(database, false, sealed).unwrap();
+        let uid = "changing";
+        let change = |count: u64| {
+            let changed = || match count {
+                0 => Change::Insert(object(uid, count)),
+                _ => Change::Replace(object(uid, count)),
+            };
+            let rights = if count.is_multiple_of(2) { Rights::NONE } else { Rights::GET };
+            let grant = || Change::Grant { uid: uid.into(), user: "bob".into(), rights };
+            owner.transact(&mut |transaction| transaction.apply(vec![changed(), grant()])).unwrap();
+        };
+        change(0);
+        let (is_over, mut seen) = (AtomicBool::new(false), 0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                (1..CHANGES).for_each(change);
+                is_over.store(true, Ordering::SeqCst);
+            });
+            let bob = Principal("bob".into());
+            while !is_over.load(Ordering::SeqCst) {
+                let view = reader.read().unwrap();
+                // The second is what the view remembers.
+                for _ in 0..2 {
+                    let found = policy::find(&*view, &bob, uid, Rights::GET).unwrap();
+                    assert!(found.as_ref().is_none_or(|found| !value(found.object()).is_multiple_of(2)));
+                    seen += u64::from(found.is_some());
+                }
+                let show = &mut |object: Arc<Object>| {
+                    let found = policy::authorise(&*view, &bob, object, Rights::GET)?;
+                    assert!(found.is_none_or(|found| !value(found.object()).is_multiple_of(2)));
+                    Ok(ControlFlow::Continue(()))
+                };
+                policy::search(&*view, &bob, &[], show).unwrap();
+            }
+        });
+        assert!(seen > 0);
+    }
 }
 
 fn a_restart_loses_nothing(database: &mut Database) {

@@ -120,7 +120,9 @@ pub fn each_owned(
     mut show: impl FnMut(&str, State, &[Item<'_>]) -> Result<(), Refusal>,
 ) -> Result<(), Failure> {
     for uid in whole(view.owned_by(&principal.0, limits::OBJECTS_READ_MAX)?)? {
-        if let Some(object) = view.object(&uid)? {
+        // Another's, where the list is of an earlier commit.
+        let object = view.object(&uid)?.filter(|object| object.owner == principal.0);
+        if let Some(object) = object {
             show(&uid, object.state_at(now), &attributes::list(&object, now)?)?;
         }
     }

@@ -1,5 +1,5 @@
-//! The one door: who may do what with an object. [`authorise`] is the only maker of [`Authorized`], and only an
-//! [`Authorized`] object shows its material to an operation.
+//! The one door: who may do what with an object. [`find`] and [`authorise`] are the only makers of [`Authorized`], and
+//! only an [`Authorized`] object shows its material to an operation.
 #![forbid(unsafe_code)]
 
 use super::object::Object;
@@ -85,12 +85,11 @@ pub fn search(
     terms: &[Term],
     show: &mut Show<'_>,
 ) -> Result<SearchEnd, StoreError> {
-    let users = [principal.0.as_str(), EVERYBODY];
-    view.search(&Search { terms, owner: &principal.0, users: &users }, show)
+    view.search(&Search { terms, owner: &principal.0, users: &users(principal) }, show)
 }
 
 /// Lets the owner do everything, and others what they or everybody were granted. `None` is "no": it must look as if the
-/// object did not exist.
+/// object did not exist. The object may be given as a later commit than the one it was read from has it: that of the grants.
 #[must_use = "an object that is not authorised must not be used"]
 pub fn authorise(
     view: &dyn View,
@@ -98,10 +97,24 @@ pub fn authorise(
     object: Arc<Object>,
     right: Rights,
 ) -> Result<Option<Authorized>, StoreError> {
-    Ok(may(view, principal, &object, right)?.then_some(Authorized { object, opened: None }))
+    if object.owner == principal.0 {
+        return Ok(Some(Authorized { object, opened: None }));
+    }
+    match view.object_with_grants(&object.uid, &users(principal))? {
+        Some((object, granted)) => Ok(object.and_then(|object| allow(principal, object, granted, right))),
+        None => {
+            let granted = granted(view, principal, &object.uid)?;
+            Ok(allow(principal, object, granted, right))
+        }
+    }
 }
 
-/// Whether the principal may do this with an object.
+fn allow(principal: &Principal, object: Arc<Object>, granted: Rights, right: Rights) -> Option<Authorized> {
+    let may = object.owner == principal.0 || implied(granted).include(right);
+    may.then_some(Authorized { object, opened: None })
+}
+
+/// Whether the principal may do this as well with an object that it may do something with.
 pub fn may(
     view: &dyn View,
     principal: &Principal,
@@ -109,6 +122,11 @@ pub fn may(
     right: Rights,
 ) -> Result<bool, StoreError> {
     Ok(object.owner == principal.0 || implied(granted(view, principal, &object.uid)?).include(right))
+}
+
+/// Whose grants count.
+fn users(principal: &Principal) -> [&str; 2] {
+    [&principal.0, EVERYBODY]
 }
 
 /// The object with this identifier, if the principal may do this with it. One that is not there takes the questions that
@@ -119,6 +137,9 @@ pub fn find(
     uid: &str,
     right: Rights,
 ) -> Result<Option<Authorized>, StoreError> {
+    if let Some((object, granted)) = view.object_with_grants(uid, &users(principal))? {
+        return Ok(object.and_then(|object| allow(principal, object, granted, right)));
+    }
     match view.object(uid)? {
         Some(object) => authorise(view, principal, object, right),
         None => granted(view, principal, uid).map(|_| None),
@@ -126,7 +147,8 @@ pub fn find(
 }
 
 fn granted(view: &dyn View, principal: &Principal, uid: &str) -> Result<Rights, StoreError> {
-    Ok(view.granted(uid, &principal.0)?.with(view.granted(uid, EVERYBODY)?))
+    let [by_name, as_everybody] = users(principal);
+    Ok(view.granted(uid, by_name)?.with(view.granted(uid, as_everybody)?))
 }
 
 /// Lets those make objects who may.

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A consistent picture of the store.
+/// A consistent picture of the store; but of a database elsewhere, each answer is of the last commit at its time.
 ///
 /// Lists are whole or not there: a `limit` is the number of entries that may be looked at, and where more would have to
 /// be, the answer is `None`.
@@ -27,12 +27,22 @@ pub trait View {
     /// What `user` was granted on the object `uid`, by name (grants to `*` are a user's name of their own).
     fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError>;
 
+    /// The object with this unique identifier, and what these users were granted on it, all of one commit. `None` where all
+    /// answers are of one, so that each can be asked for when it is needed.
+    fn object_with_grants(&self, uid: &str, users: &[&str]) -> Result<Option<ObjectWithGrants>, StoreError> {
+        let _ = (uid, users);
+        Ok(None)
+    }
+
     /// Every grant on the object: user and rights, by user.
     fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError>;
 
     /// Every grant to the user: unique identifier and rights, by identifier.
     fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError>;
 }
+
+/// An object, if there is one, and all that was granted on it to some users.
+pub type ObjectWithGrants = (Option<Arc<Object>>, Rights);
 
 /// What is looked for: objects that have all of the terms, and that somebody may know of.
 pub struct Search<'s> {

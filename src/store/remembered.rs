@@ -6,7 +6,7 @@
 use super::StoreError;
 use crate::kms::object::Object;
 use crate::kms::rights::Rights;
-use crate::kms::view::{Search, SearchEnd, Show, View};
+use crate::kms::view::{ObjectWithGrants, Search, SearchEnd, Show, View};
 use crate::limits::{REMEMBERED_OBJECT_BYTES_MAX, REMEMBERED_OBJECTS};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -18,13 +18,34 @@ pub struct Remembered<V> {
     places: RefCell<Vec<Option<Place>>>,
 }
 
-/// An identifier that was asked for, and the object, if there is one.
-type Place = (String, Option<Arc<Object>>);
+/// An identifier that was asked for, and what was found.
+#[derive(Clone)]
+struct Place {
+    uid: String,
+    object: Option<Arc<Object>>,
+    /// What some users were granted on it, where that was found with it.
+    granted: Option<(Vec<String>, Rights)>,
+}
 
 impl<V: View> Remembered<V> {
     /// A view that has been asked for nothing yet.
     pub fn new(view: V) -> Remembered<V> {
         Remembered { view, places: RefCell::default() }
+    }
+
+    /// What is remembered of an identifier, read from its place.
+    fn known<T>(&self, uid: &str, read: impl FnOnce(&Place) -> Option<T>) -> Option<T> {
+        let places = self.places.borrow();
+        places.get(place(uid))?.as_ref().filter(|place| place.uid == uid).and_then(read)
+    }
+
+    fn remember(&self, uid: &str, object: &Option<Arc<Object>>, granted: Option<(Vec<String>, Rights)>) {
+        let bytes = uid.len() + object.as_ref().map_or(0, |object| object.bytes());
+        if bytes <= REMEMBERED_OBJECT_BYTES_MAX {
+            let mut places = self.places.borrow_mut();
+            places.resize(REMEMBERED_OBJECTS, None);
+            places[place(uid)] = Some(Place { uid: uid.to_owned(), object: object.clone(), granted });
+        }
     }
 }
 
@@ -40,16 +61,26 @@ fn place(uid: &str) -> usize {
 
 impl<V: View> View for Remembered<V> {
     fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
-        let mut places = self.places.borrow_mut();
-        places.resize(REMEMBERED_OBJECTS, None);
-        let place = &mut places[place(uid)];
-        if let Some((_, found)) = place.as_ref().filter(|(known, _)| known == uid) {
-            return Ok(found.clone());
+        if let Some(object) = self.known(uid, |place| Some(place.object.clone())) {
+            return Ok(object);
         }
-        let found = self.view.object(uid)?;
-        let bytes = uid.len() + found.as_ref().map_or(0, |object| object.bytes());
-        if bytes <= REMEMBERED_OBJECT_BYTES_MAX {
-            *place = Some((uid.to_owned(), found.clone()));
+        let object = self.view.object(uid)?;
+        self.remember(uid, &object, None);
+        Ok(object)
+    }
+
+    fn object_with_grants(&self, uid: &str, users: &[&str]) -> Result<Option<ObjectWithGrants>, StoreError> {
+        let known = self.known(uid, |place| {
+            let (of, granted) = place.granted.as_ref()?;
+            (of == users).then(|| (place.object.clone(), *granted))
+        });
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found = self.view.object_with_grants(uid, users)?;
+        if let Some((object, granted)) = &found {
+            let users = users.iter().map(|user| (*user).to_owned()).collect();
+            self.remember(uid, object, Some((users, *granted)));
         }
         Ok(found)
     }
@@ -79,6 +110,50 @@ impl<V: View> View for Remembered<V> {
 mod tests {
     use super::*;
     use crate::kms::view::Asked;
+    use std::cell::Cell;
+
+    /// Each answer is of another commit: the object has another state each time, and more is granted.
+    struct Later(Cell<u32>);
+
+    impl View for Later {
+        fn object(&self, uid: &str) -> Result<Option<Arc<Object>>, StoreError> {
+            self.0.set(self.0.get() + 1);
+            Ok(Some(Arc::new(Object { length_bits: self.0.get(), ..Object::example(uid) })))
+        }
+        fn object_with_grants(&self, uid: &str, _: &[&str]) -> Result<Option<ObjectWithGrants>, StoreError> {
+            let object = self.object(uid)?;
+            Ok(Some((object, Rights(self.0.get()))))
+        }
+        fn granted(&self, _: &str, _: &str) -> Result<Rights, StoreError> {
+            unreachable!("grants are asked for with their object")
+        }
+        fn search(&self, _: &Search<'_>, _: &mut Show<'_>) -> Result<SearchEnd, StoreError> {
+            unreachable!("nothing is searched for")
+        }
+        fn owned_by(&self, _: &str, _: usize) -> Result<Option<Vec<String>>, StoreError> {
+            unreachable!("no list is asked for")
+        }
+        fn grants_on(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+            unreachable!("no list is asked for")
+        }
+        fn grants_to(&self, _: &str, _: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
+            unreachable!("no list is asked for")
+        }
+    }
+
+    #[test]
+    fn grants_are_of_the_same_commit_as_the_object_that_is_remembered_with_them() {
+        let view = Remembered::new(Later(Cell::new(0)));
+        let at = |users: &[&str]| {
+            let (object, granted) = view.object_with_grants("a", users).unwrap().unwrap();
+            (object.unwrap().length_bits, granted.0)
+        };
+        let alone = || view.object("a").unwrap().unwrap().length_bits;
+        assert_eq!(alone(), 1);
+        assert_eq!((at(&["bob", "*"]), alone()), ((2, 2), 2));
+        assert_eq!((at(&["bob", "*"]), alone()), ((2, 2), 2), "remembered");
+        assert_eq!((at(&["carol", "*"]), alone()), ((3, 3), 3));
+    }
 
     /// Those whose name is long are large.
     fn object(uid: &str) -> Option<Object> {

@@ -81,6 +81,9 @@ pub trait Connection: Send {
     /// The value at an address.
     fn get(&mut self, address: &[u8]) -> Result<Option<Value>, Failure>;
 
+    /// The values at these addresses, none of them in `meta`, all of one commit.
+    fn get_all(&mut self, addresses: &[Vec<u8>]) -> Result<Vec<Option<Value>>, Failure>;
+
     /// The rows in a range, in the order of their addresses' bytes, `limit` of them at most.
     fn list(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<Vec<(Vec<u8>, Value)>, Failure>;
 
@@ -112,6 +115,12 @@ pub struct Head {
     pub schema: Option<Value>,
     /// How many transactions have changed something.
     pub commits: Option<Value>,
+}
+
+/// The values at these addresses, among rows that were found.
+fn in_order(addresses: &[Vec<u8>], rows: Vec<(Vec<u8>, Value)>) -> Vec<Option<Value>> {
+    let mut found: BTreeMap<_, _> = rows.into_iter().collect();
+    addresses.iter().map(|address| found.remove(address)).collect()
 }
 
 /// What is to be changed, by address; no value removes the row.

@@ -131,10 +131,20 @@ pub type Value = Buffer;
 /// A row of a list: the second part of its key, and its value.
 pub type Row = (Vec<u8>, Value);
 
-/// Rows to read. An engine whose reads see one commit says so; with others, what is read later may be of a later one.
+/// Rows to read.
 pub trait Rows {
+    /// Whether all that is read is of one commit; else, what is read later may be of a later one.
+    fn are_of_one_commit(&self) -> bool {
+        true
+    }
+
     /// The value at a key.
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError>;
+
+    /// The values at these keys, none of them of [`Table::Meta`], all of one commit.
+    fn get_all(&self, keys: &[Key<'_>]) -> Result<Vec<Option<Value>>, StoreError> {
+        keys.iter().map(|key| self.get(*key)).collect()
+    }
 
     /// The rows with this first part, in the order of their second, beginning with `from` or the next one after it; `limit`
     /// of them at most. Lists of grants, whose order sealing changes, are only asked for from their beginning, which is
@@ -165,8 +175,14 @@ pub trait RowsMut: Rows {
 }
 
 impl<R: Rows + ?Sized> Rows for Box<R> {
+    fn are_of_one_commit(&self) -> bool {
+        (**self).are_of_one_commit()
+    }
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
         (**self).get(key)
+    }
+    fn get_all(&self, keys: &[Key<'_>]) -> Result<Vec<Option<Value>>, StoreError> {
+        (**self).get_all(keys)
     }
     fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
         (**self).list(table, first, from, limit)
@@ -180,8 +196,14 @@ impl<R: Rows + ?Sized> Rows for Box<R> {
 }
 
 impl<R: Rows + ?Sized> Rows for &mut R {
+    fn are_of_one_commit(&self) -> bool {
+        (**self).are_of_one_commit()
+    }
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
         (**self).get(key)
+    }
+    fn get_all(&self, keys: &[Key<'_>]) -> Result<Vec<Option<Value>>, StoreError> {
+        (**self).get_all(keys)
     }
     fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
         (**self).list(table, first, from, limit)

@@ -88,23 +88,36 @@ struct SealedRows<R> {
 }
 
 impl<R> SealedRows<R> {
-    /// Does something with the key of the sealed row.
-    fn sealed<T>(&self, key: Key<'_>, act: impl FnOnce(&R, Key<'_>) -> T) -> T {
-        let (first, second) = (self.keys.first(key), self.keys.second(key));
-        act(&self.rows, Key::new(key.table, first.as_ref(), second.as_ref()))
+    /// The value at a key, which was sealed at this place.
+    fn open(&self, key: Key<'_>, place: Key<'_>, sealed: &[u8]) -> Result<Value, StoreError> {
+        let (second, value) = self.keys.open(place, sealed)?;
+        match second.is_none_or(|second| second == key.second) {
+            true => Ok(value),
+            false => Err(keys::not_genuine(place.table)),
+        }
     }
 }
 
 impl<R: Rows> Rows for SealedRows<R> {
+    fn are_of_one_commit(&self) -> bool {
+        self.rows.are_of_one_commit()
+    }
+
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
-        self.sealed(key, |rows, place| {
-            let Some(sealed) = rows.get(place)? else { return Ok(None) };
-            let (second, value) = self.keys.open(place, &sealed)?;
-            match second.is_none_or(|second| second == key.second) {
-                true => Ok(Some(value)),
-                false => Err(keys::not_genuine(place.table)),
-            }
-        })
+        let (first, second) = (self.keys.first(key), self.keys.second(key));
+        let place = Key::new(key.table, first.as_ref(), second.as_ref());
+        self.rows.get(place)?.map(|sealed| self.open(key, place, &sealed)).transpose()
+    }
+
+    fn get_all(&self, keys: &[Key<'_>]) -> Result<Vec<Option<Value>>, StoreError> {
+        let parts: Vec<_> = keys.iter().map(|key| (self.keys.first(*key), self.keys.second(*key))).collect();
+        let parts = keys.iter().zip(&parts);
+        let places: Vec<_> = parts.map(|(key, (a, b))| Key::new(key.table, a.as_ref(), b.as_ref())).collect();
+        let values = self.rows.get_all(&places)?.into_iter();
+        let open = |(sealed, at): (Option<Value>, usize)| {
+            sealed.map(|sealed| self.open(keys[at], places[at], &sealed)).transpose()
+        };
+        values.zip(0..).map(open).collect()
     }
 
     fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -9,7 +9,7 @@ use super::{APPLY_FAILED, Store, StoreError, Transaction, UID_TAKEN, UID_UNKNOWN
 use crate::kms::object::Object;
 use crate::kms::rights::{NO_OBJECT, Rights};
 use crate::kms::terms::{self, Term};
-use crate::kms::view::{Change, Changes, Search, SearchEnd, Show, View};
+use crate::kms::view::{Change, Changes, ObjectWithGrants, Search, SearchEnd, Show, View};
 use std::sync::Arc;
 
 impl<E: Engine> Store for E {
@@ -70,11 +70,7 @@ impl<R: Rows> Tables<R> {
     }
 
     fn placed(&self, uid: &str) -> Result<Option<(Sequence, Object)>, StoreError> {
-        let Some(stored) = self.rows.get(object_key(uid))? else { return Ok(None) };
-        match record::decode(&stored)? {
-            placed if placed.1.uid == uid => Ok(Some(placed)),
-            _ => Err(corrupt("an identifier does not lead to its object")),
-        }
+        self.rows.get(object_key(uid))?.map(|stored| placed(uid, &stored)).transpose()
     }
 
     fn is_there(&self, uid: &str) -> Result<bool, StoreError> {
@@ -117,8 +113,23 @@ impl<R: Rows> View for Tables<R> {
     }
 
     fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
-        let granted = self.rows.get(Key::new(Table::GrantsByObject, uid.as_bytes(), user.as_bytes()))?;
+        let granted = self.rows.get(grant_key(uid, user))?;
         granted.map_or(Ok(Rights::NONE), |bits| rights(&bits))
+    }
+
+    fn object_with_grants(&self, uid: &str, users: &[&str]) -> Result<Option<ObjectWithGrants>, StoreError> {
+        if self.rows.are_of_one_commit() {
+            return Ok(None);
+        }
+        let mut keys = vec![object_key(uid)];
+        keys.extend(users.iter().map(|user| grant_key(uid, user)));
+        let mut values = self.rows.get_all(&keys)?.into_iter();
+        let object = values.next().flatten().map(|stored| placed(uid, &stored)).transpose()?;
+        let mut granted = Rights::NONE;
+        for bits in values.flatten() {
+            granted = granted.with(rights(&bits)?);
+        }
+        Ok(Some((object.map(|(_, object)| Arc::new(object)), granted)))
     }
 
     fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
@@ -212,6 +223,11 @@ pub fn object_key(uid: &(impl AsRef<[u8]> + ?Sized)) -> Key<'_> {
     Key::new(Table::Objects, uid.as_ref(), &[])
 }
 
+/// Where what a user was granted on an object is.
+fn grant_key<'k>(uid: &'k str, user: &'k str) -> Key<'k> {
+    Key::new(Table::GrantsByObject, uid.as_bytes(), user.as_bytes())
+}
+
 /// Where the identifier of an object is.
 pub fn sequence_key(sequence: &[u8]) -> Key<'_> {
     Key::new(Table::Sequences, &[], sequence)
@@ -222,6 +238,14 @@ fn lists<'k>(object: &'k Object, terms: &'k [Term], sequence: &'k Sequence) -> i
     let found_by = object.tags.iter().map(String::as_bytes).chain(terms.iter().map(Vec::as_slice));
     let found_by = found_by.map(|term| Key::new(Table::Tags, term, sequence));
     found_by.chain([Key::new(Table::Owners, object.owner.as_bytes(), sequence)])
+}
+
+/// The object whose record was found under this identifier.
+fn placed(uid: &str, stored: &[u8]) -> Result<(Sequence, Object), StoreError> {
+    match record::decode(stored)? {
+        placed if placed.1.uid == uid => Ok(placed),
+        _ => Err(corrupt("an identifier does not lead to its object")),
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<String, StoreError> {

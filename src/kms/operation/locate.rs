@@ -61,26 +61,23 @@ impl<'r> Operation<'r> for Locate<'r> {
 
     fn execute(&mut self, context: &Context<'_>) -> Result<(Found, Changes), Failure> {
         let Context { view, principal, .. } = *context;
+        let right = Rights::GET_ATTRIBUTES;
         let mut count = Count::new(self);
-        let mut show = |authorized: Option<Authorized>| -> Result<ControlFlow<()>, StoreError> {
+        let mut add = |authorized: Option<Authorized>| -> Result<ControlFlow<()>, StoreError> {
             let matching = match &authorized {
                 Some(found) if self.matches(found.object(), context)? => Some(&found.object().uid),
                 _ => None,
             };
             Ok(count.add(matching))
         };
-        let right = Rights::GET_ATTRIBUTES;
         let ended = match self.filters.uid {
             Some(uid) => {
-                let _ = show(policy::find(view, principal, uid, right)?)?;
+                let _ = add(policy::find(view, principal, uid, right)?)?;
                 SearchEnd::Complete
             }
-            None => {
-                let terms = self.filters.terms();
-                policy::search(view, principal, &terms, &mut |object| {
-                    show(authorise(view, principal, object, right)?)
-                })?
-            }
+            None => policy::search(view, principal, &self.filters.terms(), &mut |object| {
+                add(authorise(view, principal, object, right)?)
+            })?,
         };
         Ok((count.found(ended)?, Changes::new()))
     }

@@ -154,8 +154,17 @@ fn corrupt(what: &str) -> Failure {
 struct Reading<D: Database>(Arc<Pool<D>>);
 
 impl<D: Database> Rows for Reading<D> {
+    fn are_of_one_commit(&self) -> bool {
+        false
+    }
+
     fn get(&self, key: Key<'_>) -> Result<Option<Value>, StoreError> {
         self.0.ask(|connection| connection.get(&address(key)))
+    }
+
+    fn get_all(&self, keys: &[Key<'_>]) -> Result<Vec<Option<Value>>, StoreError> {
+        let addresses: Vec<Vec<u8>> = keys.iter().map(|key| address(*key)).collect();
+        self.0.ask(|connection| connection.get_all(&addresses))
     }
 
     fn list(&self, table: Table, first: &[u8], from: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {

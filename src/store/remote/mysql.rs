@@ -7,7 +7,9 @@
 
 use super::address::{parse, take_option};
 use super::tls::{Check, ClientCertificate, Trust};
-use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, meta};
+use super::{
+    COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, in_order, meta,
+};
 use crate::limits;
 use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
@@ -116,6 +118,12 @@ impl Connection for Conn {
     fn get(&mut self, address: &[u8]) -> Result<Option<Value>, Failure> {
         let value: Option<Vec<u8>> = self.exec_first("SELECT v FROM keyway WHERE k = ?", (address,))?;
         Ok(value.map(Buffer::new))
+    }
+
+    fn get_all(&mut self, addresses: &[Vec<u8>]) -> Result<Vec<Option<Value>>, Failure> {
+        let get = format!("SELECT k, v FROM keyway WHERE k IN ({})", repeated("?", addresses.len()));
+        let rows = self.exec_map(get, parameters(addresses.iter()), |(k, v)| (k, Buffer::new(v)))?;
+        Ok(in_order(addresses, rows))
     }
 
     fn list(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<Vec<(Vec<u8>, Value)>, Failure> {

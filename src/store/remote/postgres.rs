@@ -12,7 +12,9 @@ mod stream;
 
 use super::address::{parse, take_option};
 use super::tls::{Check, ClientCertificate, Trust};
-use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, meta};
+use super::{
+    COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, in_order, meta,
+};
 use crate::limits;
 use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
@@ -166,6 +168,13 @@ impl Connection for Session {
     fn get(&mut self, address: &[u8]) -> Result<Option<Value>, Failure> {
         let row = self.row("SELECT v FROM keyway WHERE k = $1", &[(&address, Type::BYTEA)])?;
         row.map(|row| Ok(Buffer::new(row.try_get(0)?))).transpose()
+    }
+
+    fn get_all(&mut self, addresses: &[Vec<u8>]) -> Result<Vec<Option<Value>>, Failure> {
+        const GET: &str = "SELECT k, v FROM keyway WHERE k = ANY($1)";
+        let rows = self.rows(GET, &[(&addresses, Type::BYTEA_ARRAY)])?;
+        let row = |row: &Row| Ok((row.try_get(0)?, Buffer::new(row.try_get(1)?)));
+        Ok(in_order(addresses, rows.iter().map(row).collect::<Result<_, Error>>()?))
     }
 
     fn list(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<Vec<(Vec<u8>, Value)>, Failure> {

@@ -137,6 +137,11 @@ impl Connection for Session {
         Ok(value.map(Buffer::new))
     }
 
+    fn get_all(&mut self, addresses: &[Vec<u8>]) -> Result<Vec<Option<Value>>, Failure> {
+        let values: Vec<Option<Vec<u8>>> = self.ask(cmd("HMGET").arg(ROWS).arg(addresses))?;
+        Ok(values.into_iter().map(|value| value.map(Buffer::new)).collect())
+    }
+
     fn list(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<Vec<(Vec<u8>, Value)>, Failure> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut list = cmd("ZRANGEBYLEX");
