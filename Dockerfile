@@ -17,5 +17,7 @@ WORKDIR /root/cosmian-kms
 USER 65532:65532
 VOLUME ["/root/cosmian-kms/sqlite-data", "/root/cosmian-kms/certbot-ssl"]
 EXPOSE 9998
-HEALTHCHECK --interval=30s --timeout=10s --start-period=5s CMD ["/keyway", "health"]
+# Whether it runs, not whether it is ready: whoever sends nothing to a container that is not healthy would keep the owner, or
+# the authority of the first certificate, from it.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=5s CMD ["/keyway", "health", "--live"]
 ENTRYPOINT ["/keyway"]

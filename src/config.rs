@@ -65,6 +65,8 @@ pub struct HealthTarget {
     pub port: u16,
     /// Whether it speaks HTTPS.
     pub tls: bool,
+    /// Whether it is enough that it runs: otherwise it must serve.
+    pub live: bool,
 }
 
 /// All that the server is told at its start.
@@ -178,6 +180,7 @@ fn health_target(values: &Values) -> Result<HealthTarget, ConfigError> {
             || values.is_set(&options::HTTPS_P12_FILE)
             || values.is_set(&options::USE_CERTBOT)
             || values.is_set(&options::USE_BOOTSTRAP_SERVER),
+        live: values.live,
     })
 }
 

@@ -313,6 +313,13 @@ fn only_the_owner_gets_in_and_wrong_tokens_shut_out() {
     };
     denied(&["-X", "POST"]);
     assert_eq!(server.curl(&[], "/").0, 200, "the page is for everybody");
+    assert_eq!(server.curl(&[], "/health/live"), (200, r#"{"status":"UP"}"#.into()), "it runs,");
+    let port = server.port.to_string();
+    let health = |more: &[&str]| keyway(&[&["health", "--port", &port], more].concat()).output().unwrap();
+    let waits = health(&[]);
+    assert_eq!(waits.status.code(), Some(1), "but serves nobody yet");
+    assert!(String::from_utf8_lossy(&waits.stderr).contains("waits for its owner"), "{waits:?}");
+    assert_eq!(health(&["--live"]).status.code(), Some(0));
     for _ in 0..4 {
         denied(&["-X", "POST", "-H", "Authorization: Bearer wrong"]);
     }

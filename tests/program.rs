@@ -28,6 +28,8 @@ fn curl_and_the_health_command_are_answered() {
     let version = run("curl", ["-sS", &server.url("/version")]);
     assert_eq!(version, format!("\"keyway {}\"", env!("CARGO_PKG_VERSION")));
     assert!(run("curl", ["-sS", &server.url("/health")]).contains(r#""status":"UP""#));
-    let healthy = keyway(&["health", "--port", &server.port.to_string()]).status().unwrap();
-    assert!(healthy.success());
+    for more in [&[][..], &["--live"]] {
+        let healthy = keyway(&[&["health", "--port", &server.port.to_string()], more].concat()).status();
+        assert!(healthy.unwrap().success());
+    }
 }

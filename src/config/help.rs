@@ -60,7 +60,8 @@ It takes the options and variables of the server, so that it finds it where the 
   --port <N>               KMS_PORT
   --https-p12-file <FILE>  KMS_HTTPS_P12_FILE; where it is given, HTTPS is spoken
   --tls                    HTTPS is spoken whatever the server's options
-Without the last two, HTTP is tried first.
+  --live                   only whether the server runs, ready or not
+Without --https-p12-file and --tls, HTTP is tried first.
 
 Exit codes: 0 well, 1 not well or not there, 2 wrong options.
 "

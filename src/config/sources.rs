@@ -113,6 +113,8 @@ pub struct Values {
     pub words: Vec<OsString>,
     /// Of `keyway health`: over TLS in any case.
     pub tls: bool,
+    /// Of `keyway health`: asks only whether the server runs.
+    pub live: bool,
 }
 
 impl Values {
@@ -150,6 +152,7 @@ impl Values {
                 Arg::Short('h') | Arg::Long("help") => return Ok(Asked::Help(verb)),
                 Arg::Short('V') | Arg::Long("version") => return Ok(Asked::Version),
                 Arg::Long("tls") if verb == Verb::Health => self.tls = true,
+                Arg::Long("live") if verb == Verb::Health => self.live = true,
                 Arg::Long(name) => {
                     let spec = options::named(name).ok_or_else(|| unknown(name))?;
                     self.read_option(spec, &mut parser)?;

@@ -360,7 +360,7 @@ fn keys_of_the_old_server_are_not_passed_over_in_silence() {
 #[test]
 fn health_asks_where_the_server_was_told_to_listen() {
     let target = |world: World, line: &str| match world.resolve(line) {
-        Ok(Command::Health(HealthTarget { host, port, tls })) => (host, port, tls),
+        Ok(Command::Health(HealthTarget { host, port, tls, live: false })) => (host, port, tls),
         _ => panic!("{line}"),
     };
     assert_eq!(target(World::new(), "health"), ("127.0.0.1".into(), 9998, false));

@@ -327,7 +327,7 @@ impl Route {
                 HandOver::Pkcs12 => ("bootstrap", "HandOverPkcs12"),
                 HandOver::Password => ("bootstrap", "HandOverPassword"),
                 HandOver::Start => ("bootstrap", "Start"),
-                HandOver::Page | HandOver::Health => return None,
+                HandOver::Page | HandOver::Health | HandOver::Live => return None,
             },
             Route::Version
             | Route::Health(_)

@@ -184,7 +184,7 @@ impl Shared {
         if is_foreign {
             return Err((403, Err("another site's page may not talk to this server".into())));
         }
-        if matches!(hand_over, HandOver::Page | HandOver::Health) {
+        if hand_over.is_for_everybody() {
             return Ok(());
         }
         match bootstrap.guard.judge(peer, head.authorization, now.instant) {
@@ -215,6 +215,11 @@ impl Shared {
             HandOver::Page => {
                 self.body.extend_from_slice(bootstrap.page.as_bytes());
                 self.respond_page(connection, exchange, now);
+                return None;
+            }
+            HandOver::Live => {
+                self.body.extend_from_slice(b"{\"status\":\"UP\"}");
+                self.respond_json(connection, exchange, 200, now);
                 return None;
             }
             HandOver::Health => {

@@ -52,6 +52,8 @@ pub enum HandOver {
     Page,
     /// `GET /health`.
     Health,
+    /// `GET /health/live`.
+    Live,
     /// `POST /sqlite`.
     Database,
     /// `POST /sqlite-enc`.
@@ -64,6 +66,13 @@ pub enum HandOver {
     Password,
     /// `POST /start`.
     Start,
+}
+
+impl HandOver {
+    /// Whether whoever comes is answered, the owner or not.
+    pub fn is_for_everybody(self) -> bool {
+        matches!(self, HandOver::Page | HandOver::Health | HandOver::Live)
+    }
 }
 
 /// What a health check asks.
@@ -83,7 +92,7 @@ impl Route {
             Route::Version | Route::Kms(_) | Route::NewDatabase | Route::Unknown | Route::Unimplemented => {
                 true
             }
-            Route::Bootstrap(hand_over) => !matches!(hand_over, HandOver::Page | HandOver::Health),
+            Route::Bootstrap(hand_over) => !hand_over.is_for_everybody(),
             Route::Health(_)
             | Route::Options
             | Route::AttestationReport(_)
@@ -133,6 +142,7 @@ impl Route {
         Route::Bootstrap(match (method, path) {
             (Method::Get | Method::Head, "/") => HandOver::Page,
             (Method::Get | Method::Head, "/health" | "/health/ready") => HandOver::Health,
+            (Method::Get | Method::Head, "/health/live") => HandOver::Live,
             (Method::Post, "/sqlite") => HandOver::Database,
             // The old server's documentation has both spellings.
             (Method::Post, "/sqlite-enc" | "/sqlite-ec") => HandOver::Tenants,

@@ -28,9 +28,10 @@ pub fn ask(target: &HealthTarget) -> Result<u8, String> {
     let address =
         (target.host.as_str(), target.port).to_socket_addrs().map_err(|error| failed(&error))?.next();
     let address = address.ok_or_else(|| failed(&"the name has no address"))?;
-    let mut answer = ask_once(address, target.tls);
+    let path = if target.live { "/health/live" } else { "/health" };
+    let mut answer = ask_once(address, target.tls, path);
     if !target.tls && answer.as_ref().is_ok_and(|answer| answer.ends_with(SPEAKS_HTTPS)) {
-        answer = ask_once(address, true);
+        answer = ask_once(address, true, path);
     }
     let answer = match answer {
         // It is there, and asks whoever comes for a certificate, which a check has not.
@@ -56,20 +57,21 @@ fn wants_certificate(error: &std::io::Error) -> bool {
     )
 }
 
-fn ask_once(address: SocketAddr, tls: bool) -> std::io::Result<String> {
+fn ask_once(address: SocketAddr, tls: bool, path: &str) -> std::io::Result<String> {
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     if !tls {
-        return exchange(stream);
+        return exchange(stream, path);
     }
     let name = ServerName::IpAddress(address.ip().into());
     let client = client_config().and_then(|config| ClientConnection::new(Arc::new(config), name));
-    exchange(StreamOwned::new(client.map_err(std::io::Error::other)?, stream))
+    exchange(StreamOwned::new(client.map_err(std::io::Error::other)?, stream), path)
 }
 
-fn exchange(mut stream: impl Read + Write) -> std::io::Result<String> {
-    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+fn exchange(mut stream: impl Read + Write, path: &str) -> std::io::Result<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
