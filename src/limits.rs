@@ -232,7 +232,8 @@ pub struct Limits {
     pub target_bytes_max: usize,
     /// Bytes of a request body (413).
     pub body_bytes_max: usize,
-    /// Bytes of all bodies that are being received or answered beyond [`INLINE_BODY_BYTES_MAX`] each (503).
+    /// Bytes of all bodies that are being received or answered, and of all answers until they are taken, beyond
+    /// [`INLINE_BODY_BYTES_MAX`] each (503).
     pub bodies_bytes_max: usize,
     /// Databases of tenants that are open; at least [`TENANTS_IN_USE_MAX`], so that one can always be closed for another.
     pub open_databases_max: usize,
@@ -273,6 +274,7 @@ impl Limits {
     /// What the server takes at most when every connection does its worst: buffers, bodies and their answers, the cache
     /// of the store, the queues of the lanes, and what is kept between requests.
     pub fn memory_bound_bytes(&self) -> usize {
+        // Of small answers, a peer that takes none holds as many bytes as are made at a time, and one more.
         let per_connection = TLS_STATE_BYTES + READ_BYTES + self.head_bytes_max + 2 * INLINE_BODY_BYTES_MAX;
         let bodies = BODY_COPIES * self.bodies_bytes_max;
         let connections = self.connections_max + REFUSED_CONNECTIONS_MAX;
@@ -291,7 +293,7 @@ impl Limits {
 
 /// What rustls keeps for one connection, with a handshake under way.
 const TLS_STATE_BYTES: usize = 64 * 1024 + TLS_KEPT_BYTES_MAX;
-/// A large body, its answer, the answer's encryption, and what the socket has not taken.
+/// A large body and what is made of it; or its answer, the answer's encryption, and what the socket has not taken.
 const BODY_COPIES: usize = 4;
 /// Code, stacks, sessions for resumption.
 const FIXED_BYTES: usize = 16 * 1024 * 1024;

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use keyway::entropy::Entropy;
-use keyway::job::Job;
+use keyway::job::{Completion, Done, Job};
 use keyway::limits::{self, Limits};
+use keyway::pipeline::Reply;
 use keyway::server::clients::ClientIdentity;
 use keyway::server::event::{ConnectionId, Input, Listener, Output};
 use keyway::server::{Parts, Server, Tls};
@@ -123,6 +124,13 @@ impl World {
         self.seen()
     }
 
+    /// Has the lane answer the oldest job with so many bytes.
+    fn complete(&mut self, bytes: usize) -> Vec<Seen> {
+        let job = self.jobs.remove(0);
+        let done = Done::Answered(Reply::json(&"x".repeat(bytes)));
+        self.tell(Input::Completed(Completion { id: job.id, done }))
+    }
+
     /// The answers that a connection got.
     fn answers(&self, slot: u32) -> usize {
         String::from_utf8_lossy(&self.received[slot as usize]).matches("HTTP/1.1 ").count()
@@ -231,4 +239,48 @@ fn what_no_client_goes_on_with_is_let_go() {
     let kept = world.now.instant.saturating_since(begun);
     let least = limits::STREAM_IDLE_TIMEOUT;
     assert!((least..least + 2 * limits::STREAM_IDLE_INTERVAL).contains(&kept), "{kept:?}");
+}
+
+/// Asks for what a lane looks for, and gets so many bytes.
+fn ask(world: &mut World, slot: u32, answer_bytes: usize) -> Vec<Seen> {
+    let asked = world.say(slot, "GET /access/owned HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(asked, [Submitted, Paused(slot)]);
+    world.complete(answer_bytes)
+}
+
+#[test]
+fn large_answers_take_room_until_their_peers_have_taken_them() {
+    const ANSWER_BYTES: usize = 1_000_000;
+    let mut world = World::new(|parts| parts.limits.bodies_bytes_max = 2 * ANSWER_BYTES);
+    let [first, second, third] = [(); 3].map(|()| world.accept(Listener::Main));
+    let is_large = |seen: &[Seen]| matches!(seen, [Resumed(_), Sent(_, bytes)] if *bytes > ANSWER_BYTES);
+    for slot in [first, second] {
+        assert!(is_large(&ask(&mut world, slot, ANSWER_BYTES)));
+        assert_eq!(world.tell(Input::Blocked { connection: id(slot) }), []);
+    }
+    let is_refused = |world: &mut World| {
+        world.received[third as usize].clear();
+        let seen = ask(world, third, ANSWER_BYTES);
+        let told = String::from_utf8_lossy(&world.received[third as usize]);
+        assert_eq!(told.starts_with("HTTP/1.1 503 "), !is_large(&seen), "{seen:?}");
+        assert!(is_large(&seen) || told.contains("--max-bodies-bytes"), "{told}");
+        !is_large(&seen)
+    };
+    assert!(is_refused(&mut world));
+    // Small ones need none.
+    assert!(matches!(ask(&mut world, third, 60_000)[..], [Resumed(_), Sent(..)]));
+    world.server.handle_timeout(world.now);
+    assert!(is_refused(&mut world), "nobody has taken anything");
+
+    assert_eq!(world.tell(Input::Drained { connection: id(first) }), []);
+    assert!(!is_refused(&mut world), "one has");
+    assert!(is_refused(&mut world), "it may be told still that this one has not");
+    assert_eq!(world.time_out(), []);
+    assert!(!is_refused(&mut world), "it has");
+    assert_eq!(world.tell(Input::Blocked { connection: id(third) }), []);
+    assert_eq!(world.tell(Input::Reset { connection: id(third) }), [Aborted(third)]);
+    assert_eq!(world.tell(Input::Reset { connection: id(second) }), [Aborted(second)]);
+    for slot in [world.accept(Listener::Main), world.accept(Listener::Main)] {
+        assert!(is_large(&ask(&mut world, slot, ANSWER_BYTES)), "those that are gone need none");
+    }
 }

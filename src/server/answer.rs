@@ -6,6 +6,7 @@ use super::connection::{Connection, Phase};
 use super::routes::{Exchange, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
 use crate::bootstrap::page;
+use crate::limits;
 use crate::store::StoreError;
 use crate::time::Now;
 use crate::wire::http::Refusal;
@@ -73,12 +74,42 @@ impl Shared {
         content_type: &'static str,
         now: Now,
     ) {
+        let (status, content_type) = match self.charge_answer(connection) {
+            true => (status, content_type),
+            false => (503, TEXT_PLAIN),
+        };
         let is_held = self.record(connection, exchange, status, now);
         let start = self.plain_out.len();
         let keep_alive = self.write_answer(connection, exchange, status, content_type);
         match is_held {
             true => self.hold(connection, exchange, start, keep_alive),
             false => self.after_answer(connection, keep_alive, now),
+        }
+    }
+
+    /// Charges a large answer in `self.body` to the budget of all, in the place of the body that it answers. Where there is
+    /// no room for it, one that says so is put in its place.
+    fn charge_answer(&mut self, connection: &mut Connection) -> bool {
+        let large = self.body.len().saturating_sub(limits::INLINE_BODY_BYTES_MAX);
+        if large == 0 {
+            return true;
+        }
+        self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
+        let has_room = self.has_room(large);
+        if has_room {
+            self.bodies_bytes += large;
+            connection.answers_bytes += large;
+        } else {
+            self.body.wipe();
+            self.body.extend_from_slice(NO_ROOM.as_bytes());
+        }
+        has_room
+    }
+
+    /// The peer has taken all that was sent to it. What is held is still to be.
+    pub(super) fn answers_taken(&mut self, connection: &mut Connection) {
+        if !matches!(connection.phase, Phase::Held(_)) {
+            self.bodies_bytes -= std::mem::take(&mut connection.answers_bytes);
         }
     }
 
@@ -191,6 +222,9 @@ impl Shared {
             None => self.outputs.take_over(&mut self.plain_out),
         }
         self.outputs.send_buffered(connection.id);
+        if connection.answers_bytes > 0 {
+            self.large_sent.push((now.instant, connection.id));
+        }
         if connection.blocked {
             // A request before the one that it has not taken the answer to was in a lane: it gets time for both.
             connection.sent_bytes += sent_bytes;
@@ -251,6 +285,9 @@ impl Shared {
     }
 }
 
+/// What was asked for may be done: only its answer cannot be given.
+const NO_ROOM: &str = "The server has no room for so large an answer until others have taken theirs: ask again later, \
+                       for less at a time, or give it more room (--max-bodies-bytes)";
 const TOO_SLOW: Refusal = Refusal { status: 408, reason: "the request took too long to arrive" };
 const TOO_MANY_CONNECTIONS: Refusal =
     Refusal { status: 503, reason: "the server has too many connections: try again later" };

@@ -48,8 +48,10 @@ pub struct Connection {
     pub sent_bytes: usize,
     /// The request that is being answered.
     pub asked: Option<Asked>,
-    /// Bytes charged to the budget of large bodies.
+    /// Bytes of its request charged to the budget of large bodies and answers.
     pub charged_bytes: usize,
+    /// Bytes of answers charged to the same until the peer has taken them.
+    pub answers_bytes: usize,
 }
 
 /// The life of a connection, in order; from Waiting it returns to Idle.
@@ -136,6 +138,7 @@ impl Connection {
             sent_bytes: 0,
             asked: None,
             charged_bytes: 0,
+            answers_bytes: 0,
         }
     }
 }
@@ -355,6 +358,7 @@ impl Shared {
         if let Phase::Waiting(exchange) = std::mem::replace(&mut connection.phase, Phase::Aborted) {
             self.abandon(connection, &exchange);
         }
+        self.answers_taken(connection);
     }
 
     pub(super) fn forget_request(&mut self, connection: &mut Connection) {

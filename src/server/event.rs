@@ -48,7 +48,7 @@ pub enum Input<'a> {
         connection: ConnectionId,
     },
     /// Not all of the bytes sent so far could be written; the shell keeps the rest, and reads nothing from this
-    /// connection until it is gone.
+    /// connection until it is gone. It is told before the next [`Server::handle_timeout`](super::Server::handle_timeout).
     Blocked {
         /// Which.
         connection: ConnectionId,

@@ -165,8 +165,11 @@ struct Shared {
     date: DateCache,
     outputs: Outputs,
     open: usize,
-    /// Bytes of large bodies, received or in lanes.
+    /// Bytes of large bodies, received or in lanes, and of large answers that were not taken.
     bodies_bytes: usize,
+    /// To whom large answers were sent, and when. Who has not taken all of them is [blocked](Input::Blocked) by the time
+    /// that timeouts are handled.
+    large_sent: Vec<(Instant, ConnectionId)>,
     /// Set by a shutdown: until when requests in progress may finish.
     drain_until: Option<Instant>,
     /// What arrived decrypted.
@@ -224,6 +227,7 @@ impl Server {
                 outputs: Outputs::default(),
                 open: 0,
                 bodies_bytes: 0,
+                large_sent: Vec::new(),
                 drain_until: None,
                 plain_in: Buffer::default(),
                 plain_out: Buffer::default(),
@@ -257,6 +261,7 @@ impl Server {
             }),
             Input::Drained { connection } => self.with(connection, |shared, connection| {
                 connection.blocked = false;
+                shared.answers_taken(connection);
                 shared.resume(connection, now);
             }),
             Input::Completed(completion) => self.complete(completion, now),
@@ -287,6 +292,13 @@ impl Server {
     /// call is due at once: the caller carries out first what came of this one.
     pub fn handle_timeout(&mut self, now: Now) {
         self.shared.date.update(now.utc);
+        for (_, id) in std::mem::take(&mut self.shared.large_sent) {
+            self.with(id, |shared, connection| {
+                if !connection.blocked {
+                    shared.answers_taken(connection);
+                }
+            });
+        }
         for (wake_up, id) in self.shared.timers.take_due(now.instant, WAKE_UPS_MAX) {
             self.with(id, |shared, connection| {
                 if shared.timers.woken(id, &mut connection.deadline, wake_up, now.instant) {
@@ -336,8 +348,10 @@ impl Server {
         };
         let audit = shared.audit.as_ref().and_then(Audit::poll_timeout);
         let view = shared.view.as_ref().map(|(_, until)| *until);
+        let sent = shared.large_sent.first().map(|(at, _)| *at);
         let streams = (!shared.streams.is_empty()).then_some(shared.streams_due);
-        [shared.timers.next(), own, shared.drain_until, view, audit, streams].into_iter().flatten().min()
+        let all = [shared.timers.next(), sent, own, shared.drain_until, view, audit, streams];
+        all.into_iter().flatten().min()
     }
 
     fn accept(&mut self, id: ConnectionId, peer: SocketAddr, listener: Listener, now: Now) {

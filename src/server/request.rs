@@ -15,8 +15,9 @@ use crate::wire::http::head;
 use crate::wire::http::response::{self, CONTINUE};
 use crate::wire::http::{Framing, Refusal};
 
-/// Answers of one connection that are made before the next connection has its turn.
-const ANSWERS_BYTES_MAX: usize = 256 * 1024;
+/// Answers of one connection that are made before the next connection has its turn. With one more, which is not charged if
+/// it is no longer than this, a peer that takes nothing holds twice as much: see [`limits::Limits::memory_bound_bytes`].
+const ANSWERS_BYTES_MAX: usize = limits::INLINE_BODY_BYTES_MAX;
 
 impl Shared {
     /// Answers the requests at the beginning of `data`, as far as they are complete; says how many bytes were used.
@@ -197,7 +198,8 @@ impl Shared {
         true
     }
 
-    fn has_room(&self, bytes: usize) -> bool {
+    /// Whether there is room for so many more bytes of large bodies and answers.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
         bytes <= self.limits.bodies_bytes_max.saturating_sub(self.bodies_bytes)
     }
 }

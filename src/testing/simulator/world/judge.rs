@@ -20,6 +20,8 @@ const DATABASE_FAILED: [&[u8]; 2] =
     [b"The database does not answer: try again later", b"Internal server error"];
 /// How it answers what it could not record.
 const NOT_RECORDED: &[u8] = b"The audit log cannot be written";
+/// How it answers where the answer itself would be too large at the moment.
+const NO_ROOM_FOR_ANSWER: &[u8] = b"The server has no room for so large an answer";
 
 impl World<'_> {
     /// Holds an answer against its request, and against all that was promised before.
@@ -60,6 +62,11 @@ impl World<'_> {
             500 | 503 if self.options.has_tenants() && DATABASE_FAILED.contains(&reply.body.as_slice()) => {
                 assert!(self.disk.has_failed(), "the disk is well");
                 self.totals.database_failures += 1;
+                return self.lose_answered(id, asked);
+            }
+            // Likewise.
+            503 if reply.body.starts_with(NO_ROOM_FOR_ANSWER) => {
+                assert!(self.options.large_bodies, "no answer is large");
                 return self.lose_answered(id, asked);
             }
             _ if matches!(ask, Ask::HandOver(_)) => return self.judge_hand_over(id, &asked, reply),
