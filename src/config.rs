@@ -5,6 +5,7 @@ mod audit;
 mod bootstrap;
 mod certbot;
 mod database;
+mod dot_env;
 mod help;
 pub mod options;
 mod platform;
@@ -185,7 +186,7 @@ fn health_target(values: &Values) -> Result<HealthTarget, ConfigError> {
 }
 
 fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, ConfigError> {
-    let mut warnings = Vec::new();
+    let mut warnings = std::mem::take(&mut values.warnings);
     let description = describe(&values);
     let bootstrap = bootstrap::find(&values, surroundings, &mut warnings)?;
     let certbot = certbot::find(&values, surroundings, &mut warnings)?;
@@ -252,7 +253,7 @@ fn serve(mut values: Values, surroundings: &Surroundings<'_>) -> Result<Config, 
         metrics: metrics_address(&values)?,
         limits,
         sandbox: sandbox(&values)?,
-        log_level: log_level(&values, surroundings)?,
+        log_level: log_level(&values)?,
         warnings,
         description,
     })
@@ -403,12 +404,10 @@ fn limits(values: &Values) -> Result<Limits, ConfigError> {
     Ok(limits)
 }
 
-fn log_level(values: &Values, surroundings: &Surroundings<'_>) -> Result<log::LevelFilter, ConfigError> {
+fn log_level(values: &Values) -> Result<log::LevelFilter, ConfigError> {
     let spec = &options::LOG_LEVEL;
-    if values.get(spec).is_none()
-        && let Some(level) =
-            (surroundings.variable)("RUST_LOG").and_then(|text| sources::bare_log_level(&text))
-    {
+    let directives = values.log_directives.as_ref().filter(|_| values.get(spec).is_none());
+    if let Some(level) = directives.and_then(|directives| sources::bare_log_level(directives)) {
         return Ok(level);
     }
     let level = values.text(spec).parse();

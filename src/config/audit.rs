@@ -96,5 +96,5 @@ pub(super) fn find_verify(
         // The others were moved away from where the log is written.
         None => beside(surroundings.working_folder.join(last)),
     };
-    Ok(AuditVerify { files, key_file, log_level: log_level(values, surroundings)? })
+    Ok(AuditVerify { files, key_file, log_level: log_level(values)? })
 }

@@ -41,5 +41,5 @@ pub(super) fn find(mut values: Values, surroundings: &Surroundings<'_>) -> Resul
         ));
     }
     let platform = platform::find(&values, surroundings, warnings)?;
-    Ok(Rekey { database, platform, password, log_level: log_level(&values, surroundings)? })
+    Ok(Rekey { database, platform, password, log_level: log_level(&values)? })
 }

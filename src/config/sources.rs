@@ -1,17 +1,16 @@
 //! Where values come from: the command line, the environment, a file `.env`.
 #![forbid(unsafe_code)]
 
-use super::ConfigError;
 use super::options::{self, Spec};
+use super::{ConfigError, Warnings, dot_env};
 use lexopt::Arg;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Bytes of a file `.env`.
-const DOT_ENV_BYTES_MAX: u64 = 64 * 1024;
+/// The variable by which Rust programs are told what to log.
+const RUST_LOG: &str = "RUST_LOG";
 
 /// What a process is started with, beside its arguments.
 pub struct Surroundings<'a> {
@@ -111,6 +110,10 @@ pub struct Values {
     pub file: Option<OsString>,
     /// What is to be done with the audit log, and its files.
     pub words: Vec<OsString>,
+    /// What is logged, in the variable of Rust programs: `RUST_LOG`.
+    pub log_directives: Option<OsString>,
+    /// What the operator should know of where values come from.
+    pub warnings: Warnings,
     /// Of `keyway health`: over TLS in any case.
     pub tls: bool,
     /// Of `keyway health`: asks only whether the server runs.
@@ -196,11 +199,15 @@ impl Values {
     /// Takes in the variables of the environment, and those of `.env` that it does not have, for all options that the
     /// arguments did not give.
     pub fn read_variables(&mut self, surroundings: &Surroundings<'_>) -> Result<(), ConfigError> {
-        let mut dot_env = read_dot_env(&surroundings.working_folder.join(".env"))?;
+        let mut dot_env = dot_env::read(&surroundings.working_folder.join(".env"), &mut self.warnings)?;
+        let is_given = |value: &OsString| !value.is_empty();
+        self.log_directives = (surroundings.variable)(RUST_LOG)
+            .filter(is_given)
+            .or_else(|| dot_env.remove(RUST_LOG).map(OsString::from));
         for spec in options::ALL {
             let variables = || spec.variables.iter().copied();
             let environment = variables().find_map(|variable| {
-                let value = (surroundings.variable)(variable).filter(|value| !value.is_empty())?;
+                let value = (surroundings.variable)(variable).filter(is_given)?;
                 Some((value, Source::Environment(variable)))
             });
             let (value, source) = match environment {
@@ -249,38 +256,6 @@ fn unknown(name: &str) -> ConfigError {
 
 fn unknown_argument(argument: &str) -> ConfigError {
     ConfigError(format!("unexpected argument {argument:?}: see keyway --help"))
-}
-
-/// The variables in a file: a name, an equals sign, a value, perhaps in quotes; empty lines and lines with `#` are
-/// passed over. No file is as good as an empty one.
-fn read_dot_env(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
-    let mut content = String::new();
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(ConfigError(format!("{}: cannot be read: {error}", path.display()))),
-    };
-    let read = file.take(DOT_ENV_BYTES_MAX + 1).read_to_string(&mut content);
-    read.map_err(|error| ConfigError(format!("{}: cannot be read: {error}", path.display())))?;
-    if content.len() as u64 > DOT_ENV_BYTES_MAX {
-        return Err(ConfigError(format!("{}: is longer than {DOT_ENV_BYTES_MAX} bytes", path.display())));
-    }
-    let mut variables = BTreeMap::new();
-    for (line, number) in content.lines().map(str::trim).zip(1..) {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let assignment = line.strip_prefix("export ").unwrap_or(line);
-        let is_name =
-            |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let parts = assignment.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
-        let Some((name, value)) = parts.filter(|(name, _)| is_name(name)) else {
-            return Err(ConfigError(format!("{}: line {number} is not NAME=VALUE", path.display())));
-        };
-        let unquoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-        variables.insert(name.to_owned(), unquoted.unwrap_or(value).to_owned());
-    }
-    Ok(variables)
 }
 
 /// The level in RUST_LOG that is for everything: `info,cosmian=debug` says `info`.

@@ -101,6 +101,12 @@ fn the_command_line_counts_before_the_environment_and_that_before_a_file() {
     told("--hostname :: (KMS_HOSTNAME in .env)");
     told("--idle-timeout 75 (default)");
 
+    folder.write(".env", "RUST_LOG=warn\nKMS_HOSTNAME=kms # ours\n");
+    let config = world.serve("");
+    assert_eq!((config.log_level, config.hostname.as_str()), (log::LevelFilter::Warn, "kms"));
+    world.variables.insert("RUST_LOG".into(), "debug,other=trace".into());
+    assert_eq!(world.serve("").log_level, log::LevelFilter::Debug, "the environment has one");
+
     folder.write(".env", "KMS_PORT=1\nKMS PORT\n");
     assert_eq!(world.refusal(""), format!("{}: line 2 is not NAME=VALUE", folder.0.join(".env").display()));
 }

@@ -64,7 +64,7 @@ pub(super) fn find(
         (_, Some(file)) => Task::Check { file: file.clone() },
         (_, None) => Task::Check { file: folder()?.join(FILE_NAME) },
     };
-    Ok(Upkeep { task, log_level: log_level(values, surroundings)? })
+    Ok(Upkeep { task, log_level: log_level(values)? })
 }
 
 /// The folder of the embedded database. Other databases have tools of their own, which know them better.
