@@ -16,8 +16,8 @@ use keyway::limits;
 use keyway::secret::Secret;
 use keyway::store::memory::MemoryStore;
 use keyway::store::remote::{self, ClientCertificate, MySqlEngine, PostgresEngine, RedisEngine};
-use keyway::store::rows::{Engine, Key, Table};
-use keyway::store::sealed::{self as sealing, MasterSecret};
+use keyway::store::rows::{Engine, Key, RowsMut, Table};
+use keyway::store::sealed::{self as sealing, MasterSecret, SEAL};
 use keyway::store::{Store, StoreError};
 use std::fs;
 use std::ops::ControlFlow;
@@ -88,6 +88,7 @@ fn check(kind: Kind) {
     assert_as_the_model_says(7, 40, 5, &*open_sealed(&database));
     what_is_sealed_shows_nothing(&database);
     what_is_cleared_can_be_opened_as_one_likes(&database);
+    a_server_is_told_that_its_seal_is_not_that_of_the_database(&database);
     let first = open(&database, true).unwrap();
     rows_are_bytes(&*first);
     large_objects_and_lists_are_kept(&*first);
@@ -154,6 +155,60 @@ fn what_is_cleared_can_be_opened_as_one_likes(database: &Database) {
     drop(open_with(database, true, None).unwrap());
     put_named(&*open_with(database, false, Some(&master)).unwrap(), 1);
     assert_eq!(count_named(&*open_with(database, false, Some(&master)).unwrap(), 0).0, 1);
+}
+
+/// Whoever goes on with another seal, or none, would write what nobody can open, or everybody.
+fn a_server_is_told_that_its_seal_is_not_that_of_the_database(database: &Database) {
+    let master = master();
+    for (was, clears, is) in [
+        (Some(&master), true, Some(&master)),
+        (Some(&master), true, None),
+        (None, true, Some(&master)),
+        (None, false, Some(&master)),
+    ] {
+        let running = open_with(database, true, was).unwrap();
+        if clears {
+            count_up(&*running, "before").unwrap();
+        }
+        let other = open_with(database, clears, is).unwrap();
+        let told = count_up(&*running, "after").unwrap_err();
+        assert!(matches!(told, StoreError::Locked(_)) && told.is_fatal(), "{told}");
+        assert!(told.to_string().contains("cleared or sealed by another server"), "{told}");
+        assert_eq!(count_up(&*other, "after").unwrap(), 1);
+        assert_eq!(count_up(&*open_with(database, false, is).unwrap(), "after").unwrap(), 2);
+    }
+    // Who was waiting for it is told as well.
+    let engine = open(database, true).unwrap();
+    let running = open_with(database, false, None).unwrap();
+    let told = thread::scope(|scope| {
+        let mut waiting = None;
+        let sealed = Engine::transact(&*engine, &mut |rows| {
+            waiting.get_or_insert_with(|| scope.spawn(|| count_up(&*running, "waiting")));
+            thread::sleep(Duration::from_millis(200));
+            rows.put(SEAL, b"another")
+        });
+        sealed.unwrap();
+        waiting.unwrap().join().unwrap()
+    });
+    assert!(matches!(told, Err(StoreError::Locked(_))), "{told:?}");
+    // What older programs have sealed, or cleared, says nothing of its seal, or what is not so.
+    for master in [Some(&master), None] {
+        let running = open_with(database, true, master).unwrap();
+        count_up(&*running, "before").unwrap();
+        let seal = || Engine::read(&*engine).unwrap().get(SEAL).unwrap().unwrap_or_default();
+        let is = seal();
+        assert_eq!(is.is_empty(), master.is_none());
+        for wrong in [None, Some(b"another")] {
+            let write = |rows: &mut dyn RowsMut| match wrong {
+                None => rows.remove(SEAL),
+                Some(wrong) => rows.put(SEAL, wrong),
+            };
+            Engine::transact(&*engine, &mut |rows| write(rows)).unwrap();
+            count_up(&*open_with(database, false, master).unwrap(), "before").unwrap();
+            assert_eq!(*seal(), *is);
+        }
+        count_up(&*running, "before").unwrap();
+    }
 }
 
 /// Nothing that was put into a sealed database is in any file of its server: neither where it keeps rows, nor in its logs

@@ -13,7 +13,7 @@ use keyway::store::check::check;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
 use keyway::store::rows::{AllRows, Engine, Key, RowsMut, SCHEMA_NAME, Table, parts};
-use keyway::store::sealed::{self as sealing, MasterSecret};
+use keyway::store::sealed::{self as sealing, MasterSecret, SEAL};
 use keyway::store::{Store, StoreError};
 use keyway::testing::disk::Disk;
 use std::fs;
@@ -281,7 +281,10 @@ fn a_sealed_store_opens_with_its_secret_and_no_other() {
     let wrong = "the database cannot be opened: the master secret is not the one that it was sealed with";
     assert_eq!(told(open(Some(&other()))), wrong);
 
+    let seal = || Engine::read(&engine()).unwrap().get(SEAL).unwrap().unwrap();
+    let is = seal();
     sealing::rewrap(&engine(), &master(), &other(), &mut Draws).unwrap();
+    assert_eq!(*seal(), *is, "servers that have it open go on");
     assert_eq!(told(open(Some(&master()))), wrong);
     open(Some(&other())).unwrap();
     assert_eq!(told(sealing::rewrap(&engine(), &master(), &other(), &mut Draws)), wrong);

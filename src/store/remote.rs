@@ -5,14 +5,15 @@
 //! is the same for all: [`pool`] keeps connections and makes new ones after an outage, [`buffered`] keeps the changes of
 //! a transaction until its end, [`engine`] runs transactions.
 //!
-//! Two rows of the table `meta` belong to the engine:
+//! Three rows of the table `meta` are there in any case, and are locked by every transaction:
 //!
 //! | name | value |
 //! |---|---|
 //! | `schema` | version of what is in the database, 4 bytes |
 //! | `commits` | how many transactions have changed something, 8 bytes |
+//! | `seal` | what it is sealed with ([`SEAL`]), or nothing |
 //!
-//! The transactions of all servers are one after the other: each begins by locking these two rows, so all that it reads
+//! The transactions of all servers are one after the other: each begins by locking these rows, so all that it reads
 //! is the last commit. It ends by counting `commits` up: where a lock holds in one node of a cluster only (Galera), two
 //! transactions at a time both change this row, and one of them is told to run again. What a lock cannot do then, a
 //! conflict does.
@@ -35,7 +36,8 @@ pub use redis::RedisEngine;
 pub use tls::ClientCertificate;
 
 use super::StoreError;
-use super::rows::{Key, Table, Value};
+use super::rows::{Key, SCHEMA_NAME, Table, Value};
+use super::sealed::SEAL;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
@@ -96,10 +98,10 @@ pub trait Connection: Send {
     /// Makes sure that there is a place for rows, and something to lock.
     fn prepare(&mut self) -> Result<(), Failure>;
 
-    /// Begins a transaction: waits for those of other servers, and locks them out. The values of `schema` and `commits`.
+    /// Begins a transaction: waits for those of other servers, and locks them out. The values of the engine's own rows.
     fn begin(&mut self) -> Result<Head, Failure>;
 
-    /// In a transaction: removes all rows, at its end at the latest, but for the two of the engine, which are then put anew.
+    /// In a transaction: removes all rows, at its end at the latest, but for the engine's own, which are then put anew.
     fn clear(&mut self) -> Result<(), Failure>;
 
     /// Makes these changes and ends the transaction. They last when this returns.
@@ -115,6 +117,17 @@ pub struct Head {
     pub schema: Option<Value>,
     /// How many transactions have changed something.
     pub commits: Option<Value>,
+    /// What the database is sealed with.
+    pub seal: Option<Value>,
+}
+
+impl Head {
+    /// From those of the engine's own rows that were found.
+    fn of(found: Vec<(Vec<u8>, Value)>) -> Head {
+        let mut found: BTreeMap<_, _> = found.into_iter().collect();
+        let [commits, schema, seal] = own_rows().map(|address| found.remove(&address));
+        Head { schema, commits, seal }
+    }
 }
 
 /// The values at these addresses, among rows that were found.
@@ -160,9 +173,12 @@ impl Failure {
     }
 }
 
-/// The addresses of the two rows of the engine.
-const SCHEMA_NAME: &[u8] = b"schema";
 const COMMITS_NAME: &[u8] = b"commits";
+
+/// The addresses of the engine's own rows, in order.
+fn own_rows() -> [Vec<u8>; 3] {
+    [meta(COMMITS_NAME), meta(SCHEMA_NAME), address(SEAL)]
+}
 
 /// Where a row is.
 fn address(key: Key<'_>) -> Vec<u8> {

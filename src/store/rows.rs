@@ -19,6 +19,7 @@
 
 use super::StoreError;
 use crate::secret::Buffer;
+use std::sync::OnceLock;
 
 /// A table. The numbers are stored by some engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -256,6 +257,12 @@ pub trait Engine: Send + Sync {
     fn trouble(&self) -> Option<String> {
         None
     }
+
+    /// Where servers share the database: what the row [`SEAL`](super::sealed::SEAL) must hold in every transaction once this
+    /// is set, so that the others are [`StoreError::Locked`].
+    fn expected_seal(&self) -> Option<&OnceLock<Vec<u8>>> {
+        None
+    }
 }
 
 impl Engine for Box<dyn Engine> {
@@ -279,6 +286,9 @@ impl Engine for Box<dyn Engine> {
     }
     fn trouble(&self) -> Option<String> {
         (**self).trouble()
+    }
+    fn expected_seal(&self) -> Option<&OnceLock<Vec<u8>>> {
+        (**self).expected_seal()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::entropy::Entropy;
 use keys::Keys;
 use std::sync::Arc;
 
-pub use data_key::{MasterSecret, NAME as DATA_KEY, rewrap};
+pub use data_key::{MasterSecret, NAME as DATA_KEY, SEAL, rewrap};
 
 /// Opens the objects of an engine, and brings them up to date: as they are, or sealed where there is a master secret, or
 /// refuses where the one does not fit the other.

@@ -11,15 +11,23 @@ use crate::limits;
 use crate::secret::Buffer;
 use crate::store::StoreError;
 use crate::store::rows::{Engine, Key, Row, Rows, RowsMut, Table, Value, beginning};
+use crate::store::sealed::SEAL;
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The version of what is in the database: a program of an earlier one must not write to it, and finds out at its next
 /// transaction. What is of one is brought up to date when the database is opened ([`upgrade`](crate::store::upgrade)).
 const SCHEMA: u32 = 3;
 
+const OTHER_SEAL: StoreError = StoreError::Locked(
+    "it was cleared or sealed by another server: start this one again, with the master secret that it is sealed with now, if any",
+);
+
 /// Objects in a database that servers share.
-pub struct Remote<D: Database>(Arc<Pool<D>>);
+pub struct Remote<D: Database> {
+    pool: Arc<Pool<D>>,
+    expected_seal: OnceLock<Vec<u8>>,
+}
 
 impl<D: Database> Remote<D> {
     /// Prepares the database for rows, and removes those that are there on demand. `place` tells where it is.
@@ -36,7 +44,7 @@ impl<D: Database> Remote<D> {
         if let Some(count) = prepared.map_err(|failure| pool.told(failure))? {
             log::warn!("{place} was cleared: {count} objects were erased");
         }
-        Ok(Remote(Arc::new(pool)))
+        Ok(Remote { pool: Arc::new(pool), expected_seal: OnceLock::new() })
     }
 }
 
@@ -46,14 +54,15 @@ impl<D: Database> Engine for Remote<D> {
     }
 
     fn read(&self) -> Result<Box<dyn Rows>, StoreError> {
-        Ok(Box::new(Reading(Arc::clone(&self.0))))
+        Ok(Box::new(Reading(Arc::clone(&self.pool))))
     }
 
     fn transact(
         &self,
         work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.0.ask(|connection| transact(connection, work))?
+        let seal = self.expected_seal.get();
+        self.pool.ask(|connection| transact(connection, seal, work))?
     }
 
     fn reads_at_once(&self) -> bool {
@@ -61,7 +70,11 @@ impl<D: Database> Engine for Remote<D> {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.0.trouble()
+        self.pool.trouble()
+    }
+
+    fn expected_seal(&self) -> Option<&OnceLock<Vec<u8>>> {
+        Some(&self.expected_seal)
     }
 }
 
@@ -76,6 +89,7 @@ fn prepare(connection: &mut impl Connection, clear: bool) -> Result<Option<usize
     if clear {
         erased = Some(connection.count(&all_of(Table::Sequences), usize::MAX)?);
         connection.clear()?;
+        changes.insert(address(SEAL), Some(Buffer::default()));
     }
     // Written in any case: what cannot be written is better known now.
     changes.insert(meta(SCHEMA_NAME), Some(Buffer::new(SCHEMA.to_be_bytes().to_vec())));
@@ -87,9 +101,10 @@ fn prepare(connection: &mut impl Connection, clear: bool) -> Result<Option<usize
 /// One run of a transaction, and what the work answered if that is what counts.
 fn transact(
     connection: &mut impl Connection,
+    seal: Option<&Vec<u8>>,
     work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
 ) -> Result<Result<(), StoreError>, Failure> {
-    let ended = attempt(connection, work);
+    let ended = attempt(connection, seal, work);
     match &ended {
         Ok(Ok(())) | Err(Failure::Lost(_) | Failure::Silent(_) | Failure::Unsure(_)) => {}
         Ok(Err(_)) | Err(Failure::Again(_) | Failure::Stored(_)) => connection.roll_back()?,
@@ -99,10 +114,12 @@ fn transact(
 
 fn attempt(
     connection: &mut impl Connection,
+    seal: Option<&Vec<u8>>,
     work: &mut dyn FnMut(&mut dyn RowsMut) -> Result<(), StoreError>,
 ) -> Result<Result<(), StoreError>, Failure> {
     let head = connection.begin()?;
     head.check(SCHEMA)?;
+    head.check_seal(seal)?;
     let writing = Writing { connection: RefCell::new(&mut *connection), failure: RefCell::default() };
     let mut rows = Buffered::new(writing);
     let answer = work(&mut rows);
@@ -133,6 +150,15 @@ impl Head {
                 Err(Failure::Stored(StoreError::Newer { found, known: SCHEMA }))
             }
             _ => Err(corrupt("its schema has no such version")),
+        }
+    }
+
+    /// Looks for the seal that is expected, if one is: another server may have cleared the database, or sealed it.
+    fn check_seal(&self, expected: Option<&Vec<u8>>) -> Result<(), Failure> {
+        let found = self.seal.as_ref().map_or(&[][..], |seal| seal.as_slice());
+        match expected.is_none_or(|expected| expected == found) {
+            true => Ok(()),
+            false => Err(Failure::Stored(OTHER_SEAL)),
         }
     }
 

@@ -8,12 +8,13 @@
 use super::address::{parse, take_option};
 use super::tls::{Check, ClientCertificate, Trust};
 use super::{
-    COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, in_order, meta,
+    COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, address, in_order, meta, own_rows,
 };
 use crate::limits;
 use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
 use crate::store::rows::Value;
+use crate::store::sealed::SEAL;
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, DriverError, Error, Opts, OptsBuilder, SslOpts};
 use std::error::Error as _;
@@ -151,26 +152,21 @@ impl Connection for Conn {
         if self.query_first::<u64, _>(IS_THERE)?.unwrap_or_default() == 0 {
             self.query_drop(CREATE)?;
         }
+        const PUT: &str = "INSERT IGNORE INTO keyway (k, v) VALUES (?, ?), (?, '')";
         let nothing_yet = 0_u64.to_be_bytes();
-        self.exec_drop("INSERT IGNORE INTO keyway (k, v) VALUES (?, ?)", (meta(COMMITS_NAME), nothing_yet))?;
-        Ok(())
+        Ok(self.exec_drop(PUT, (meta(COMMITS_NAME), nothing_yet, address(SEAL)))?)
     }
 
     fn begin(&mut self) -> Result<Head, Failure> {
-        const LOCK: &str = "SELECT k, v FROM keyway WHERE k IN (?, ?) ORDER BY k FOR UPDATE";
+        const LOCK: &str = "SELECT k, v FROM keyway WHERE k IN (?, ?, ?) ORDER BY k FOR UPDATE";
         self.query_drop("START TRANSACTION")?;
-        let names = (meta(COMMITS_NAME), meta(SCHEMA_NAME));
-        let mut head = Head { schema: None, commits: None };
-        for (address, value) in self.exec::<(Vec<u8>, Vec<u8>), _, _>(LOCK, &names)? {
-            let place = if address == names.0 { &mut head.commits } else { &mut head.schema };
-            *place = Some(Buffer::new(value));
-        }
-        Ok(head)
+        let found = self.exec_map(LOCK, parameters(own_rows().iter()), |(k, v)| (k, Buffer::new(v)))?;
+        Ok(Head::of(found))
     }
 
     fn clear(&mut self) -> Result<(), Failure> {
-        let names = (meta(COMMITS_NAME), meta(SCHEMA_NAME));
-        Ok(self.exec_drop("DELETE FROM keyway WHERE k NOT IN (?, ?)", names)?)
+        let own = parameters(own_rows().iter());
+        Ok(self.exec_drop("DELETE FROM keyway WHERE k NOT IN (?, ?, ?)", own)?)
     }
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failure> {

@@ -13,12 +13,13 @@ mod stream;
 use super::address::{parse, take_option};
 use super::tls::{Check, ClientCertificate, Trust};
 use super::{
-    COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, in_order, meta,
+    COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, address, in_order, meta, own_rows,
 };
 use crate::limits;
 use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
 use crate::store::rows::Value;
+use crate::store::sealed::SEAL;
 use std::error::Error as _;
 use std::ops::Range;
 use std::sync::Arc;
@@ -140,6 +141,12 @@ impl Session {
         wait(&self.runtime, self.answer_timeout, self.client.query_typed(statement, parameters))
     }
 
+    /// The addresses and values that a statement selects.
+    fn pairs(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<Vec<(Vec<u8>, Value)>, Failure> {
+        let rows = self.rows(statement, parameters)?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, Buffer::new(row.try_get(1)?)))).collect()
+    }
+
     fn row(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<Option<Row>, Failure> {
         Ok(self.rows(statement, parameters)?.into_iter().next())
     }
@@ -172,17 +179,13 @@ impl Connection for Session {
 
     fn get_all(&mut self, addresses: &[Vec<u8>]) -> Result<Vec<Option<Value>>, Failure> {
         const GET: &str = "SELECT k, v FROM keyway WHERE k = ANY($1)";
-        let rows = self.rows(GET, &[(&addresses, Type::BYTEA_ARRAY)])?;
-        let row = |row: &Row| Ok((row.try_get(0)?, Buffer::new(row.try_get(1)?)));
-        Ok(in_order(addresses, rows.iter().map(row).collect::<Result<_, Error>>()?))
+        Ok(in_order(addresses, self.pairs(GET, &[(&addresses, Type::BYTEA_ARRAY)])?))
     }
 
     fn list(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<Vec<(Vec<u8>, Value)>, Failure> {
         const LIST: &str = "SELECT k, v FROM keyway WHERE k >= $1 AND k < $2 ORDER BY k LIMIT $3";
         let limit = at_most(limit);
-        let rows =
-            self.rows(LIST, &[(&range.start, Type::BYTEA), (&range.end, Type::BYTEA), (&limit, Type::INT8)])?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, Buffer::new(row.try_get(1)?)))).collect()
+        self.pairs(LIST, &[(&range.start, Type::BYTEA), (&range.end, Type::BYTEA), (&limit, Type::INT8)])
     }
 
     fn count(&mut self, range: &Range<Vec<u8>>, limit: usize) -> Result<usize, Failure> {
@@ -208,29 +211,24 @@ impl Connection for Session {
         }
         let nothing_yet = 0_u64.to_be_bytes();
         self.execute(
-            "INSERT INTO keyway (k, v) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            &[(&meta(COMMITS_NAME), Type::BYTEA), (&nothing_yet.as_slice(), Type::BYTEA)],
+            "INSERT INTO keyway (k, v) VALUES ($1, $2), ($3, '') ON CONFLICT DO NOTHING",
+            &[
+                (&meta(COMMITS_NAME), Type::BYTEA),
+                (&nothing_yet.as_slice(), Type::BYTEA),
+                (&address(SEAL), Type::BYTEA),
+            ],
         )
     }
 
     fn begin(&mut self) -> Result<Head, Failure> {
-        const LOCK: &str = "SELECT k, v FROM keyway WHERE k IN ($1, $2) ORDER BY k FOR UPDATE";
+        const LOCK: &str = "SELECT k, v FROM keyway WHERE k = ANY($1) ORDER BY k FOR UPDATE";
         self.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
-        let names = [meta(COMMITS_NAME), meta(SCHEMA_NAME)];
-        let mut head = Head { schema: None, commits: None };
-        for row in self.rows(LOCK, &[(&names[0], Type::BYTEA), (&names[1], Type::BYTEA)])? {
-            let place = match row.try_get::<_, &[u8]>(0)? == names[0] {
-                true => &mut head.commits,
-                false => &mut head.schema,
-            };
-            *place = Some(Buffer::new(row.try_get(1)?));
-        }
-        Ok(head)
+        self.pairs(LOCK, &[(&own_rows().as_slice(), Type::BYTEA_ARRAY)]).map(Head::of)
     }
 
     fn clear(&mut self) -> Result<(), Failure> {
-        let names = [meta(COMMITS_NAME), meta(SCHEMA_NAME)];
-        self.execute("DELETE FROM keyway WHERE k <> ALL($1)", &[(&names.as_slice(), Type::BYTEA_ARRAY)])
+        let own = own_rows();
+        self.execute("DELETE FROM keyway WHERE k <> ALL($1)", &[(&own.as_slice(), Type::BYTEA_ARRAY)])
     }
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failure> {

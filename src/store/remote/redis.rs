@@ -17,7 +17,7 @@
 
 use super::address::{parse, take_option};
 use super::tls::{Check, ClientCertificate, Trust};
-use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, SCHEMA_NAME, meta};
+use super::{COMMITS_NAME, Changes, Connection, Database, Failure, Head, Remote, meta, own_rows};
 use crate::limits;
 use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
@@ -186,14 +186,15 @@ impl Connection for Session {
         let mut watching = pipe();
         watching.cmd("WATCH").arg(LOCK).arg(META).ignore();
         watching.cmd("GET").arg(LOCK);
-        watching.cmd("HMGET").arg(META).arg(meta(SCHEMA_NAME)).arg(meta(COMMITS_NAME));
-        type Answer = (Option<Vec<u8>>, (Option<Vec<u8>>, Option<Vec<u8>>));
-        let (lock, (schema, commits)): Answer = watching.query(&mut self.connection)?;
+        watching.cmd("HMGET").arg(META).arg(&own_rows());
+        type Answer = (Option<Vec<u8>>, [Option<Vec<u8>>; 3]);
+        let (lock, own): Answer = watching.query(&mut self.connection)?;
         if lock.is_none_or(|lock| lock != token) {
             return Err(Failure::Again("the lock was lost".to_owned()));
         }
         self.is_locked = true;
-        Ok(Head { schema: schema.map(Buffer::new), commits: commits.map(Buffer::new) })
+        let [commits, schema, seal] = own.map(|value| value.map(Buffer::new));
+        Ok(Head { schema, commits, seal })
     }
 
     fn clear(&mut self) -> Result<(), Failure> {

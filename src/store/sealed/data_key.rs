@@ -17,12 +17,13 @@
 //! Argon2id as associated data.
 #![forbid(unsafe_code)]
 
+use super::keys::seal_of;
 use crate::crypto::aead::AesGcm;
 use crate::entropy::{Entropy, random};
 use crate::kms::rights::NO_OBJECT;
 use crate::secret::{Buffer, Secret};
 use crate::store::StoreError;
-use crate::store::rows::{Engine, Key, Rows, Table};
+use crate::store::rows::{Engine, Key, Rows, Table, Value};
 use crate::store::upgrade::PROGRESS;
 use openssl::kdf::argon2id;
 use ring::hkdf::{HKDF_SHA256, Salt};
@@ -30,6 +31,9 @@ use zeroize::Zeroizing;
 
 /// The row in which it is: a database that has it is sealed.
 pub const NAME: Key<'static> = Key { table: Table::Meta, first: b"data_key", second: &[] };
+/// The row in which its seal is ([`seal_of`]): whoever has the database open sees by it that another data key was made. Empty
+/// where there is none; it may be missing, or wrong, where an older program has sealed or cleared the database.
+pub const SEAL: Key<'static> = Key { table: Table::Meta, first: b"seal", second: &[] };
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 26;
 const KEY_BYTES: usize = 32;
@@ -82,12 +86,36 @@ pub fn open(
     entropy: &mut dyn Entropy,
 ) -> Result<Option<Secret>, StoreError> {
     let stored = engine.read()?.get(NAME)?;
-    match (stored, master) {
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(SEALED),
-        (Some(row), Some(master)) => unwrap(&row, master).map(Some),
-        (None, Some(master)) => make(engine, master, entropy).map(Some),
+    let (row, data_key) = match (stored, master) {
+        (None, None) => (None, None),
+        (Some(_), None) => return Err(SEALED),
+        (Some(row), Some(master)) => {
+            let data_key = unwrap(&row, master)?;
+            (Some(row), Some(data_key))
+        }
+        (None, Some(master)) => {
+            let (row, data_key) = make(engine, master, entropy)?;
+            (Some(row), Some(data_key))
+        }
+    };
+    watch(engine, row, data_key.as_ref())?;
+    Ok(data_key)
+}
+
+/// Lets nothing be written any more once the database has another seal than that of this data key, which is in this row.
+fn watch(engine: &impl Engine, row: Option<Value>, data_key: Option<&Secret>) -> Result<(), StoreError> {
+    let Some(expected) = engine.expected_seal() else { return Ok(()) };
+    let seal = data_key.map_or(Vec::new(), |data_key| seal_of(data_key).to_vec());
+    if engine.read()?.get(SEAL)?.unwrap_or_default().as_slice() != seal {
+        engine.transact(&mut |rows| match rows.get(NAME)? == row {
+            true => rows.put(SEAL, &seal),
+            false => Err(StoreError::Locked(
+                "another server is changing what it is sealed with: start this one again",
+            )),
+        })?;
     }
+    expected.get_or_init(|| seal);
+    Ok(())
 }
 
 /// The data key of a database that was sealed before: one without is damaged.
@@ -96,11 +124,12 @@ pub fn of_sealed(engine: &impl Engine, master: &MasterSecret) -> Result<Secret, 
     unwrap(&row.ok_or_else(|| StoreError::Corrupt("it has no data key".to_owned()))?, master)
 }
 
+/// Makes the row and the data key in it.
 fn make(
     engine: &impl Engine,
     master: &MasterSecret,
     entropy: &mut dyn Entropy,
-) -> Result<Secret, StoreError> {
+) -> Result<(Value, Secret), StoreError> {
     let made = Secret::copy_of(&*Zeroizing::new(random::<KEY_BYTES>(entropy)));
     let row = wrap(&made, master, entropy)?;
     let mut stored = None;
@@ -117,11 +146,12 @@ fn make(
         }
         // Whoever opened it before has put this in the clear.
         rows.remove(PROGRESS)?;
-        rows.put(NAME, &row)
+        rows.put(NAME, &row)?;
+        rows.put(SEAL, &seal_of(&made))
     })?;
     match stored {
-        Some(row) => unwrap(&row, master),
-        None => Ok(made),
+        Some(row) => unwrap(&row, master).map(|data_key| (row, data_key)),
+        None => Ok((Buffer::new(row.to_vec()), made)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is computed with a database's data key. All keys are 32 bytes, by HKDF-Expand (RFC 5869) with SHA-256 from it.
 //!
+//! A **seal** tells one data key from another: the first 16 bytes of the key `seal`, which is for nothing else.
+//!
 //! A **term** stands for a name: the first 16 bytes of HMAC-SHA-256 (key `term`) over the table's number, 0 or 1 for the
 //! first or second part of the key, and the name.
 //!
@@ -30,6 +32,7 @@ use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 const TERM_BYTES: usize = 16;
+const SEAL_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 const HEAD_BYTES: usize = 1 + NONCE_BYTES;
@@ -64,17 +67,8 @@ impl AsRef<[u8]> for Part<'_> {
 impl Keys {
     /// The keys that come from a data key.
     pub fn of(data_key: &Secret) -> Keys {
-        let key_material = Prk::new_less_safe(HKDF_SHA256, data_key.expose());
-        let derive = |info: &[u8]| {
-            let mut bytes = Zeroizing::new([0; 32]);
-            let info = [info];
-            let expanded =
-                key_material.expand(&info, HKDF_SHA256).expect("32 bytes are not too many for HKDF");
-            expanded.fill(&mut *bytes).expect("the buffer is as long as what was asked for");
-            bytes
-        };
-        let mac = |info: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, &*derive(info));
-        let value = AesGcm::new(&*derive(b"value")).expect("a key of 32 bytes");
+        let mac = |info: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, &*derived(data_key, info));
+        let value = AesGcm::new(&*derived(data_key, b"value")).expect("a key of 32 bytes");
         Keys(Arc::new(Derived { term: mac(b"term"), nonce: mac(b"nonce"), value }))
     }
 
@@ -145,6 +139,19 @@ impl Keys {
         let (second, value) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
         Some((Some(second.to_vec()), Buffer::new(value.to_vec())))
     }
+}
+
+/// The seal of a data key, which may be shown.
+pub fn seal_of(data_key: &Secret) -> [u8; SEAL_BYTES] {
+    *derived(data_key, b"seal").first_chunk().expect("a key has 32 bytes")
+}
+
+fn derived(data_key: &Secret, info: &[u8]) -> Zeroizing<[u8; 32]> {
+    let key_material = Prk::new_less_safe(HKDF_SHA256, data_key.expose());
+    let (info, mut key) = ([info], Zeroizing::new([0; 32]));
+    let expanded = key_material.expand(&info, HKDF_SHA256).expect("32 bytes are not too many for HKDF");
+    expanded.fill(&mut *key).expect("the buffer is as long as what was asked for");
+    key
 }
 
 /// Whether the second part of a key is a name: of the other tables it is a sequence, or nothing.
@@ -224,8 +231,10 @@ mod tests {
         assert_eq!(hex(first.as_ref()), TERM);
         let sealed = keys.seal(Key::new(key.table, first.as_ref(), key.second), &[], b"uid-1").unwrap();
         assert_eq!(hex(&sealed), SEALED);
+        assert_eq!(hex(&seal_of(&Secret::new(vec![7; 32]))), SEAL);
     }
 
     const TERM: &str = "733f6775116af97b38849f833b9ba309";
+    const SEAL: &str = "e6fb4658a43b17714bfae22afb41b7ff";
     const SEALED: &str = "0140babdbb81c87363c765fc88b9af9001e2f613e79efbff9e9c5f94d1993b8a419c";
 }
