@@ -73,10 +73,15 @@ fn public_key_of(secret: &[u8], salt: &[u8], info: &[u8]) -> Vec<u8> {
 
 /// Why a server does not start in `scratch`.
 fn refused(scratch: &Scratch, options: &[&str]) -> String {
+    refused_option(scratch, options, "--certbot-use-tee-key")
+}
+
+/// The same, of the option that asks for a key.
+fn refused_option(scratch: &Scratch, options: &[&str], option: &str) -> String {
     let data = scratch.file("data");
     let (code, told) = keyway_fails(&[options, &["--port", "0", "--root-data-path", &data]].concat());
     assert_eq!(code, 2, "{told}");
-    let reason = told.lines().last().unwrap().strip_prefix("keyway: --certbot-use-tee-key: ");
+    let reason = told.lines().last().unwrap().strip_prefix(&format!("keyway: {option}: "));
     reason.unwrap_or_else(|| panic!("{told}")).to_owned()
 }
 
@@ -175,13 +180,13 @@ fn a_machine_that_started_in_another_way_is_refused_its_key() {
         "{policy}"
     );
 
-    let anew = "or remove the file tee-policy in --certbot-ssl-path: then there is a new key, and whoever pinned the old \
-                one must be told";
+    let anew =
+        format!("or remove {file}: then there is a new key, and whoever pinned the old one must be told");
     let other = [&plain[..], &["--tee-tpm-pcrs", "7"]].concat();
     for options in [&plain, &other] {
         assert_eq!(
             refused(&scratch, options),
-            format!("the key was bound to PCRs 7,16 ({file}): give --tee-tpm-pcrs 7,16; {anew}")
+            format!("the key was bound to PCRs 7,16: give --tee-tpm-pcrs 7,16, {anew}")
         );
     }
     tpm.tool(&format!("tpm2_pcrextend 16:sha256={}", "01".repeat(32)));
@@ -190,7 +195,7 @@ fn a_machine_that_started_in_another_way_is_refused_its_key() {
         told,
         format!(
             "this machine was started in another way than when its key was made: the PCRs 7,16 hold other values. \
-             Start it as before; {anew}"
+             Start it as before, {anew}"
         )
     );
     // The new values in the file make another key, not this one.
@@ -210,6 +215,31 @@ fn a_machine_that_started_in_another_way_is_refused_its_key() {
     assert_ne!(key_of_server(&Scratch::new(), &plain), key, "the policy is a part of the key");
     fs::write(&file, policy.replace("version 1", "version 9")).unwrap();
     assert_eq!(refused(&scratch, &bound), format!("{file}: is no file of this server"));
+}
+
+#[test]
+fn a_database_stays_closed_on_a_machine_that_started_in_another_way() {
+    let (scratch, tpm) = (Scratch::new(), Swtpm::start());
+    let tee = tpm.option();
+    let bound = ["--master-use-tee-key", SALT, "--tee", &tee, "--tee-tpm-pcrs", "16"];
+    assert_eq!(Server::start(scratch.path(), &bound).terminate().code(), Some(0));
+    let file = scratch.file("data/sqlite-data/tee-policy");
+    assert!(fs::exists(&file).unwrap());
+    tpm.tool(&format!("tpm2_pcrextend 16:sha256={}", "01".repeat(32)));
+    let other = format!(
+        "or restore a backup that a password opens; leave {file} in its place, since the database stays closed with another key"
+    );
+    assert_eq!(
+        refused_option(&scratch, &bound, "--master-use-tee-key"),
+        format!(
+            "this machine was started in another way than when its key was made: the PCRs 16 hold other values. \
+             Start it as before, {other}"
+        )
+    );
+    assert_eq!(
+        refused_option(&scratch, &bound[..4], "--master-use-tee-key"),
+        format!("the key was bound to PCRs 16: give --tee-tpm-pcrs 16, {other}")
+    );
 }
 
 #[test]

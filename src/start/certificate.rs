@@ -9,7 +9,7 @@ use crate::crypto::x509::Identity;
 use crate::job::{self, CertificateSource};
 use crate::server::{LoadedCertificate, Tls};
 use crate::shell::os::{Clock, OsEntropy};
-use crate::tee::{self, Devices};
+use crate::tee::{self, Devices, Purpose};
 use crate::{crypto, egress, limits};
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ pub fn bot_settings(certbot: Certbot, platform: &Platform) -> Result<Settings, S
     let Certbot { mut settings, key_salt, .. } = certbot;
     egress::files::prepare(&settings.folder)?;
     if let Some(salt) = key_salt {
-        let source = tee::source(&platform.wanted, &Devices::default(), &settings.folder);
+        let source =
+            tee::source(&platform.wanted, &Devices::default(), &settings.folder, Purpose::Certificate);
         let key = source.and_then(|source| tee::derive::tls_key(&*source, &salt));
         settings.key = KeySource::Given(key.map_err(|reason| format!("--certbot-use-tee-key: {reason}"))?);
     }

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::database::{Database, Opened, Place};
 use crate::store::redb;
 use crate::store::sealed::MasterSecret;
-use crate::tee::{self, Devices};
+use crate::tee::{self, Devices, Purpose};
 use std::sync::Arc;
 
 /// The database of these options; the platform is asked for its key, if the database is sealed with one.
@@ -19,7 +19,7 @@ pub fn of(place: Place, master: Master, platform: &Platform) -> Result<Database,
         Master::Platform { salt, folder } => {
             let told = |reason| format!("--master-use-tee-key: {reason}");
             redb::prepare_folder(&folder).map_err(|error| error.to_string())?;
-            let source = tee::source(&platform.wanted, &Devices::default(), &folder);
+            let source = tee::source(&platform.wanted, &Devices::default(), &folder, Purpose::Database);
             Some(MasterSecret::Key(
                 source.and_then(|source| tee::derive::database_key(&*source, &salt)).map_err(told)?,
             ))

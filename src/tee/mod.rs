@@ -112,8 +112,22 @@ impl Default for Devices {
     }
 }
 
+/// What a key is for, and so what another one would mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The server's certificate: clients may have pinned it.
+    Certificate,
+    /// Sealing the database: it does not open with another one.
+    Database,
+}
+
 /// The source of keys that is wanted. What a TPM must remember between starts is kept in `folder`.
-pub fn source(wanted: &Wanted, devices: &Devices, folder: &Path) -> Result<Box<dyn Source>, String> {
+pub fn source(
+    wanted: &Wanted,
+    devices: &Devices,
+    folder: &Path,
+    purpose: Purpose,
+) -> Result<Box<dyn Source>, String> {
     let choice = match &wanted.choice {
         Choice::Auto => present(devices)?,
         choice => choice.clone(),
@@ -127,7 +141,7 @@ pub fn source(wanted: &Wanted, devices: &Devices, folder: &Path) -> Result<Box<d
         Choice::Sgx => Box::new(Sgx::new(&devices.gramine)),
         Choice::Tpm(address) => {
             let address = address.unwrap_or_else(|| Address::File(devices.tpm.clone()));
-            Box::new(Tpm::new(address, wanted.pcrs, folder))
+            Box::new(Tpm::new(address, wanted.pcrs, folder, purpose))
         }
         Choice::KeyFile(path) => Box::new(KeyFile::new(&path)),
         Choice::Auto => unreachable!("it was resolved above"),

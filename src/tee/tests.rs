@@ -46,7 +46,7 @@ impl Drop for Scratch {
 }
 
 fn choice_of(wanted: &Wanted, scratch: &Scratch) -> Result<&'static [u8], String> {
-    source(wanted, &scratch.devices(), &scratch.0).map(|source| source.info())
+    source(wanted, &scratch.devices(), &scratch.0, Purpose::Certificate).map(|source| source.info())
 }
 
 fn wanted(choice: Choice) -> Wanted {
@@ -94,7 +94,8 @@ fn keys_are_those_of_the_documentation() {
     let scratch = Scratch::new();
     scratch.gramine(&(0..16).collect::<Vec<u8>>());
     let key = |salt: &[u8]| {
-        let source = source(&wanted(Choice::Sgx), &scratch.devices(), &scratch.0).unwrap();
+        let source =
+            source(&wanted(Choice::Sgx), &scratch.devices(), &scratch.0, Purpose::Certificate).unwrap();
         private_number(&derive::tls_key(&*source, salt).unwrap())
     };
     assert_eq!(
@@ -166,7 +167,13 @@ fn what_is_no_sev_guest_or_no_tpm_says_so() {
     assert_eq!(quoter.provider(), Ok(Provider::SevSnp));
     let reason = "Inappropriate ioctl for device (os error 25) (firmware and hypervisor say 0x0)";
     assert_eq!(quoter.quote(&[0; 64]), Err(format!("{folder}/sev-guest: {reason}")));
-    let secret = |choice| source(&wanted(choice), &devices, &scratch.0).unwrap().secret(&[1]).err().unwrap();
+    let secret = |choice| {
+        source(&wanted(choice), &devices, &scratch.0, Purpose::Certificate)
+            .unwrap()
+            .secret(&[1])
+            .err()
+            .unwrap()
+    };
     assert_eq!(secret(Choice::SevSnp), format!("{folder}/sev-guest: {reason}"));
     assert_eq!(secret(Choice::Tpm(None)), format!("{folder}/tpmrm0: unexpected end of file"));
 }

@@ -11,7 +11,7 @@
 mod commands;
 mod pcrs;
 
-use super::Source;
+use super::{Purpose, Source};
 use crate::crypto::sha256;
 use crate::egress::files;
 use crate::secret::Secret;
@@ -51,6 +51,7 @@ pub struct Tpm {
     address: Address,
     pcrs: Option<Pcrs>,
     folder: PathBuf,
+    purpose: Purpose,
 }
 
 /// PCRs and the digest of the policy that asks for what they held.
@@ -61,8 +62,8 @@ struct Policy {
 
 impl Tpm {
     /// The TPM at this address; keys are bound to these PCRs, if any, by a file in `folder`.
-    pub fn new(address: Address, pcrs: Option<Pcrs>, folder: &Path) -> Tpm {
-        Tpm { address, pcrs, folder: folder.to_owned() }
+    pub fn new(address: Address, pcrs: Option<Pcrs>, folder: &Path, purpose: Purpose) -> Tpm {
+        Tpm { address, pcrs, folder: folder.to_owned(), purpose }
     }
 
     /// The policy that the key was made with, if it was; it must be the one that is wanted.
@@ -74,9 +75,9 @@ impl Tpm {
             return Err(format!("{}: is no file of this server", path.display()));
         };
         if self.pcrs != Some(pcrs) {
-            let path = path.display();
             return Err(format!(
-                "the key was bound to PCRs {pcrs} ({path}): give --tee-tpm-pcrs {pcrs}; {ANEW}"
+                "the key was bound to PCRs {pcrs}: give --tee-tpm-pcrs {pcrs}, {}",
+                self.other_cure()
             ));
         }
         Ok(Some(Policy { pcrs, digest }))
@@ -86,8 +87,9 @@ impl Tpm {
         match (&error, policy) {
             (Error::Code { code: commands::POLICY_FAIL, .. }, Some(policy)) => format!(
                 "this machine was started in another way than when its key was made: the PCRs {} hold other values. \
-                 Start it as before; {ANEW}",
-                policy.pcrs
+                 Start it as before, {}",
+                policy.pcrs,
+                self.other_cure()
             ),
             (Error::Code { code: commands::BAD_AUTH, .. }, _) => format!(
                 "{}: the owner hierarchy has a password: remove it (tpm2_changeauth -c owner -p OLD)",
@@ -96,11 +98,22 @@ impl Tpm {
             _ => format!("{}: {error}", self.address),
         }
     }
-}
 
-/// The cure that changes the key.
-const ANEW: &str = "or remove the file tee-policy in --certbot-ssl-path: then there is a new key, and whoever pinned the old one \
-                    must be told";
+    /// What can be done where the key of before is gone.
+    fn other_cure(&self) -> String {
+        let path = self.folder.join(POLICY_FILE);
+        let path = path.display();
+        match self.purpose {
+            Purpose::Certificate => format!(
+                "or remove {path}: then there is a new key, and whoever pinned the old one must be told"
+            ),
+            Purpose::Database => format!(
+                "or restore a backup that a password opens; leave {path} in its place, since the database stays closed with \
+                 another key"
+            ),
+        }
+    }
+}
 
 impl Source for Tpm {
     fn secret(&self, salt: &[u8]) -> Result<Secret, String> {
