@@ -136,6 +136,8 @@ pub const TENANT_IDLE_INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub const TENANTS_IN_USE_MAX: usize = 1 + READERS;
 /// Jobs that wait in the queue of one lane; more are answered "try later" at once.
 pub const LANE_JOBS_MAX: usize = 2048;
+/// Quotes by the platform that wait for their turn, one after the other, some for seconds; likewise.
+pub const QUOTES_WAITING_MAX: usize = 32;
 /// Backups that wait for their turn; further ones are turned away.
 pub const BACKUPS_WAITING_MAX: usize = 4;
 /// How long whoever makes a backup may take for the next piece of it: meanwhile the file of the database grows.
@@ -276,7 +278,8 @@ impl Limits {
     pub fn memory_bound_bytes(&self) -> usize {
         // Of small answers, a peer that takes none holds as many bytes as are made at a time, and one more.
         let per_connection = TLS_STATE_BYTES + READ_BYTES + self.head_bytes_max + 2 * INLINE_BODY_BYTES_MAX;
-        let bodies = BODY_COPIES * self.bodies_bytes_max;
+        let bodies =
+            BODY_COPIES * self.bodies_bytes_max + LANES_OF_REQUESTS * LANE_JOBS_MAX * INLINE_BODY_BYTES_MAX;
         let connections = self.connections_max + REFUSED_CONNECTIONS_MAX;
         // There is one database, or those of tenants.
         let stores = STORE_CACHE_BYTES.max(self.open_databases_max * TENANT_CACHE_BYTES);
@@ -295,5 +298,7 @@ impl Limits {
 const TLS_STATE_BYTES: usize = 64 * 1024 + TLS_KEPT_BYTES_MAX;
 /// A large body and what is made of it; or its answer, the answer's encryption, and what the socket has not taken.
 const BODY_COPIES: usize = 4;
+/// Lanes with requests of any size, which stay there when those who wait for them have gone.
+const LANES_OF_REQUESTS: usize = 2;
 /// Code, stacks, sessions for resumption.
 const FIXED_BYTES: usize = 16 * 1024 * 1024;

@@ -198,6 +198,13 @@ fn bodies_take_room_by_what_has_arrived_and_not_by_what_is_announced() {
     assert_eq!(world.tell(Input::Reset { connection: id(slots[0]) }), [Aborted(0)]);
     assert_eq!(world.say(slots[2], rest), []);
     assert_eq!(world.say(slots[2], [*last]), [Submitted, Paused(2)]);
+    // A lane has it, whether anybody waits for the answer or not.
+    assert_eq!(world.tell(Input::Reset { connection: id(slots[2]) }), [Aborted(2)]);
+    assert!(matches!(world.say(slots[3], rest)[..], [Sent(3, _), Closed(3)]));
+    assert_eq!(world.complete(1), []);
+    let slot = world.accept(Listener::Main);
+    assert_eq!(world.say(slot, announced), []);
+    assert_eq!(world.say(slot, rest), []);
 }
 
 #[test]

@@ -362,7 +362,12 @@ impl Shared {
     }
 
     pub(super) fn forget_request(&mut self, connection: &mut Connection) {
-        self.bodies_bytes -= std::mem::take(&mut connection.charged_bytes);
+        match std::mem::take(&mut connection.charged_bytes) {
+            bytes if bytes > 0 && matches!(connection.phase, Phase::Waiting(_)) => {
+                self.left_in_lanes.insert(connection.id, bytes);
+            }
+            bytes => self.bodies_bytes -= bytes,
+        }
         connection.pending = Buffer::default();
     }
 }

@@ -53,6 +53,7 @@ use event::{ConnectionId, Input, Listener, Output};
 use log::{info, warn};
 use metrics::Metrics;
 use output::Outputs;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use timers::Timers;
@@ -167,6 +168,8 @@ struct Shared {
     open: usize,
     /// Bytes of large bodies, received or in lanes, and of large answers that were not taken.
     bodies_bytes: usize,
+    /// Those of them that are in lanes, where who waited for them is gone.
+    left_in_lanes: BTreeMap<ConnectionId, usize>,
     /// To whom large answers were sent, and when. Who has not taken all of them is [blocked](Input::Blocked) by the time
     /// that timeouts are handled.
     large_sent: Vec<(Instant, ConnectionId)>,
@@ -227,6 +230,7 @@ impl Server {
                 outputs: Outputs::default(),
                 open: 0,
                 bodies_bytes: 0,
+                left_in_lanes: BTreeMap::new(),
                 large_sent: Vec::new(),
                 drain_until: None,
                 plain_in: Buffer::default(),
@@ -424,6 +428,9 @@ impl Server {
         // What was committed must be seen by whoever is told of it, and pages that are held cannot be used again.
         if id != JobId::Audit {
             self.shared.view = None;
+        }
+        if let JobId::Request(connection) = id {
+            self.shared.bodies_bytes -= self.shared.left_in_lanes.remove(&connection).unwrap_or_default();
         }
         match (id, done) {
             (_, Done::StoreFailed(failed)) if failed.error.is_fatal() => {

@@ -38,7 +38,7 @@ pub(super) enum Read {
     Reset,
 }
 
-/// What a write gave.
+/// What a write gave, or whatever else may find the connection broken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Write {
     /// Nothing waits to be written.
@@ -73,6 +73,8 @@ struct Connection {
     readable: bool,
     /// The edge told of the peer's end of file, for which no other edge comes: read until it is seen.
     ending: bool,
+    /// An edge told that nothing can be sent or received any more: a read meets it after what arrived before.
+    broken: bool,
     /// The end of file was read.
     ended: bool,
     /// The core does not want to read.
@@ -111,6 +113,7 @@ impl Connections {
             unsent: Unsent::default(),
             readable: false,
             ending: false,
+            broken: false,
             ended: false,
             paused: false,
             closing: false,
@@ -147,11 +150,20 @@ impl Connections {
         }
     }
 
+    /// Takes in that an edge told of a break. Of a paused connection no read will meet it: it is broken off.
+    pub(super) fn set_broken(&mut self, id: ConnectionId) -> Write {
+        self.get(id).map_or(Write::Done, |connection| {
+            connection.broken = true;
+            connection.break_off_unread()
+        })
+    }
+
     /// Stops reading.
-    pub(super) fn pause(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.get(id) {
+    pub(super) fn pause(&mut self, id: ConnectionId) -> Write {
+        self.get(id).map_or(Write::Done, |connection| {
             connection.paused = true;
-        }
+            connection.break_off_unread()
+        })
     }
 
     /// Reads again.
@@ -311,6 +323,15 @@ impl Connection {
                 Write::Reset
             }
         }
+    }
+
+    /// Breaks off a connection that is broken and not read from.
+    fn break_off_unread(&mut self) -> Write {
+        if !self.broken || !self.paused || self.socket.is_none() {
+            return Write::Done;
+        }
+        self.break_off();
+        Write::Reset
     }
 
     /// Closes the broken socket, which also ends its registration; the slot stays until the core lets go of it.

@@ -7,7 +7,7 @@
 use super::backups::Question;
 use super::sandbox;
 use crate::job::{self, Completion, Counts, Job, Lane, Resources};
-use crate::limits::{BACKUPS_WAITING_MAX, GROUP_COMMIT_MAX, LANE_JOBS_MAX};
+use crate::limits::{BACKUPS_WAITING_MAX, GROUP_COMMIT_MAX, LANE_JOBS_MAX, QUOTES_WAITING_MAX};
 use mio::Waker;
 use std::collections::VecDeque;
 use std::io;
@@ -52,7 +52,8 @@ impl Executor {
                     job::run(jobs, &mut resources)
                 }
             };
-            Workers::start(lane.name(), workers, LANE_JOBS_MAX, batch_max, run, &completions)
+            let jobs_max = if lane == Lane::Platform { QUOTES_WAITING_MAX } else { LANE_JOBS_MAX };
+            Workers::start(lane.name(), workers, jobs_max, batch_max, run, &completions)
         };
         Ok(Executor {
             store: lane(Lane::Store, 1, GROUP_COMMIT_MAX)?,

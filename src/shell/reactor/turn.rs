@@ -40,6 +40,8 @@ pub(super) struct Running<C> {
     buffer: Box<[u8]>,
     /// Blocked connections that can be written again.
     writable: Vec<ConnectionId>,
+    /// Connections that an edge has told to be broken.
+    broken: Vec<ConnectionId>,
     /// Taken from the lanes; empty between turns.
     completions: Vec<Completion>,
     /// What effects of the core have caused, to be told when it has no more of them.
@@ -85,6 +87,7 @@ impl<C: Core> Running<C> {
             connections: Connections::new(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             writable: Vec::new(),
+            broken: Vec::new(),
             completions: Vec::new(),
             echoes: VecDeque::new(),
             accept_again: None,
@@ -133,6 +136,7 @@ impl<C: Core> Running<C> {
             Self::take_signals,
             Self::take_completions,
             Self::flush,
+            Self::break_off,
             Self::read,
             Self::accept,
             Self::open_to_backups,
@@ -173,6 +177,9 @@ impl<C: Core> Running<C> {
                     let ending = event.is_read_closed() || event.is_error();
                     if event.is_readable() || ending {
                         self.connections.set_readable(id, ending);
+                    }
+                    if event.is_error() || (event.is_read_closed() && event.is_write_closed()) {
+                        self.broken.push(id);
                     }
                     let writable = event.is_writable() || event.is_write_closed() || event.is_error();
                     if writable && self.connections.is_blocked(id) {
@@ -231,6 +238,15 @@ impl<C: Core> Running<C> {
                 Write::Done => self.handle(Input::Drained { connection: id }),
                 Write::Reset => self.handle(Input::Reset { connection: id }),
                 Write::Blocked | Write::StillBlocked => {}
+            }
+        }
+    }
+
+    /// Whoever waits for a lane and is gone shall not keep a place.
+    fn break_off(&mut self) {
+        while let Some(id) = self.broken.pop() {
+            if self.connections.set_broken(id) == Write::Reset {
+                self.handle(Input::Reset { connection: id });
             }
         }
     }
@@ -370,10 +386,7 @@ impl<C: Core> Running<C> {
                     self.connections.remove(connection);
                     None
                 }
-                Output::Pause { connection } => {
-                    self.connections.pause(connection);
-                    None
-                }
+                Output::Pause { connection } => Some((connection, self.connections.pause(connection))),
                 Output::Resume { connection } => {
                     self.connections.resume(connection);
                     None

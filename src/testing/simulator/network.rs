@@ -315,10 +315,11 @@ impl Wire {
         !self.reset && !self.finished
     }
 
-    /// Whether the shell would read.
+    /// Whether the shell would read, or notice without that the peer has given up.
     pub fn is_readable(&self) -> bool {
         let something = self.reset || self.finished || !self.arriving.is_empty();
-        something && !self.ended && !self.paused && !self.broken && self.unsent == 0
+        let is_heard = self.reset || !self.paused;
+        something && is_heard && !self.ended && !self.broken && self.unsent == 0
     }
 
     /// The shell reads at most so many bytes.
