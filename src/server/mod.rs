@@ -288,6 +288,7 @@ impl Server {
             Input::Renew => self.shared.renew(now),
             Input::Shutdown => self.shut_down(now),
         }
+        self.prune_timers();
         self.exit_when_drained(now);
         self.shared.write_audit(now);
     }
@@ -328,6 +329,7 @@ impl Server {
             self.shared.exit(0, now);
         }
         self.leave_bootstrap(now);
+        self.prune_timers();
         self.exit_when_drained(now);
         self.shared.write_audit(now);
     }
@@ -503,6 +505,11 @@ impl Server {
                 }
             });
         }
+    }
+
+    fn prune_timers(&mut self) {
+        let all = self.connections.iter().flatten().map(|connection| (connection.id, &connection.deadline));
+        self.shared.timers.prune(self.shared.open, all);
     }
 
     fn exit_when_drained(&mut self, now: Now) {

@@ -6,6 +6,11 @@ use crate::time::Instant;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// Wake-ups that are kept for each connection, though it needs one,
+const WAKE_UPS_PER_CONNECTION: usize = 4;
+/// and for none.
+const WAKE_UPS_SPARE: usize = 1024;
+
 /// Wake-ups in order of time. A connection moves its deadline with almost every event, mostly to later; so the heap
 /// holds wake-ups, each no later than the deadline it was made for, and who wakes too early is put back.
 #[derive(Default)]
@@ -69,6 +74,15 @@ impl Timers {
         }
     }
 
+    /// Forgets the wake-ups of connections that are gone, and those of others that came to nothing, when there are many more
+    /// than `open` connections. These are they, with their deadlines.
+    pub fn prune<'d>(&mut self, open: usize, all: impl Iterator<Item = (ConnectionId, &'d Deadline)>) {
+        if self.wake_ups.len() > WAKE_UPS_PER_CONNECTION * open + WAKE_UPS_SPARE {
+            let armed = all.filter_map(|(id, deadline)| Some(Reverse((deadline.armed?, id))));
+            self.wake_ups = armed.collect();
+        }
+    }
+
     /// When the next wake-up is due.
     pub fn next(&self) -> Option<Instant> {
         self.wake_ups.peek().map(|Reverse((at, _))| *at)
@@ -102,6 +116,21 @@ mod tests {
         }
         assert_eq!(fired, [100]);
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn connections_that_are_gone_leave_few_wake_ups_and_the_others_keep_theirs() {
+        let (mut timers, mut deadline) = (Timers::default(), Deadline::default());
+        timers.set(ID, &mut deadline, Some(at(75)));
+        timers.set(ID, &mut deadline, Some(at(10)));
+        for generation in 0..100_000 {
+            let gone = ConnectionId { slot: 1, generation };
+            timers.set(gone, &mut Deadline::default(), Some(at(75)));
+            timers.prune(1, [(ID, &deadline)].into_iter());
+            assert!(timers.wake_ups.len() <= WAKE_UPS_PER_CONNECTION + WAKE_UPS_SPARE);
+        }
+        assert_eq!(timers.pop_due(at(10)), Some((at(10), ID)));
+        assert!(timers.woken(ID, &mut deadline, at(10), at(10)));
     }
 
     #[test]
