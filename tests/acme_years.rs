@@ -356,3 +356,22 @@ fn certificates_of_6_days_expire_only_while_the_authority_is_away() {
         assert!(figures.slowest_recovery_seconds <= 6 * HOUR, "seed {seed}");
     });
 }
+
+#[test]
+fn what_is_issued_and_cannot_be_used_is_not_ordered_again_at_once() {
+    let mut world = World::new(1, 90 * DAY);
+    let mut bot = world.start_bot();
+    let now = world.clock();
+    assert!(matches!(bot.handle_timeout(&mut world.dice, now), Some(Action::Begin(_))));
+    assert!(matches!(bot.begun(Ok(Vec::new()), &mut world.dice, now), Some(Action::Finish)));
+    let unusable = Failure::new(FailureKind::Unusable, "it is for other names");
+    assert!(bot.finished(Err(unusable), &mut world.dice, now).is_none(), "neither by the other challenge");
+    for hour in 0..18 {
+        world.now = hour * HOUR;
+        let now = world.clock();
+        assert!(bot.handle_timeout(&mut world.dice, now).is_none(), "after {hour} hours");
+    }
+    world.now = DAY;
+    let now = world.clock();
+    assert!(matches!(bot.handle_timeout(&mut world.dice, now), Some(Action::Begin(_))));
+}

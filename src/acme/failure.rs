@@ -18,6 +18,8 @@ pub enum Kind {
     Unreachable,
     /// The certification authority said no.
     Refused,
+    /// It has issued what cannot be used, and would again: that counts as much as what can.
+    Unusable,
     /// Something on this machine: a port that is taken, a file that cannot be written.
     Local,
 }

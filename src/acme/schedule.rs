@@ -174,6 +174,7 @@ impl Schedule {
         let (first, urgent_min) = match kind {
             Kind::RateLimited => (HOUR, HOUR),
             Kind::Refused | Kind::Validation => (MINUTE, HOUR),
+            Kind::Unusable => (DAY, DAY),
             Kind::Unreachable | Kind::Local | Kind::Signature => (MINUTE, 10 * MINUTE),
         };
         // A day at most; near expiry, and after it, an eighth of what is left.
@@ -379,6 +380,7 @@ mod tests {
         assert_eq!(wait(88, Kind::Unreachable), 2 * 1440 / 8);
         assert_eq!(wait(91, Kind::Unreachable), 10);
         assert_eq!(wait(91, Kind::Refused), 60);
+        assert_eq!(wait(91, Kind::Unusable), 1440);
         assert!(schedule.is_urgent(at(89 * 86_400).utc) && !schedule.is_urgent(at(61 * 86_400).utc));
     }
 

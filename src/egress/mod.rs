@@ -116,14 +116,14 @@ impl Egress {
         };
         let content = layout::encode(&facts, key_pem, certificate.chain_pem.as_bytes());
         let identity = files::identity(&content, &self.settings).map_err(|reason| {
-            Failure::new(FailureKind::Refused, &format!("what was issued cannot be used: {reason}"))
+            Failure::new(FailureKind::Unusable, &format!("what was issued cannot be used: {reason}"))
         })?;
-        let refused = |reason: &str| Err(Failure::new(FailureKind::Refused, reason));
+        let unusable = |reason: &str| Err(Failure::new(FailureKind::Unusable, reason));
         if !files::covers(&identity, &self.settings) {
-            return refused("what was issued is not for the names that were asked for");
+            return unusable("what was issued is not for the names that were asked for");
         }
         if content.len() as u64 > limits::ACME_FILE_BYTES_MAX {
-            return refused("what was issued is too long");
+            return unusable("what was issued is too long");
         }
         self.unstored = Some(content);
         Ok(Issued { identity, proved: self.proved })
@@ -163,6 +163,7 @@ impl Egress {
         match failure.kind {
             FailureKind::Signature => {}
             FailureKind::Validation => self.remember(Outcome::Invalid, now),
+            FailureKind::Unusable => self.remember(Outcome::Issued, now),
             _ => self.remember(Outcome::Failed, now),
         }
     }

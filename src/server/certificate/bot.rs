@@ -166,7 +166,7 @@ impl Shared {
         let Some(certificate) = &mut self.certificate else { return };
         let replaced = result.and_then(|issued| {
             let Issued { identity, proved } = *issued;
-            certificate.replace(&identity).map_err(|reason| Failure::new(FailureKind::Refused, &reason))?;
+            certificate.replace(&identity).map_err(|reason| Failure::new(FailureKind::Unusable, &reason))?;
             Ok(Renewed { validity: files::validity(&identity), proved })
         });
         self.metrics.orders[usize::from(replaced.is_err())] += 1;
