@@ -63,21 +63,24 @@ impl Recorder {
             return written;
         }
         self.begins = Some(Reason::Reopened);
-        // What the old file did not take belongs into the new one.
-        let rest = match written {
-            Ok(()) => &Group {
+        let last = self.chain.sequence;
+        let begun = match written {
+            Ok(()) => self.write(&Group {
                 lines: Vec::new(),
                 time: group.time.clone(),
                 checkpoint: None,
                 sync: true,
                 reopen: false,
-            },
-            Err(_) => group,
+            }),
+            // What the old file did not take belongs into the new one.
+            Err(_) => self.write(group),
         };
-        let last = self.chain.sequence;
-        self.write(rest)?;
-        log::info!("the audit log goes on in a new file, after line {last}");
-        Ok(())
+        match &begun {
+            Ok(()) => log::info!("the audit log goes on in a new file, after line {last}"),
+            Err(reason) => log::error!("the audit log has a new file that takes nothing yet: {reason}"),
+        }
+        // What lasts in the old file is not to be written again; the next line begins the new one.
+        written.or(begun)
     }
 
     fn write(&mut self, group: &Group) -> Result<(), String> {
@@ -118,6 +121,8 @@ mod tests {
         files: Vec<Vec<u8>>,
         is_full: bool,
         is_moved: bool,
+        /// Whether the next file takes nothing at first.
+        is_next_full: bool,
     }
 
     struct Memory(Arc<Mutex<Files>>);
@@ -137,7 +142,7 @@ mod tests {
             let is_moved = std::mem::take(&mut files.is_moved);
             if is_moved {
                 files.files.push(Vec::new());
-                files.is_full = false;
+                files.is_full = std::mem::take(&mut files.is_next_full);
             }
             Ok(is_moved)
         }
@@ -160,6 +165,15 @@ mod tests {
         recorder.record(&group("\"a\":2\n\"a\":3\n", true)).unwrap();
         files.lock().unwrap().is_moved = true;
         recorder.record(&group("", true)).unwrap();
+        {
+            let mut files = files.lock().unwrap();
+            (files.is_moved, files.is_next_full) = (true, true);
+        }
+        recorder.record(&group("\"a\":4\n", true)).unwrap();
+        assert_eq!(recorder.record(&group("\"a\":5\n", false)), Err("full".into()));
+        files.lock().unwrap().is_full = false;
+        recorder.record(&group("\"a\":5\n", false)).unwrap();
+        recorder.record(&Group { checkpoint: Some(Reason::Shutdown), ..group("", true) }).unwrap();
 
         let (key, files) = (key(), files.lock().unwrap());
         let mut verifier = Verifier::new(&key);
@@ -171,6 +185,6 @@ mod tests {
             lines.iter().for_each(|line| verifier.line(line).unwrap());
             counts.push(lines.len());
         }
-        assert_eq!((counts, verifier.vouched()), (vec![2, 3, 1], 6));
+        assert_eq!((counts, verifier.vouched()), (vec![2, 3, 2, 3], 10));
     }
 }
