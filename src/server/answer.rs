@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::Shared;
+use super::audit::{Leave, NOT_RECORDED};
 use super::connection::{Connection, Phase};
 use super::routes::{Exchange, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
@@ -78,12 +79,15 @@ impl Shared {
             true => (status, content_type),
             false => (503, TEXT_PLAIN),
         };
-        let is_held = self.record(connection, exchange, status, now);
+        let leave = self.record(connection, exchange, status, now);
+        if leave == Leave::Never {
+            return self.respond_not_recorded(connection, exchange, now);
+        }
         let start = self.plain_out.len();
         let keep_alive = self.write_answer(connection, exchange, status, content_type);
-        match is_held {
-            true => self.hold(connection, exchange, start, keep_alive),
-            false => self.after_answer(connection, keep_alive, now),
+        match leave {
+            Leave::Recorded => self.hold(connection, exchange, start, keep_alive),
+            Leave::Now | Leave::Never => self.after_answer(connection, keep_alive, now),
         }
     }
 
@@ -113,15 +117,16 @@ impl Shared {
         }
     }
 
-    /// Answers with what is in `self.body`, whatever becomes of the record.
-    pub(super) fn respond_unrecorded(
+    /// Answers, in the place of what is in `self.body`, that the request cannot be recorded.
+    pub(super) fn respond_not_recorded(
         &mut self,
         connection: &mut Connection,
         exchange: &Exchange,
-        status: u16,
         now: Now,
     ) {
-        let keep_alive = self.write_answer(connection, exchange, status, TEXT_PLAIN);
+        self.body.wipe();
+        self.body.extend_from_slice(NOT_RECORDED.as_bytes());
+        let keep_alive = self.write_answer(connection, exchange, 503, TEXT_PLAIN);
         self.after_answer(connection, keep_alive, now);
     }
 

@@ -31,10 +31,21 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// What a client is told whose request cannot be recorded.
-const NOT_RECORDED: &str = "The audit log cannot be written: try again later";
+pub(super) const NOT_RECORDED: &str = "The audit log cannot be written: try again later";
 
 /// The operation of whoever has shown no good certificate or token, and so could ask for nothing.
 const AUTHENTICATE: &str = "Authenticate";
+
+/// When an answer may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// At once.
+    Now,
+    /// When its lines last.
+    Recorded,
+    /// Never: its lines are lost, and had to last.
+    Never,
+}
 
 /// Lines on their way to the log.
 pub struct Audit {
@@ -148,13 +159,13 @@ impl Audit {
         &self.time.1
     }
 
-    /// Adds lines, or counts them as lost.
-    fn add(&mut self, told: &Told<'_>, status: Option<u16>, decisions: &[Decision], now: Now) {
+    /// Adds lines, or counts them as lost; when the answer may leave.
+    fn add(&mut self, told: &Told<'_>, status: Option<u16>, decisions: &[Decision], now: Now) -> Leave {
         self.time(now);
         self.requests += 1;
         if self.waiting.len() > limits::AUDIT_WAITING_BYTES_MAX {
             self.lost_lines += decisions.len() as u64;
-            return;
+            return if self.is_required { Leave::Never } else { Leave::Now };
         }
         let occasion = Occasion {
             time: &self.time.1,
@@ -170,6 +181,7 @@ impl Audit {
         }
         self.waiting_lines += decisions.len();
         self.waiting_since.get_or_insert(now.instant);
+        if self.is_required { Leave::Recorded } else { Leave::Now }
     }
 
     /// Whether what waits is to be written now.
@@ -391,31 +403,30 @@ fn told<'t>(
 }
 
 impl Shared {
-    /// Records what was decided about a request, which is `self.decisions` or follows from the status. Whether the answer
-    /// must wait for that.
+    /// Records what was decided about a request, which is `self.decisions` or follows from the status; when the answer
+    /// may leave.
     pub(super) fn record(
         &mut self,
         connection: &Connection,
         exchange: &Exchange,
         status: u16,
         now: Now,
-    ) -> bool {
+    ) -> Leave {
         let mut decisions = std::mem::take(&mut self.decisions);
         let (principal, bootstrap) = (&self.principal, self.bootstrap.as_ref());
         let told = || told(connection, exchange, Some(status), principal, bootstrap);
-        let is_held = match self.audit.as_mut().and_then(|audit| Some((audit, told()?))) {
+        let leave = match self.audit.as_mut().and_then(|audit| Some((audit, told()?))) {
             Some((audit, told)) => {
                 if decisions.is_empty() {
                     decisions.push(Decision::on(told.operation, None));
                 }
-                audit.add(&told, Some(status), &decisions, now);
-                audit.is_required
+                audit.add(&told, Some(status), &decisions, now)
             }
-            None => false,
+            None => Leave::Now,
         };
         decisions.clear();
         self.decisions = decisions;
-        is_held
+        leave
     }
 
     /// A connection is gone while a lane has its request: this may be done all the same, and is recorded then.
@@ -475,8 +486,7 @@ impl Shared {
     /// Refuses a request because it could not be recorded. Its line is written when that is possible again.
     pub(super) fn refuse_unrecorded(&mut self, connection: &mut Connection, exchange: &Exchange, now: Now) {
         self.record(connection, exchange, 503, now);
-        self.body.extend_from_slice(NOT_RECORDED.as_bytes());
-        self.respond_unrecorded(connection, exchange, 503, now);
+        self.respond_not_recorded(connection, exchange, now);
     }
 
     /// Keeps the answer at the end of `self.plain_out` until its line lasts.

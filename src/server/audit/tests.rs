@@ -1,12 +1,13 @@
 //! What the core has recorded, by scripted events; its lanes answer when the test says so.
 #![forbid(unsafe_code)]
 
+use super::NOT_RECORDED;
 use crate::audit::chain::Chain;
 use crate::audit::recorder::{Medium, Recorder};
 use crate::entropy::Entropy;
 use crate::job::{self, Job, Lane, Resources};
 use crate::kms::view::View;
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
 use crate::server::event::{ConnectionId, Input, Listener, Output};
@@ -82,8 +83,11 @@ struct World {
 
 impl World {
     fn new(store: Arc<dyn Store>, mode: AuditMode) -> World {
-        let now =
-            Now { instant: Instant::from_nanos(0), utc: Timestamp::from_unix(1_795_456_600), utc_millis: 0 };
+        let now = Now {
+            instant: Instant::from_nanos(1_000_000_000),
+            utc: Timestamp::from_unix(1_795_456_600),
+            utc_millis: 0,
+        };
         let parts = Parts {
             limits: Limits::default(),
             default_username: "admin".into(),
@@ -195,4 +199,23 @@ fn what_a_commit_was_about_that_is_not_answered_is_recorded() {
         let is_told = line.contains(r#""operation":"Create","#) && line.contains(r#""objects":[""#);
         assert!(is_told && line.contains(came), "{lines:#?}");
     }
+}
+
+#[test]
+fn no_answer_leaves_whose_line_had_to_last_and_is_lost() {
+    let mut world = World::new(Arc::new(MemoryStore::new()), AuditMode::Required);
+    let line = format!("\"time\":\"{}\"\n", "t".repeat(1000)).into_bytes();
+    let audit = world.server.shared.audit.as_mut().unwrap();
+    audit.waiting_lines = limits::AUDIT_WAITING_BYTES_MAX / line.len() + 1;
+    audit.waiting = line.repeat(audit.waiting_lines);
+    world.post(CREATE);
+    world.run(Lane::Store);
+    assert_eq!(world.recorded().iter().filter(|line| line.contains("Create")).count(), 0);
+    let sent = String::from_utf8(std::mem::take(&mut world.sent)).unwrap();
+    assert!(sent.starts_with("HTTP/1.1 503 ") && sent.ends_with(NOT_RECORDED), "{sent}");
+    world.post(CREATE);
+    world.run(Lane::Store);
+    assert!(world.sent.is_empty());
+    assert_eq!(world.recorded().iter().filter(|line| line.contains("Create")).count(), 1);
+    assert!(world.sent.starts_with(b"HTTP/1.1 200 "), "there is room again");
 }
