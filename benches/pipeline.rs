@@ -87,7 +87,7 @@ impl Peer {
                 match output {
                     Output::Send { bytes, .. } => self.received.extend_from_slice(bytes),
                     Output::Submit(job) => completions.extend(job::run(vec![job], &mut self.resources)),
-                    Output::Close { .. } | Output::Abort { .. } | Output::Exit(_) => {
+                    Output::Close { .. } | Output::Abort { .. } | Output::EndLanes | Output::Exit(_) => {
                         panic!("the server ended the conversation")
                     }
                     Output::Pause { .. } | Output::Resume { .. } | Output::StopListening(_) => {}

@@ -18,7 +18,7 @@
 //! "time":"..","event":"checkpoint","reason":"REASON","cut_bytes":B,"previous":"HASH","hmac":"HMAC"
 //! ```
 //!
-//! * `REASON` is `start` (of the server), `reopened` (a new file), `interval` or `shutdown`.
+//! * `REASON` is `start` (of the server), `reopened` (a new file), `interval` or `shutdown` (in order: nothing follows).
 //! * `B` is how many bytes of a torn line a starting server has cut off the file.
 //! * `previous` repeats the hash of the line before: every file begins with a checkpoint, so that files chain.
 //! * `HMAC` is 64 digits as above: HMAC-SHA-256, with the bytes of the key file without the end of its line, over the 32

@@ -92,7 +92,9 @@ impl World {
                     self.jobs.push(job);
                     Submitted
                 }
-                Output::Listen(_) | Output::StopListening(_) | Output::Exit(_) => unreachable!(),
+                Output::Listen(_) | Output::StopListening(_) | Output::EndLanes | Output::Exit(_) => {
+                    unreachable!()
+                }
             });
         }
         seen

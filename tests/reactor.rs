@@ -115,6 +115,7 @@ impl<F: FnMut(&Seen) -> Vec<Do>> Core for Script<F> {
             Input::Reload => Reload,
             Input::Renew => Renew,
             Input::Shutdown => Shutdown,
+            Input::LanesEnded { .. } => unreachable!("this core does not ask for it"),
         };
         self.see(now, &seen);
     }

@@ -61,7 +61,7 @@ impl Shared {
     ) {
         self.body.wipe();
         let (status, text) = of_store_error(error);
-        self.store_failed(error, now);
+        self.store_failed(error);
         self.body.extend_from_slice(text.as_bytes());
         self.respond(connection, exchange, status, TEXT_PLAIN, now);
     }

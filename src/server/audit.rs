@@ -81,6 +81,8 @@ pub struct Audit {
     retry_at: Option<Instant>,
     /// Lines for which there was no room meanwhile.
     lost_lines: u64,
+    /// The last group was handed over.
+    has_ended: bool,
 }
 
 struct OnItsWay {
@@ -114,6 +116,7 @@ impl Audit {
             failure: None,
             retry_at: None,
             lost_lines: 0,
+            has_ended: false,
         }
     }
 
@@ -197,19 +200,26 @@ impl Audit {
         is_urgent || self.poll_timeout().is_some_and(|due| due <= now)
     }
 
-    /// All that waits, as one group.
-    fn take_group(&mut self, now: Now, is_end: bool) -> Group {
+    /// All that waits, as the last group; `is_in_order` says whether nothing happened after it.
+    fn take_last_group(&mut self, is_in_order: bool, now: Now) -> Group {
+        if let Some(reason) = &self.failure {
+            error!("lines of the audit log are lost unless it can be written now: {reason}");
+        }
+        self.tell_lost(now);
+        self.has_ended = true;
+        self.take_group(now, Some(if is_in_order { Reason::Shutdown } else { Reason::Interval }))
+    }
+
+    /// All that waits, as one group. The last one has a checkpoint, for this reason.
+    fn take_group(&mut self, now: Now, end: Option<Reason>) -> Group {
         let lines = std::mem::take(&mut self.waiting_lines);
         let uncovered = self.uncovered_lines + lines;
         let is_late = self
             .uncovered_since
             .is_some_and(|since| since + limits::AUDIT_CHECKPOINT_INTERVAL <= now.instant);
-        let checkpoint = match uncovered {
-            _ if is_end => Some(Reason::Shutdown),
-            uncovered if is_late || uncovered >= limits::AUDIT_CHECKPOINT_LINES => Some(Reason::Interval),
-            _ => None,
-        };
-        let sync = is_end
+        let is_due = is_late || uncovered >= limits::AUDIT_CHECKPOINT_LINES;
+        let checkpoint = end.or(is_due.then_some(Reason::Interval));
+        let sync = end.is_some()
             || self.reopens
             || !self.held.is_empty()
             || self.synced_at + limits::AUDIT_SYNC_INTERVAL <= now.instant;
@@ -256,6 +266,9 @@ impl Audit {
                 self.spare.shrink_to(2 * limits::AUDIT_GROUP_BYTES);
                 self.recovered(now);
             }
+            Err(reason) if self.has_ended => {
+                error!("the last lines of the audit log, {lines} of them, are lost: {reason}");
+            }
             Err(reason) => {
                 if self.failure.is_none() {
                     error!("the audit log cannot be written, and is tried again until it can: {reason}");
@@ -282,8 +295,13 @@ impl Audit {
         if self.failure.take().is_none() {
             return;
         }
+        info!("the audit log is written again; {} lines were lost", self.lost_lines);
+        self.tell_lost(now);
+    }
+
+    /// Says in the log how many lines were lost, if some were.
+    fn tell_lost(&mut self, now: Now) {
         let lost = std::mem::take(&mut self.lost_lines);
-        info!("the audit log is written again; {lost} lines were lost");
         if lost > 0 {
             let time = self.time(now).to_owned();
             let line = format!("\"time\":\"{time}\",\"event\":\"lost\",\"lines\":{lost}\n");
@@ -449,7 +467,7 @@ impl Shared {
             Done::Answered(reply) => (reply.answer.status, reply.decisions),
             Done::Provided(result) => (self.provided(result, now).0, Vec::new()),
             Done::StoreFailed(Failed { error, decisions }) => {
-                self.store_failed(&error, now);
+                self.store_failed(&error);
                 (answer::of_store_error(&error).0, decisions)
             }
             // It has done nothing, and goes no further.
@@ -542,8 +560,12 @@ impl Shared {
 
     /// Hands lines to their lane, if it is time.
     pub(super) fn write_audit(&mut self, now: Now) {
+        // At the end, the last group has everything.
+        if self.exit_code.is_some() {
+            return;
+        }
         if let Some(audit) = self.audit.as_mut().filter(|audit| audit.is_due(now.instant)) {
-            let group = audit.take_group(now, false);
+            let group = audit.take_group(now, None);
             self.outputs.submit(Job { id: JobId::Audit, work: Work::Audit(group) });
         }
     }
@@ -555,16 +577,21 @@ impl Shared {
         }
     }
 
-    /// Ends the process, with all that was decided in the log.
-    pub(super) fn exit(&mut self, code: u8, now: Now) {
-        if let Some(audit) = &mut self.audit {
-            if let Some(reason) = &audit.failure {
-                error!("lines of the audit log are lost unless it can be written now: {reason}");
-            }
-            let group = audit.take_group(now, true);
-            self.outputs.submit(Job { id: JobId::Audit, work: Work::Audit(group) });
-        }
-        self.outputs.exit(code);
+    /// Ends the process, once the lanes have ended what they have begun: that is to be recorded. Of several codes, the highest
+    /// one counts.
+    pub(super) fn exit(&mut self, code: u8) {
+        self.exit_code = self.exit_code.max(Some(code));
+        self.outputs.end_lanes();
+    }
+
+    /// The lanes have ended, or one of them does not come to its end: the log has its last lines.
+    pub(super) fn lanes_ended(&mut self, in_time: bool, now: Now) {
+        let code = self.exit_code.unwrap_or_default();
+        let last = self.audit.as_mut().map(|audit| {
+            let group = audit.take_last_group(in_time && code == 0, now);
+            Job { id: JobId::Audit, work: Work::Audit(group) }
+        });
+        self.outputs.exit(code, last);
     }
 
     /// What the log adds to the answer of a health check.

@@ -73,6 +73,11 @@ pub enum Input<'a> {
     Renew,
     /// The operator asks to finish what is in progress and exit (SIGTERM, SIGINT).
     Shutdown,
+    /// After an [`Output::EndLanes`]: no lane runs a job any more, and all answers were told.
+    LanesEnded {
+        /// Whether that is so: a job may have taken too long.
+        in_time: bool,
+    },
 }
 
 /// One effect on the world.
@@ -112,6 +117,10 @@ pub enum Output<'a> {
     Listen(Listener),
     /// Stop accepting: close the listener, if it is open. Its connections go on.
     StopListening(Listener),
-    /// End the process with this exit code; nothing follows.
+    /// Drop the jobs that were not begun, but for those of the audit log; tell the answers to the others, and then
+    /// [`Input::LanesEnded`], before anything else. No connection hears of anything any more: what follows is the last job of
+    /// the audit log, if there is one, and [`Output::Exit`].
+    EndLanes,
+    /// End the process with this exit code, when the audit log has its last lines; nothing follows.
     Exit(u8),
 }

@@ -173,6 +173,8 @@ struct Shared {
     /// To whom large answers were sent, and when. Who has not taken all of them is [blocked](Input::Blocked) by the time
     /// that timeouts are handled.
     large_sent: Vec<(Instant, ConnectionId)>,
+    /// Set when the process ends as soon as the lanes have.
+    exit_code: Option<u8>,
     /// Set by a shutdown: until when requests in progress may finish.
     drain_until: Option<Instant>,
     /// What arrived decrypted.
@@ -232,6 +234,7 @@ impl Server {
                 bodies_bytes: 0,
                 left_in_lanes: BTreeMap::new(),
                 large_sent: Vec::new(),
+                exit_code: None,
                 drain_until: None,
                 plain_in: Buffer::default(),
                 plain_out: Buffer::default(),
@@ -274,7 +277,7 @@ impl Server {
             | Input::Listening { listener: Listener::Metrics, .. } => {}
             Input::Listening { listener: Listener::Bootstrap, result: Err(reason) } => {
                 log::error!("{reason}");
-                self.shared.exit(EXIT_NOT_LISTENING, now);
+                self.shared.exit(EXIT_NOT_LISTENING);
             }
             Input::Listening { listener: Listener::Challenge, result } => {
                 self.shared.challenge_listening(result, now);
@@ -287,9 +290,10 @@ impl Server {
             }
             Input::Renew => self.shared.renew(now),
             Input::Shutdown => self.shut_down(now),
+            Input::LanesEnded { in_time } => self.shared.lanes_ended(in_time, now),
         }
         self.prune_timers();
-        self.exit_when_drained(now);
+        self.exit_when_drained();
         self.shared.write_audit(now);
     }
 
@@ -326,11 +330,11 @@ impl Server {
         }
         if self.shared.drain_until.is_some_and(|until| until <= now.instant) {
             warn!("{} connections were still open at the end of the grace period", self.shared.open);
-            self.shared.exit(0, now);
+            self.shared.exit(0);
         }
         self.leave_bootstrap(now);
         self.prune_timers();
-        self.exit_when_drained(now);
+        self.exit_when_drained();
         self.shared.write_audit(now);
     }
 
@@ -435,8 +439,8 @@ impl Server {
             self.shared.bodies_bytes -= self.shared.left_in_lanes.remove(&connection).unwrap_or_default();
         }
         match (id, done) {
-            (_, Done::StoreFailed(failed)) if failed.error.is_fatal() => {
-                self.shared.store_failed(&failed.error, now);
+            (JobId::Database, Done::StoreFailed(failed)) if failed.error.is_fatal() => {
+                self.shared.store_failed(&failed.error);
             }
             (_, Done::Audited(group, result)) => {
                 self.shared.count_audit(result.is_ok());
@@ -512,12 +516,12 @@ impl Server {
         self.shared.timers.prune(self.shared.open, all);
     }
 
-    fn exit_when_drained(&mut self, now: Now) {
+    fn exit_when_drained(&mut self) {
         let is_idle = self.shared.open == 0 && !self.shared.audit.as_ref().is_some_and(Audit::has_abandoned);
         if self.shared.drain_until.is_some() && is_idle {
             self.shared.drain_until = None;
             info!("all connections are closed");
-            self.shared.exit(0, now);
+            self.shared.exit(0);
         }
     }
 }
@@ -580,10 +584,13 @@ impl Shared {
     }
 
     /// Fail-stop, where the store is of no use any more: starting again is the way to recover.
-    fn store_failed(&mut self, error: &StoreError, now: Now) {
-        log::error!("{error}");
+    fn store_failed(&mut self, error: &StoreError) {
+        // All that waited for it meet with the same: the first reason says most.
+        if self.exit_code != Some(EXIT_STORE_FAILED) {
+            log::error!("{error}");
+        }
         if error.is_fatal() {
-            self.exit(EXIT_STORE_FAILED, now);
+            self.exit(EXIT_STORE_FAILED);
         }
     }
 }

@@ -15,7 +15,8 @@ pub struct Outputs {
     buffer: Buffer,
     /// Up to where the buffer has been queued.
     queued_bytes: usize,
-    exited: bool,
+    /// The lanes are to end, and then the process: nobody is left for anything else.
+    is_ending: bool,
 }
 
 enum Queued {
@@ -27,6 +28,7 @@ enum Queued {
     Submit(Job),
     Listen(Listener),
     StopListening(Listener),
+    EndLanes,
     Exit(u8),
 }
 
@@ -49,50 +51,61 @@ impl Outputs {
     /// Sends what was appended since the last call.
     pub fn send_buffered(&mut self, connection: ConnectionId) {
         if self.queued_bytes < self.buffer.len() {
-            self.queue.push_back(Queued::Send(connection, self.queued_bytes..self.buffer.len()));
+            self.push(Queued::Send(connection, self.queued_bytes..self.buffer.len()));
             self.queued_bytes = self.buffer.len();
         }
     }
 
     /// See [`Output::Close`].
     pub fn close(&mut self, connection: ConnectionId) {
-        self.queue.push_back(Queued::Close(connection));
+        self.push(Queued::Close(connection));
     }
 
     /// See [`Output::Abort`].
     pub fn abort(&mut self, connection: ConnectionId) {
-        self.queue.push_back(Queued::Abort(connection));
+        self.push(Queued::Abort(connection));
     }
 
     /// See [`Output::Pause`].
     pub fn pause(&mut self, connection: ConnectionId) {
-        self.queue.push_back(Queued::Pause(connection));
+        self.push(Queued::Pause(connection));
     }
 
     /// See [`Output::Resume`].
     pub fn resume(&mut self, connection: ConnectionId) {
-        self.queue.push_back(Queued::Resume(connection));
+        self.push(Queued::Resume(connection));
     }
 
     /// See [`Output::Submit`].
     pub fn submit(&mut self, job: Job) {
-        self.queue.push_back(Queued::Submit(job));
+        self.push(Queued::Submit(job));
     }
 
     /// See [`Output::Listen`].
     pub fn listen(&mut self, listener: Listener) {
-        self.queue.push_back(Queued::Listen(listener));
+        self.push(Queued::Listen(listener));
     }
 
     /// See [`Output::StopListening`].
     pub fn stop_listening(&mut self, listener: Listener) {
-        self.queue.push_back(Queued::StopListening(listener));
+        self.push(Queued::StopListening(listener));
     }
 
-    /// See [`Output::Exit`]; the first one counts.
-    pub fn exit(&mut self, code: u8) {
-        if !std::mem::replace(&mut self.exited, true) {
-            self.queue.push_back(Queued::Exit(code));
+    /// See [`Output::EndLanes`]; only [`Outputs::exit`] follows.
+    pub fn end_lanes(&mut self) {
+        self.push(Queued::EndLanes);
+        self.is_ending = true;
+    }
+
+    /// See [`Output::Exit`]; `last` is the last job.
+    pub fn exit(&mut self, code: u8, last: Option<Job>) {
+        self.queue.extend(last.map(Queued::Submit));
+        self.queue.push_back(Queued::Exit(code));
+    }
+
+    fn push(&mut self, queued: Queued) {
+        if !self.is_ending {
+            self.queue.push_back(queued);
         }
     }
 
@@ -112,11 +125,8 @@ impl Outputs {
             Queued::Submit(job) => Output::Submit(job),
             Queued::Listen(listener) => Output::Listen(listener),
             Queued::StopListening(listener) => Output::StopListening(listener),
-            Queued::Exit(code) => {
-                // What was asked for meanwhile has no one left to do it.
-                self.queue.clear();
-                Output::Exit(code)
-            }
+            Queued::EndLanes => Output::EndLanes,
+            Queued::Exit(code) => Output::Exit(code),
         })
     }
 }
@@ -126,16 +136,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_follows_an_exit() {
+    fn nothing_but_an_exit_follows_the_end_of_the_lanes() {
         let id = ConnectionId { slot: 0, generation: 0 };
         let mut outputs = Outputs::default();
         outputs.buffer().extend_from_slice(b"before");
         outputs.send_buffered(id);
-        outputs.exit(3);
+        outputs.end_lanes();
         outputs.buffer().extend_from_slice(b"after");
         outputs.send_buffered(id);
-        outputs.exit(0);
+        outputs.end_lanes();
+        outputs.exit(3, None);
         assert!(matches!(outputs.poll(), Some(Output::Send { bytes: b"before", .. })));
+        assert!(matches!(outputs.poll(), Some(Output::EndLanes)));
         assert!(matches!(outputs.poll(), Some(Output::Exit(3))));
         assert!(outputs.poll().is_none());
     }

@@ -105,28 +105,35 @@ impl Executor {
         &self.completions
     }
 
-    /// Lets the workers finish what was submitted and ends them. `false` if a lane took longer than `timeout`: its
-    /// thread still runs.
-    pub fn shut_down(self, timeout: Duration) -> bool {
-        // A certificate that is still being opened or ordered is of no use any more, nor is a quote. Whoever makes a
-        // backup sees that it is not whole.
-        self.certificate.close();
-        self.egress.close();
-        self.key_sets.close();
-        self.platform.close();
+    /// Drops what was submitted and not begun, and waits for the rest, and for all lines of the audit log; whether that ended
+    /// within `timeout`, for each lane. Only lines of the audit log are taken after this.
+    pub fn end_jobs(&self, timeout: Duration) -> bool {
+        // Whoever makes a backup sees that it is not whole.
         self.backup.close();
-        self.store.close();
-        self.bulk.close();
-        self.audit.close();
-        let (store, bulk) = (self.store.join(timeout), self.bulk.join(timeout));
-        let audit = self.audit.join(timeout);
+        for lane in [&self.store, &self.bulk, &self.certificate, &self.egress, &self.key_sets, &self.platform]
+        {
+            lane.close_at_once();
+        }
+        // A certificate that is still being opened or ordered is of no use any more, nor is a quote.
+        let have_ended = self.store.rests(timeout) & self.bulk.rests(timeout);
+        self.audit.rests(timeout) && have_ended
+    }
+
+    /// Lets the workers finish what was submitted and ends them. `false` if a lane took longer than `timeout`: its
+    /// thread still runs. Other lanes than that of the audit log are not waited for, if they are busy.
+    pub fn shut_down(self, timeout: Duration) -> bool {
+        let Executor { store, bulk, certificate, egress, key_sets, platform, audit, backup, .. } = self;
+        backup.close();
+        audit.close();
+        let has_ended = audit.join(timeout);
         // They have the store as well, which is closed in order when the last of its threads is gone.
-        for unused in [self.certificate, self.egress, self.key_sets, self.platform] {
-            if !unused.is_busy() {
-                unused.join(timeout);
+        for lane in [store, bulk, certificate, egress, key_sets, platform] {
+            lane.close();
+            if !lane.is_busy() {
+                lane.join(timeout);
             }
         }
-        store && bulk && audit
+        has_ended
     }
 }
 
@@ -189,6 +196,14 @@ struct State<J> {
     idle: usize,
     /// Those of them that run jobs.
     busy: usize,
+    /// Somebody waits until nothing is to be done any more.
+    is_awaited: bool,
+}
+
+impl<J> State<J> {
+    fn is_busy(&self) -> bool {
+        self.busy > 0 || !self.waiting.is_empty()
+    }
 }
 
 impl<J> Queue<J> {
@@ -221,7 +236,14 @@ impl<J: Send + 'static> Workers<J> {
         run: impl Fn() -> R,
         completions: &Completions<C>,
     ) -> io::Result<Workers<J>> {
-        let state = State { waiting: VecDeque::new(), closed: false, running: workers, idle: 0, busy: 0 };
+        let state = State {
+            waiting: VecDeque::new(),
+            closed: false,
+            running: workers,
+            idle: 0,
+            busy: 0,
+            is_awaited: false,
+        };
         let queue = Arc::new(Queue { state: Mutex::new(state), changed: Condvar::new() });
         let mut threads = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -231,7 +253,11 @@ impl<J: Send + 'static> Workers<J> {
                 while let Some(batch) = queue.take(batch_max) {
                     sandbox::follow();
                     completions.send(run(batch));
-                    queue.lock().busy -= 1;
+                    let mut state = queue.lock();
+                    state.busy -= 1;
+                    if state.is_awaited {
+                        queue.changed.notify_all();
+                    }
                 }
                 queue.lock().running -= 1;
                 queue.changed.notify_all();
@@ -242,7 +268,7 @@ impl<J: Send + 'static> Workers<J> {
 
     fn submit(&self, job: J) -> Result<(), J> {
         let mut state = self.queue.lock();
-        if state.waiting.len() >= self.jobs_max {
+        if state.closed || state.waiting.len() >= self.jobs_max {
             return Err(job);
         }
         state.waiting.push_back(job);
@@ -260,10 +286,24 @@ impl<J: Send + 'static> Workers<J> {
         self.queue.changed.notify_all();
     }
 
+    /// Drops what was not begun, and closes.
+    fn close_at_once(&self) {
+        self.queue.lock().waiting.clear();
+        self.close();
+    }
+
     /// Whether there is anything to do before the workers end.
     fn is_busy(&self) -> bool {
-        let state = self.queue.lock();
-        state.busy > 0 || !state.waiting.is_empty()
+        self.queue.lock().is_busy()
+    }
+
+    /// Waits until all that was submitted is done; whether it is within `timeout`.
+    fn rests(&self, timeout: Duration) -> bool {
+        let mut state = self.queue.lock();
+        state.is_awaited = true;
+        let is_busy = |state: &mut State<J>| state.is_busy();
+        let (state, _) = self.queue.changed.wait_timeout_while(state, timeout, is_busy).expect(NO_POISON);
+        !state.is_busy()
     }
 
     fn join(self, timeout: Duration) -> bool {
@@ -367,6 +407,29 @@ mod tests {
         worker.close();
         assert!(worker.join(Duration::from_secs(20)));
         assert_eq!(fixture.received(100).len(), 100);
+    }
+
+    #[test]
+    fn what_was_not_begun_is_dropped_where_the_jobs_end() {
+        let mut fixture = Fixture::new();
+        let (started, started_by_worker) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let run = move |batch: Vec<u32>| {
+            started.send(batch.len()).unwrap();
+            released.recv().unwrap();
+            batch
+        };
+        let worker = Workers::start("test", 1, 8, 1, once(run), &fixture.completions).unwrap();
+        worker.submit(0).unwrap();
+        assert_eq!(started_by_worker.recv(), Ok(1));
+        worker.submit(1).unwrap();
+        worker.close_at_once();
+        assert_eq!(worker.submit(2), Err(2));
+        assert!(!worker.rests(Duration::from_millis(1)));
+        release.send(()).unwrap();
+        assert!(worker.rests(Duration::from_secs(20)));
+        assert_eq!(fixture.received(1), [0]);
+        assert!(worker.join(Duration::from_secs(20)));
     }
 
     #[test]

@@ -255,7 +255,7 @@ impl Reactor {
         Arc::clone(&self.waker)
     }
 
-    /// Runs `core` until it asks to exit, lets the lanes finish what they took, and gives the exit code. A second
+    /// Runs `core` until it asks to exit, lets the audit log have its last lines, and gives the exit code. A second
     /// SIGTERM gives code 1 at once.
     pub fn run<C: Core>(self, core: C, executor: Executor) -> u8 {
         Running::new(self, core, executor).run()

@@ -100,6 +100,8 @@ struct Peer {
     paused: bool,
     closed: bool,
     aborted: bool,
+    /// The lanes are to end: they have.
+    ends: bool,
     exit: Option<u8>,
 }
 
@@ -137,6 +139,7 @@ impl Peer {
             paused: false,
             closed: false,
             aborted: false,
+            ends: false,
             exit: None,
         };
         let listener = Listener::Main;
@@ -187,6 +190,8 @@ impl Peer {
                 for completion in job::run(vec![job], &mut self.resources) {
                     self.server.handle_input(self.now, Input::Completed(completion));
                 }
+            } else if std::mem::take(&mut self.ends) {
+                self.server.handle_input(self.now, Input::LanesEnded { in_time: true });
             } else if self.exit.is_none()
                 && self.server.poll_timeout().is_some_and(|deadline| deadline <= self.now.instant)
             {
@@ -213,6 +218,10 @@ impl Peer {
                 self.exit = Some(code);
                 continue;
             }
+            if let Output::EndLanes = output {
+                self.ends = true;
+                continue;
+            }
             if let Output::StopListening(_) = output {
                 continue;
             }
@@ -230,7 +239,9 @@ impl Peer {
                 Output::Pause { .. } => self.paused = true,
                 Output::Resume { .. } => self.paused = false,
                 Output::Listen(_) => unreachable!("there is no certificates bot"),
-                Output::Submit(_) | Output::Exit(_) | Output::StopListening(_) => unreachable!("see above"),
+                Output::Submit(_) | Output::EndLanes | Output::Exit(_) | Output::StopListening(_) => {
+                    unreachable!("see above")
+                }
             }
         }
         asked

@@ -3,15 +3,17 @@
 
 use super::NOT_RECORDED;
 use crate::audit::chain::Chain;
+use crate::audit::entry::Decision;
 use crate::audit::recorder::{Medium, Recorder};
 use crate::entropy::Entropy;
-use crate::job::{self, Job, Lane, Resources};
+use crate::job::{self, Completion, Done, Job, JobId, Lane, Resources};
 use crate::kms::view::View;
 use crate::limits::{self, Limits};
+use crate::pipeline::Failed;
 use crate::secret::Secret;
 use crate::server::clients::ClientIdentity;
 use crate::server::event::{ConnectionId, Input, Listener, Output};
-use crate::server::{AuditMode, Parts, Server, Tls};
+use crate::server::{AuditMode, EXIT_STORE_FAILED, Parts, Server, Tls};
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError, Transaction};
 use crate::time::{Instant, Now, Timestamp};
@@ -78,6 +80,9 @@ struct World {
     jobs: Vec<Job>,
     /// What it has sent.
     sent: Vec<u8>,
+    /// Its lanes are to end.
+    ends: bool,
+    exit: Option<u8>,
     log: Log,
 }
 
@@ -116,7 +121,16 @@ impl World {
             ..Resources::of(store, Box::new(Counter(128)))
         };
         let server = Server::new(parts).unwrap();
-        let mut world = World { server, resources, now, jobs: Vec::new(), sent: Vec::new(), log };
+        let mut world = World {
+            server,
+            resources,
+            now,
+            jobs: Vec::new(),
+            sent: Vec::new(),
+            ends: false,
+            exit: None,
+            log,
+        };
         let peer = ([127, 0, 0, 1], 40_000).into();
         world.tell(Input::Accepted { connection: ID, peer, listener: Listener::Main });
         world
@@ -127,11 +141,20 @@ impl World {
         self.carry_out();
     }
 
+    /// Time passes until the server has something to do, or longer.
+    fn wait(&mut self, seconds: u64) {
+        self.now.instant = self.now.instant + Duration::from_secs(seconds);
+        self.server.handle_timeout(self.now);
+        self.carry_out();
+    }
+
     fn carry_out(&mut self) {
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::Submit(job) => self.jobs.push(job),
                 Output::Send { bytes, .. } => self.sent.extend_from_slice(bytes),
+                Output::EndLanes => self.ends = true,
+                Output::Exit(code) => self.exit = Some(code),
                 _ => {}
             }
         }
@@ -154,15 +177,16 @@ impl World {
         }
     }
 
+    fn text(&self) -> String {
+        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
+    }
+
     /// What is recorded when all that waits was written: the lines that are no checkpoints.
     fn recorded(&mut self) -> Vec<String> {
         self.run(Lane::Audit);
-        self.now.instant = self.now.instant + Duration::from_secs(1);
-        self.server.handle_timeout(self.now);
-        self.carry_out();
+        self.wait(1);
         self.run(Lane::Audit);
-        let text = String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap();
-        text.lines().filter(|line| !line.contains("\"event\":")).map(str::to_owned).collect()
+        self.text().lines().filter(|line| !line.contains("\"event\":")).map(str::to_owned).collect()
     }
 }
 
@@ -218,4 +242,49 @@ fn no_answer_leaves_whose_line_had_to_last_and_is_lost() {
     assert!(world.sent.is_empty());
     assert_eq!(world.recorded().iter().filter(|line| line.contains("Create")).count(), 1);
     assert!(world.sent.starts_with(b"HTTP/1.1 200 "), "there is room again");
+}
+
+#[test]
+fn what_the_lanes_end_when_the_time_is_up_is_recorded_before_the_end() {
+    for in_time in [true, false] {
+        let mut world = World::new(Arc::new(MemoryStore::new()), AuditMode::Soon);
+        world.run(Lane::Audit);
+        world.post(CREATE);
+        world.tell(Input::Shutdown);
+        world.wait(60);
+        assert!(world.ends && world.exit.is_none() && !world.text().contains("shutdown"));
+        if in_time {
+            world.run(Lane::Store);
+        }
+        world.tell(Input::LanesEnded { in_time });
+        assert_eq!(world.exit, Some(0));
+        world.run(Lane::Audit);
+        let text = world.text();
+        let last: Vec<&str> = text.lines().rev().take(2).collect();
+        let is_in_order =
+            last[0].contains(r#""reason":"shutdown""#) && last[1].contains(r#""Create","objects""#);
+        assert_eq!(is_in_order, in_time, "{text}");
+        assert_eq!(text.contains("shutdown"), in_time, "{text}");
+    }
+}
+
+#[test]
+fn all_that_a_failed_store_was_about_is_recorded_before_the_end() {
+    let mut world = World::new(Arc::new(Unsure(MemoryStore::new())), AuditMode::Soon);
+    world.run(Lane::Audit);
+    world.post(CREATE);
+    let failed = |id| {
+        let decisions = vec![Decision::on("Destroy", Some("k"))];
+        let done = Done::StoreFailed(Failed { error: StoreError::Io("it is gone".into()), decisions });
+        Completion { id: JobId::Request(id), done }
+    };
+    world.tell(Input::Completed(failed(ID)));
+    assert!(world.ends && world.exit.is_none());
+    world.tell(Input::LanesEnded { in_time: true });
+    assert_eq!(world.exit, Some(EXIT_STORE_FAILED));
+    world.run(Lane::Audit);
+    let text = world.text();
+    assert!(text.contains(r#""operation":"Destroy","named":"k","status":500"#), "{text}");
+    assert!(text.lines().last().unwrap().contains(r#""reason":"interval""#), "{text}");
+    assert!(world.sent.is_empty());
 }

@@ -23,7 +23,7 @@ const READS_PER_TURN_MAX: usize = 256;
 const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// How long nothing is accepted after the system ran out of files or memory.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
-/// How long the lanes may finish their jobs after the core asked to exit.
+/// How long the lanes may take for the jobs that they have begun, when the core wants them to end.
 const LANES_TIMEOUT: Duration = Duration::from_secs(10);
 /// The exit code of a second SIGTERM, and when the system refuses to poll.
 const EXIT_FAILURE: u8 = 1;
@@ -42,7 +42,7 @@ pub(super) struct Running<C> {
     writable: Vec<ConnectionId>,
     /// Connections that an edge has told to be broken.
     broken: Vec<ConnectionId>,
-    /// Taken from the lanes; empty between turns.
+    /// Taken from the lanes, the next one last; empty between turns.
     completions: Vec<Completion>,
     /// What effects of the core have caused, to be told when it has no more of them.
     echoes: VecDeque<Echo>,
@@ -67,6 +67,7 @@ enum Echo {
     Reset(ConnectionId),
     Completed(Completion),
     Listening(Listener, Result<(), String>),
+    EndLanes,
 }
 
 #[derive(Clone, Copy)]
@@ -110,14 +111,24 @@ impl<C: Core> Running<C> {
                 None => self.turn(&mut events),
                 Some(Exit::Hasty(code)) => return code,
                 Some(Exit::Orderly(code)) => {
-                    drop(self.connections);
-                    if !self.executor.shut_down(LANES_TIMEOUT) {
-                        ::log::error!("a job did not end within {} s", LANES_TIMEOUT.as_secs());
-                    }
+                    self.leave();
                     return code;
                 }
             }
         }
+    }
+
+    /// Lets the audit log have its last lines, and the core know of it.
+    fn leave(self) {
+        let Running { mut core, executor, connections, now, .. } = self;
+        drop(connections);
+        let completions = executor.completions().clone();
+        if !executor.shut_down(LANES_TIMEOUT) {
+            tell_late();
+        }
+        let mut last = Vec::new();
+        completions.take(&mut last);
+        last.into_iter().for_each(|completion| core.handle_input(now, Input::Completed(completion)));
     }
 
     fn turn(&mut self, events: &mut Events) {
@@ -215,9 +226,9 @@ impl<C: Core> Running<C> {
         if !std::mem::take(&mut self.woken) {
             return;
         }
-        let mut completions = std::mem::take(&mut self.completions);
-        self.executor.completions().take(&mut completions);
-        for mut completion in completions.drain(..) {
+        self.executor.completions().take(&mut self.completions);
+        self.completions.reverse();
+        while let Some(mut completion) = self.completions.pop() {
             if let Done::Provided(Ok(provided)) = &mut completion.done {
                 self.chosen_folder = provided.folder.take();
                 if let Some(snapshots) = provided.snapshots.take() {
@@ -226,7 +237,24 @@ impl<C: Core> Running<C> {
             }
             self.handle(Input::Completed(completion));
         }
-        self.completions = completions;
+    }
+
+    /// Lets the lanes end what they have begun, and tells the core. Others wait for nothing any more.
+    fn end_lanes(&mut self) {
+        self.connections = Connections::new();
+        let mut told = std::mem::take(&mut self.completions);
+        told.reverse();
+        let in_time = self.executor.end_jobs(LANES_TIMEOUT);
+        if !in_time {
+            tell_late();
+        }
+        let mut last = Vec::new();
+        self.executor.completions().take(&mut last);
+        self.now = self.reactor.clock.now();
+        for completion in told.into_iter().chain(last) {
+            self.core.handle_input(self.now, Input::Completed(completion));
+        }
+        self.core.handle_input(self.now, Input::LanesEnded { in_time });
     }
 
     fn flush(&mut self) {
@@ -362,6 +390,10 @@ impl<C: Core> Running<C> {
                 Echo::Reset(connection) => Input::Reset { connection },
                 Echo::Completed(completion) => Input::Completed(completion),
                 Echo::Listening(listener, result) => Input::Listening { listener, result },
+                Echo::EndLanes => {
+                    self.end_lanes();
+                    continue;
+                }
             };
             // A connection may have been aborted since.
             if let Input::Blocked { connection } | Input::Reset { connection } = input
@@ -410,6 +442,10 @@ impl<C: Core> Running<C> {
                     self.reactor.stop_listening(listener);
                     None
                 }
+                Output::EndLanes => {
+                    self.echoes.push_back(Echo::EndLanes);
+                    None
+                }
                 Output::Exit(code) => {
                     self.exit = Some(Exit::Orderly(code));
                     None
@@ -422,6 +458,10 @@ impl<C: Core> Running<C> {
             }
         }
     }
+}
+
+fn tell_late() {
+    ::log::error!("a job did not end within {} s", LANES_TIMEOUT.as_secs());
 }
 
 /// Whether the peer gave up before it was accepted or the network failed it (accept(2)): the next one may fare better.

@@ -116,6 +116,11 @@ impl Lanes {
         !self.queue(lane).waiting.is_empty()
     }
 
+    /// Drops what waits to be run, but for lines of the audit log.
+    pub fn drop_waiting(&mut self) {
+        ALL.into_iter().filter(|lane| *lane != Lane::Audit).for_each(|lane| self.queue(lane).waiting.clear());
+    }
+
     /// Runs what waits, as far as it is one batch; says how many jobs that were.
     pub fn run(&mut self, lane: Lane) -> usize {
         let issuer_is_away = self.issuer_is_away;

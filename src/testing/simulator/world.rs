@@ -44,6 +44,7 @@ enum Echo {
     Listening(Listener, Result<(), String>),
     Wrote(ConnectionId, Wrote),
     Completed(Completion),
+    EndLanes,
 }
 
 /// A connection that is gone.

@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::{Echo, RUNS, TIMEOUTS_MAX, Unsettled, World};
-use crate::job::{Completion, Done, Job, JobId};
+use crate::job::{Completion, Done, Job, JobId, Lane};
 use crate::server::event::{ConnectionId, Input, Listener, Output};
+use crate::testing::simulator::lanes;
 use crate::testing::simulator::network::Wrote;
 use crate::testing::simulator::sabotage::Sabotage;
 use crate::time::Instant;
@@ -18,6 +19,7 @@ enum Effect {
     Nothing,
     Listens(Listener),
     StoppedListening(Listener),
+    LanesEnd,
     Exited(u8),
 }
 
@@ -120,6 +122,7 @@ impl World<'_> {
             Input::Reload => self.trace.note(format_args!("{step} {at:?} Reload")),
             Input::Renew => self.trace.note(format_args!("{step} {at:?} Renew")),
             Input::Shutdown => self.trace.note(format_args!("{step} {at:?} Shutdown")),
+            Input::LanesEnded { .. } => self.trace.note(format_args!("{step} {at:?} LanesEnded")),
         }
         self.machine().server.handle_input(now, input);
     }
@@ -156,6 +159,7 @@ impl World<'_> {
                 None => return,
                 Some(Echo::Completed(completion)) => self.handle_completion(completion),
                 Some(Echo::Listening(listener, result)) => self.handle(Input::Listening { listener, result }),
+                Some(Echo::EndLanes) => self.end_lanes(),
                 // It may have been aborted since.
                 Some(Echo::Wrote(id, _)) if self.network.get(id).is_none() => {}
                 Some(Echo::Wrote(id, Wrote::Blocked)) => {
@@ -165,6 +169,23 @@ impl World<'_> {
                 Some(Echo::Wrote(id, _)) => self.handle(Input::Reset { connection: id }),
             }
         }
+    }
+
+    /// What a lane has begun is answered, the rest is not done.
+    fn end_lanes(&mut self) {
+        for lane in [Lane::Store, Lane::Bulk] {
+            if self.machine().lanes.has_waiting(lane) && self.choices.one_in(2) {
+                self.machine().lanes.run(lane);
+            }
+        }
+        self.machine().lanes.drop_waiting();
+        self.machine().finish_lanes();
+        for lane in lanes::ALL {
+            while let Some(completion) = self.machine().lanes.next_done(lane) {
+                self.handle_completion(completion);
+            }
+        }
+        self.handle(Input::LanesEnded { in_time: true });
     }
 
     /// Takes the next output as far as the network goes.
@@ -227,6 +248,10 @@ impl World<'_> {
             Output::StopListening(listener) => {
                 trace.note(format_args!("{step} StopListening {listener:?}"));
                 Effect::StoppedListening(listener)
+            }
+            Output::EndLanes => {
+                trace.note(format_args!("{step} EndLanes"));
+                Effect::LanesEnd
             }
             Output::Exit(code) => {
                 trace.note(format_args!("{step} Exit {code}"));
@@ -323,6 +348,7 @@ impl World<'_> {
                 machine.proof.take_if(|_| !machine.draining);
             }
             Effect::StoppedListening(_) => {}
+            Effect::LanesEnd => self.echoes.push_back(Echo::EndLanes),
             Effect::Exited(code) => self.machine().exit = Some(code),
             Effect::Nothing => {}
         }
