@@ -9,6 +9,7 @@ use crate::acme::failure::{Failure, Kind as FailureKind};
 use crate::acme::renewal_info::Window;
 use crate::audit::recorder::{Group, Recorder};
 use crate::auth::Source;
+use crate::auth::certificate::{self, ClientVerifier};
 use crate::auth::key_set::KeySet;
 use crate::crypto::{pkcs12, sha256, x509};
 use crate::egress::{self, Egress, Issued};
@@ -148,10 +149,12 @@ pub enum Work {
         /// For the dates in the certificate.
         now: Timestamp,
     },
-    /// Reading the revocation lists again.
+    /// Reading the revocation lists again, and making what judges clients by them: both go over all their bytes.
     LoadRevocations {
         /// The digest of the file's content when it was last read, whatever it was.
         known: Option<[u8; 32]>,
+        /// Whose clients are judged, in DER.
+        authorities: Arc<[Vec<u8>]>,
     },
     /// Opening what the owner has handed over.
     Provide {
@@ -232,8 +235,8 @@ pub enum Done {
     Revocations {
         /// The digest of the file's content, where it could be read.
         digest: Option<[u8; 32]>,
-        /// What it held, each list in DER, or one line that says what is wrong.
-        lists: Result<Vec<Vec<u8>>, String>,
+        /// What was made of the lists, or one line that says what is wrong.
+        verifier: Result<NewVerifier, String>,
     },
     /// What the owner has handed over is open, or one sentence says why not.
     Provided(Result<Box<Provided>, String>),
@@ -249,6 +252,14 @@ pub enum Done {
     Audited(Group, Result<(), String>),
     /// The lane's queue was full (made by the shell, which did not take the job).
     Busy,
+}
+
+/// What judges the certificates of clients by new revocation lists.
+pub struct NewVerifier {
+    /// It.
+    pub verifier: ClientVerifier,
+    /// How many lists there are.
+    pub lists: usize,
 }
 
 /// What a key server is made of.
@@ -334,8 +345,8 @@ pub fn run(jobs: Vec<Job>, resources: &mut Resources) -> Vec<Completion> {
             Work::LoadCertificate { known, now } => {
                 completions.push(Completion { id, done: load_certificate(known, now, resources) });
             }
-            Work::LoadRevocations { known } => {
-                completions.push(Completion { id, done: load_revocations(known, resources) });
+            Work::LoadRevocations { known, authorities } => {
+                completions.push(Completion { id, done: load_revocations(known, &authorities, resources) });
             }
             Work::Provide { database, clear, pkcs12, now } => {
                 let provided = provide(&database, clear, pkcs12, now, resources).map(Box::new);
@@ -438,12 +449,16 @@ fn load_certificate(known: Option<[u8; 32]>, now: Timestamp, resources: &Resourc
     }
 }
 
-fn load_revocations(known: Option<[u8; 32]>, resources: &Resources) -> Done {
+fn load_revocations(known: Option<[u8; 32]>, authorities: &[Vec<u8>], resources: &Resources) -> Done {
     let Some(path) = &resources.revocations else { return Done::RevocationsUnchanged };
     match egress::read_revocations(path) {
-        Err(reason) => Done::Revocations { digest: None, lists: Err(reason) },
+        Err(reason) => Done::Revocations { digest: None, verifier: Err(reason) },
         Ok((digest, _)) if known == Some(digest) => Done::RevocationsUnchanged,
-        Ok((digest, lists)) => Done::Revocations { digest: Some(digest), lists: Ok(lists) },
+        Ok((digest, lists)) => {
+            let verifier = certificate::client_verifier(authorities, &lists);
+            let verifier = verifier.map(|verifier| NewVerifier { verifier, lists: lists.len() });
+            Done::Revocations { digest: Some(digest), verifier }
+        }
     }
 }
 

@@ -187,8 +187,9 @@ pub const CHALLENGE_LINGER: Duration = Duration::from_secs(10);
 pub const ACME_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Bytes of the operator's own certification authorities.
 pub const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
-/// Bytes of the revocation lists of clients' authorities.
-pub const REVOCATIONS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes of the revocation lists of clients' authorities, all of them together: the signature of a list is verified anew in
+/// every handshake, which takes its digest on the reactor, some milliseconds for so many bytes.
+pub const REVOCATIONS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Bytes of a token that says who asks; those of large issuers have some 2 KiB.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// How far the clocks of this server and of a token's issuer may be apart.

@@ -246,6 +246,11 @@ fn revocation_lists_that_cannot_be_used_are_told_at_the_start() {
     let given = ["--authority-cert-file", &roots, "--authority-crl-file", &roots];
     let (code, told) = keyway_fails(&[&tls[..], &given].concat());
     assert!(code == 2 && told.contains("holds no revocation list, neither in PEM nor in DER"), "{told}");
+    let long = authority.file("long.pem");
+    std::fs::write(&long, vec![b'\n'; 4 * 1024 * 1024 + 1]).unwrap();
+    let given = ["--authority-cert-file", &roots, "--authority-crl-file", &long];
+    let (code, told) = keyway_fails(&[&tls[..], &given].concat());
+    assert!(code == 2 && told.contains("is longer than 4194304 bytes"), "{told}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Who asks, by tokens (JWT, RFC 7519): a token is good if an issuer that the operator trusts has signed it, for this server,
+//! Who asks, by certificates (see [`certificate`]), or by tokens (JWT, RFC 7519): a token is good if an issuer that the operator trusts has signed it, for this server,
 //! and for now (RFC 8725). The issuers' keys are fetched by the server's lane, and kept here.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod key_set;
 pub mod refresh;
 pub mod token;

@@ -244,7 +244,7 @@ options! {
     AUTHORITY_CERT_FILE = option(Identity, "authority-cert-file", "FILE", &["KMS_AUTHORITY_CERT_FILE"], "",
         "PEM file of authorities: clients must show a certificate by one of them.");
     AUTHORITY_CRL_FILE = option(Identity, "authority-crl-file", "FILE", &["KMS_AUTHORITY_CRL_FILE"], "",
-        "Revocation lists (CRLs) of all these authorities and their intermediates. Read again when it changes.");
+        "Revocation lists (CRLs, at most 4 MiB) of all these and their intermediates. Read again when it changes.");
     CLIENT_CERT_IDENTITY = option(Identity, "client-cert-identity", "KIND", &["KMS_CLIENT_CERT_IDENTITY"], "cn",
         "What of that certificate is the user: cn, san-email, san-uri, or fingerprint (SHA-256).");
     JWT_ISSUER_URI = option(Identity, "jwt-issuer-uri", "URI", &["KMS_JWT_ISSUER_URI"], "",

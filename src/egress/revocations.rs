@@ -17,7 +17,11 @@ pub fn read(path: &Path) -> Result<([u8; 32], Vec<Vec<u8>>), String> {
     let read = file.take(limits::REVOCATIONS_BYTES_MAX + 1).read_to_end(&mut content);
     read.map_err(|error| in_file(format!("cannot be read: {error}")))?;
     if content.len() as u64 > limits::REVOCATIONS_BYTES_MAX {
-        return Err(in_file(format!("is longer than {} bytes", limits::REVOCATIONS_BYTES_MAX)));
+        return Err(in_file(format!(
+            "is longer than {} bytes, which every handshake goes over: leave expired certificates out of the lists, or give \
+             clients an authority of their own",
+            limits::REVOCATIONS_BYTES_MAX
+        )));
     }
     let digest = sha256(&content);
     if !content.starts_with(b"-----BEGIN") && content.first() == Some(&0x30) {

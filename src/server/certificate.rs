@@ -5,9 +5,10 @@
 mod bot;
 mod file;
 
-use super::tls::{self, ClientVerifier, Shown};
+use super::tls::{self, Shown};
 use super::watch::Watch;
 use crate::acme::bot::Bot;
+use crate::auth::certificate::ClientVerifier;
 use crate::crypto::x509::Identity;
 use crate::time::{Instant, Timestamp};
 use bot::Automation;

@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::Shared;
-use super::tls::{self, ClientVerifier};
 use super::watch::Watch;
+use crate::auth::certificate::{self, ClientVerifier};
 use crate::crypto::x509;
-use crate::job::{Done, Job, JobId, Work};
+use crate::job::{Done, Job, JobId, NewVerifier, Work};
 use crate::kms::policy::Principal;
 use crate::time::{Instant, Now};
 use log::{error, info};
@@ -66,7 +66,7 @@ pub struct Revocations {
 /// Whose certificates are taken, where clients must show one.
 pub struct Clients {
     /// In DER.
-    authorities: Vec<Vec<u8>>,
+    authorities: Arc<[Vec<u8>]>,
     verifier: ClientVerifier,
     /// Of the file with the revocation lists, where there is one.
     watch: Option<Watch>,
@@ -80,7 +80,8 @@ impl Clients {
         now: Instant,
     ) -> Result<Clients, String> {
         let lists = revocations.as_ref().map_or(&[][..], |revocations| &revocations.lists);
-        let verifier = tls::client_verifier(&authorities, lists)?;
+        let verifier = certificate::client_verifier(&authorities, lists)?;
+        let authorities = authorities.into();
         let watch = revocations.map(|revocations| Watch::new(revocations.digest, now));
         Ok(Clients { authorities, verifier, watch })
     }
@@ -104,7 +105,7 @@ impl Shared {
     /// Looks for changed revocation lists, if it is time.
     pub(super) fn check_revocations(&mut self, now: Now) {
         if let Some(known) = self.revocation_watch().and_then(|watch| watch.is_due(now.instant)) {
-            self.outputs.submit(Job { id: JobId::Revocations, work: Work::LoadRevocations { known } });
+            self.load_revocations(known);
         }
     }
 
@@ -112,8 +113,15 @@ impl Shared {
     pub(super) fn reload_revocations(&mut self) {
         if let Some(watch) = self.revocation_watch() {
             watch.begin();
-            self.outputs.submit(Job { id: JobId::Revocations, work: Work::LoadRevocations { known: None } });
+            self.load_revocations(None);
         }
+    }
+
+    fn load_revocations(&mut self, known: Option<[u8; 32]>) {
+        let Some(clients) = &self.clients else { return };
+        let authorities = Arc::clone(&clients.authorities);
+        let work = Work::LoadRevocations { known, authorities };
+        self.outputs.submit(Job { id: JobId::Revocations, work });
     }
 
     /// The lane has looked at the revocation lists. Whether there are new ones in use: connections whose certificates were
@@ -121,8 +129,8 @@ impl Shared {
     pub(super) fn revocations_answered(&mut self, done: Done, now: Now) -> bool {
         let Some(watch) = self.revocation_watch() else { return false };
         watch.end(now.instant);
-        let Done::Revocations { digest, lists } = done else { return false };
-        let taken = lists.and_then(|lists| self.take_revocations(&lists));
+        let Done::Revocations { digest, verifier } = done else { return false };
+        let taken = verifier.and_then(|verifier| self.take_verifier(verifier));
         let is_taken = taken.is_ok();
         if let Some(Err(reason)) = self.revocation_watch().map(|watch| watch.judge(digest, taken)) {
             error!("the revocation lists in use stay, the new ones are refused: {reason}");
@@ -130,9 +138,8 @@ impl Shared {
         is_taken
     }
 
-    fn take_revocations(&mut self, lists: &[Vec<u8>]) -> Result<(), String> {
+    fn take_verifier(&mut self, NewVerifier { verifier, lists }: NewVerifier) -> Result<(), String> {
         let Some(clients) = &mut self.clients else { return Ok(()) };
-        let verifier = tls::client_verifier(&clients.authorities, lists)?;
         if let Some(certificate) = &mut self.certificate {
             certificate.judge_clients(Arc::clone(&verifier))?;
         }
@@ -140,7 +147,7 @@ impl Shared {
             bootstrap.judge_clients(Arc::clone(&verifier))?;
         }
         clients.verifier = verifier;
-        info!("client certificates are judged by {} new revocation lists", lists.len());
+        info!("client certificates are judged by {lists} new revocation lists");
         Ok(())
     }
 }

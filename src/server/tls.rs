@@ -2,45 +2,20 @@
 #![forbid(unsafe_code)]
 
 use crate::acme::challenge::{ALPN_PROTOCOL, AlpnChallenge};
+use crate::auth::certificate::ClientVerifier;
 use crate::crypto::x509::Identity;
 use crate::limits;
 use crate::secret::Buffer;
 use rustls::crypto::{CryptoProvider, KeyProvider};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::danger::ClientCertVerifier;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{
     Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConnectionData,
     ServerSessionMemoryCache, UnbufferedServerConnection,
 };
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
-use rustls::{ConfigBuilder, Error, RootCertStore, ServerConfig, WantsVerifier};
+use rustls::{ConfigBuilder, Error, ServerConfig, WantsVerifier};
 use std::sync::Arc;
-
-/// Who judges the certificates of clients.
-pub type ClientVerifier = Arc<dyn ClientCertVerifier>;
-
-/// Takes clients whose certificates are by one of these authorities (DER), and nobody else. Where there are revocation lists
-/// (CRLs in DER), each certificate of a chain must be by somebody who has one, that has not expired and does not name it.
-pub fn client_verifier(authorities: &[Vec<u8>], revocations: &[Vec<u8>]) -> Result<ClientVerifier, String> {
-    let mut roots = RootCertStore::empty();
-    for authority in authorities {
-        let added = roots.add(CertificateDer::from(authority.as_slice()));
-        added.map_err(|error| format!("an authority of clients cannot be used: {error}"))?;
-    }
-    let revocations = revocations.iter().map(|list| CertificateRevocationListDer::from(list.clone()));
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()))
-        .with_crls(revocations)
-        .enforce_revocation_expiration();
-    match verifier.build() {
-        Ok(verifier) => Ok(verifier),
-        Err(VerifierBuilderError::InvalidCrl(error)) => Err(format!(
-            "a revocation list cannot be used ({error:?}): it must be of version 2 and have a number (RFC 5280)"
-        )),
-        Err(error) => Err(format!("no authority of clients can be used: {error}")),
-    }
-}
 
 /// A certificate and its key, as every connection shows it.
 pub type Shown = Arc<SingleCertAndKey>;
@@ -414,7 +389,7 @@ mod tests {
     use super::*;
     use crate::crypto::self_signed;
     use crate::time::Timestamp;
-    use rustls::{ClientConfig, ClientConnection};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
     const NAME: &str = "kms.example.org";
 
