@@ -290,9 +290,8 @@ impl Shared {
     }
 }
 
-/// What was asked for may be done: only its answer cannot be given.
-const NO_ROOM: &str = "The server has no room for so large an answer until others have taken theirs: ask again later, \
-                       for less at a time, or give it more room (--max-bodies-bytes)";
+const NO_ROOM: &str = "The request was carried out, but there is no room for so large an answer until others have taken \
+                       theirs: ask again later, for less at a time, or give the server more room (--max-bodies-bytes)";
 const TOO_SLOW: Refusal = Refusal { status: 408, reason: "the request took too long to arrive" };
 const TOO_MANY_CONNECTIONS: Refusal =
     Refusal { status: 503, reason: "the server has too many connections: try again later" };

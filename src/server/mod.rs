@@ -426,6 +426,8 @@ impl Server {
         if matches!(connection.phase, Phase::Aborted) {
             *place = None;
             self.shared.open -= 1;
+            let is_alone = self.shared.open == 0;
+            debug_assert!(!is_alone || self.shared.room_is_free(), "nobody is there that could take room");
         }
     }
 

@@ -202,6 +202,11 @@ impl Shared {
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         bytes <= self.limits.bodies_bytes_max.saturating_sub(self.bodies_bytes)
     }
+
+    /// Whether nothing takes of that room but what lanes still have.
+    pub(super) fn room_is_free(&self) -> bool {
+        self.bodies_bytes == self.left_in_lanes.values().sum::<usize>()
+    }
 }
 
 const NO_ROOM: Refusal =

@@ -21,7 +21,7 @@ const DATABASE_FAILED: [&[u8]; 2] =
 /// How it answers what it could not record.
 const NOT_RECORDED: &[u8] = b"The audit log cannot be written";
 /// How it answers where the answer itself would be too large at the moment.
-const NO_ROOM_FOR_ANSWER: &[u8] = b"The server has no room for so large an answer";
+const NO_ROOM_FOR_ANSWER: &[u8] = b"The request was carried out, but there is no room for so large an answer";
 
 impl World<'_> {
     /// Holds an answer against its request, and against all that was promised before.
