@@ -41,7 +41,8 @@ fn symptoms(sabotage: Sabotage) -> &'static [&'static str] {
         ],
         Sabotage::Unsealed => &["a sealed disk shows a key"],
         Sabotage::RequestsLogged => &["the log shows a secret"],
-        Sabotage::AnswerBeforeRecord => &["answers have left, and"],
+        Sabotage::AnswerBeforeRecord => &["a client was told what is not in the audit log"],
+        Sabotage::AbandonedUnrecorded => &["what was done is not in the audit log"],
         Sabotage::AnswerInTheClear => &["a secret travels as it is"],
         // Where users have tokens, these are asked for in the place of the owner's.
         Sabotage::OwnerNotAsked => &["a stranger is let in", "the owner is sent away"],

@@ -19,6 +19,7 @@ mod model;
 mod network;
 mod options;
 mod owner;
+mod recorded;
 pub mod sabotage;
 mod secrets;
 mod session;

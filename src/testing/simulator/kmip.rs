@@ -177,6 +177,51 @@ impl Ask {
         }
     }
 
+    /// What the audit log calls it, of a message the first request in it; `None` where nothing is decided, or nobody knows.
+    pub fn operation(&self) -> Option<&'static str> {
+        Some(match self {
+            Ask::Create { .. } => "Create",
+            Ask::Import { .. } => "Import",
+            Ask::Get { .. } => "Get",
+            Ask::GetAttributes { .. } => "GetAttributes",
+            Ask::Locate { .. } => "Locate",
+            Ask::Encrypt { .. } => "Encrypt",
+            Ask::Decrypt(_) => "Decrypt",
+            Ask::SetAttribute { .. } => "SetAttribute",
+            Ask::AddAttribute { .. } => "AddAttribute",
+            Ask::ModifyAttribute { .. } => "ModifyAttribute",
+            Ask::DeleteAttribute { .. } => "DeleteAttribute",
+            Ask::Activate { .. } => "Activate",
+            Ask::ReKey { .. } => "ReKey",
+            Ask::Revoke { .. } => "Revoke",
+            Ask::Destroy { .. } => "Destroy",
+            Ask::Grant { .. } => "GrantAccess",
+            Ask::Withdraw { .. } => "RevokeAccess",
+            Ask::ListAccess { .. } => "ListAccess",
+            Ask::ListOwned => "ListOwned",
+            Ask::NewDatabase => "NewDatabase",
+            Ask::Batch { steps, .. } => return steps.first().and_then(Ask::operation),
+            Ask::Version { .. }
+            | Ask::Health
+            | Ask::Proof { .. }
+            | Ask::Metrics
+            | Ask::HandOver(_)
+            | Ask::Rubbish { .. } => return None,
+        })
+    }
+
+    /// The object that it names, if it names one.
+    pub fn names(&self) -> Option<&str> {
+        match self {
+            Ask::Get { uid }
+            | Ask::GetAttributes { uid }
+            | Ask::Encrypt { uid, .. }
+            | Ask::ListAccess { uid } => Some(uid),
+            Ask::Decrypt(sealed) => Some(&sealed.uid),
+            _ => self.changes(),
+        }
+    }
+
     /// Method, path and body.
     pub fn spell(&self, dialect: Dialect) -> (&'static str, String, String) {
         let kmip = |tag: &str, items: &[String]| {

@@ -5,6 +5,7 @@
 use super::authority::Authority;
 use super::issuer;
 use super::options::Options;
+use super::recorded::Wanted;
 use super::vault::Vault;
 use crate::audit::recorder::Recorder;
 use crate::job::{self, Completion, ConnectionId, Counts, Done, Job, JobId, Lane, Resources, Work};
@@ -59,6 +60,8 @@ pub struct Lanes {
     pub authority: Authority,
     /// The issuer of tokens does not answer.
     pub issuer_is_away: bool,
+    /// What was decided about requests that were answered here.
+    pub decided: Vec<Wanted>,
     /// Sets of its keys that were handed over.
     pub key_sets_told: usize,
 }
@@ -97,6 +100,7 @@ impl Lanes {
             vault,
             authority: Authority::new(authority),
             issuer_is_away: false,
+            decided: Vec::new(),
             key_sets_told: 0,
         }
     }
@@ -147,7 +151,15 @@ impl Lanes {
             assert!(is_next, "the jobs of one database are answered in order");
         }
         assert!(asked.is_empty(), "every job is answered");
+        let mut decided = Vec::new();
+        for Completion { id, done } in &completions {
+            if let (JobId::Request(id), Done::Answered(reply)) = (id, done) {
+                let wanted = |decision| Wanted::done(*id, reply.answer.status, decision);
+                decided.extend(reply.decisions.iter().map(wanted));
+            }
+        }
         done.extend(completions);
+        self.decided.append(&mut decided);
         jobs
     }
 

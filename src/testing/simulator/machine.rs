@@ -7,6 +7,7 @@ use super::lanes::{self, Lanes};
 use super::model::OWNER;
 use super::options::Options;
 use super::owner;
+use super::recorded::{Lines, Wanted};
 use super::sabotage::{self, Sabotage};
 use super::vault::Vault;
 use crate::audit::chain::Chain;
@@ -22,7 +23,6 @@ use crate::testing::choices::Choices;
 use crate::testing::disk::Disk;
 use crate::testing::tls;
 use crate::time::{Instant, Now};
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A running process.
@@ -47,8 +47,8 @@ pub struct Machine {
     pub started: Instant,
     /// It has exited, with this code.
     pub exit: Option<u8>,
-    /// Answers that were to be recorded before they left.
-    pub answered: usize,
+    /// What clients were told, and is to be recorded.
+    told: Vec<Wanted>,
     /// Its audit log, of its own.
     log: Memory,
 }
@@ -60,8 +60,8 @@ struct Memory(Arc<Mutex<Written>>);
 #[derive(Default)]
 struct Written {
     lines: Vec<u8>,
-    /// Requests that are in them, and outlive a crash,
-    requests: BTreeSet<Vec<u8>>,
+    /// Those that outlive a crash,
+    synced: Lines,
     /// or do not yet.
     unsynced: Vec<Vec<u8>>,
     /// Nothing more can be written.
@@ -82,10 +82,10 @@ impl Medium for Memory {
         }
         written.lines.extend_from_slice(lines);
         for line in lines.split(|byte| *byte == b'\n') {
-            written.unsynced.extend(request_of(line));
+            written.unsynced.push(line.to_vec());
         }
         if sync {
-            written.requests.extend(written.unsynced.drain(..));
+            written.unsynced.drain(..).for_each(|line| written.synced.add(&line));
         }
         Ok(())
     }
@@ -93,13 +93,6 @@ impl Medium for Memory {
     fn reopen(&mut self) -> Result<bool, String> {
         Ok(false)
     }
-}
-
-/// The request that a line is about, if it is about one.
-fn request_of(line: &[u8]) -> Option<Vec<u8>> {
-    const BEFORE: &[u8] = b"\"request\":\"";
-    let at = line.windows(BEFORE.len()).position(|part| part == BEFORE)? + BEFORE.len();
-    line[at..].split(|byte| *byte == b'"').next().map(<[u8]>::to_vec)
 }
 
 /// The key of all audit logs.
@@ -169,7 +162,7 @@ impl Machine {
             stopped_listening: false,
             started: now.instant,
             exit: None,
-            answered: 0,
+            told: Vec::new(),
             log,
         })
     }
@@ -184,9 +177,11 @@ impl Machine {
         self.log.written().is_full = is_full;
     }
 
-    /// How many requests are in the audit log.
-    pub fn recorded(&self) -> usize {
-        self.log.written().requests.len()
+    /// A client was told this: its line is there when the server has ended, and where that is required, already now.
+    pub fn told(&mut self, wanted: Wanted, is_required: bool) {
+        let is_recorded = !is_required || self.log.written().synced.find(&wanted);
+        assert!(is_recorded, "a client was told what is not in the audit log: {wanted:?}");
+        self.told.push(wanted);
     }
 
     /// Whether the audit log is full.
@@ -194,7 +189,8 @@ impl Machine {
         self.log.written().is_full
     }
 
-    /// The audit log, which is as it was written; up to its end, where it could be written.
+    /// The audit log, which is as it was written; up to its end, where it could be written, and then with all that was done and
+    /// told.
     pub fn closed_log(&self) -> Vec<u8> {
         let key = log_key();
         let mut verifier = Verifier::new(&key);
@@ -203,6 +199,12 @@ impl Machine {
             verifier.line(line).expect("the audit log is as it was written");
         }
         assert!(verifier.is_closed() || *is_full, "the audit log ends with its server");
+        for wanted in [&self.lanes.decided, &self.told].into_iter().filter(|_| verifier.is_closed()) {
+            let mut log = Lines::default();
+            lines.split(|byte| *byte == b'\n').for_each(|line| log.add(line));
+            let missing = wanted.iter().find(|wanted| !log.find(wanted));
+            assert!(missing.is_none(), "what was done is not in the audit log: {missing:?}");
+        }
         lines.clone()
     }
 

@@ -38,6 +38,8 @@ pub enum Sabotage {
     RequestsLogged,
     /// An answer leaves before its line is in the audit log.
     AnswerBeforeRecord,
+    /// What a lane has done for a connection that is gone is recorded as refused.
+    AbandonedUnrecorded,
     /// Where TLS is spoken, an answer travels as it is.
     AnswerInTheClear,
     /// Nobody asks whether the one who hands over is the owner.
@@ -54,7 +56,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 16] = [
+    pub const ALL: [Sabotage; 17] = [
         Sabotage::CommitBeforeSync,
         Sabotage::AuthorisationSkipped,
         Sabotage::ConnectionTooMany,
@@ -65,6 +67,7 @@ impl Sabotage {
         Sabotage::Unsealed,
         Sabotage::RequestsLogged,
         Sabotage::AnswerBeforeRecord,
+        Sabotage::AbandonedUnrecorded,
         Sabotage::AnswerInTheClear,
         Sabotage::OwnerNotAsked,
         Sabotage::CertificateNotAsked,

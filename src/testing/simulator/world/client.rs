@@ -9,6 +9,7 @@ use crate::testing::simulator::http;
 use crate::testing::simulator::kmip::Ask;
 use crate::testing::simulator::network::{Asked, Wire};
 use crate::testing::simulator::owner::{HandOver, OWNER_CLIENT};
+use crate::testing::simulator::recorded;
 use crate::testing::simulator::sabotage::Sabotage;
 use crate::testing::simulator::session::Session;
 use crate::testing::simulator::workload::Client;
@@ -76,10 +77,7 @@ impl World<'_> {
         }
         let id = self.network.accept(wire);
         self.clients[index].wire = Some(id);
-        // Whoever has a wrong token for an owner is shut out after some attempts: nobody here makes so many.
-        let host = if listener == Listener::Bootstrap { id.generation as u8 } else { 1 };
-        let peer = ([127, 0, id.slot as u8, host], 40_000).into();
-        self.tell(Input::Accepted { connection: id, peer, listener });
+        self.tell(Input::Accepted { connection: id, peer: recorded::peer(id, listener), listener });
         let refused = self.network.get(id).is_none_or(|wire| wire.closed);
         assert_eq!(refused, is_surplus, "what is accepted is served up to the cap, and refused above it");
     }

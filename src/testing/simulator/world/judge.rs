@@ -8,6 +8,7 @@ use crate::server::{AuditMode, SPEAKS_HTTPS};
 use crate::testing::simulator::http::Reply;
 use crate::testing::simulator::kmip::Ask;
 use crate::testing::simulator::network::Asked;
+use crate::testing::simulator::recorded::Wanted;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ impl World<'_> {
                     return assert!(!busy && is_expected, "{status} for {ask:?}");
                 }
                 assert!(!busy, "the lane had no room for {ask:?}, which was answered {status}");
-                self.check_recorded(ask);
+                self.check_recorded(id, ask, status);
                 let wire = self.network.open(id);
                 self.totals.databases += u64::from(matches!(ask, Ask::NewDatabase));
                 match ask {
@@ -160,15 +161,11 @@ impl World<'_> {
         }
     }
 
-    /// An answer that is to be recorded leaves when its line lasts.
-    fn check_recorded(&mut self, ask: &Ask) {
-        let is_recorded =
-            !matches!(ask, Ask::Version { .. } | Ask::Metrics | Ask::Health | Ask::Proof { .. });
-        if self.options.audit == Some(AuditMode::Required) && is_recorded {
-            let machine = self.machine();
-            machine.answered += 1;
-            let (answered, recorded) = (machine.answered, machine.recorded());
-            assert!(recorded >= answered, "{answered} answers have left, and {recorded} are recorded");
+    /// What is told is recorded, and leaves, where that is required, when its line lasts.
+    fn check_recorded(&mut self, id: ConnectionId, ask: &Ask, status: u16) {
+        let Some(mode) = self.options.audit else { return };
+        if let Some(wanted) = Wanted::told(id, status, ask) {
+            self.machine().told(wanted, mode == AuditMode::Required);
         }
     }
 
