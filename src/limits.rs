@@ -136,7 +136,8 @@ pub const TENANT_IDLE_INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub const TENANTS_IN_USE_MAX: usize = 1 + READERS;
 /// Jobs that wait in the queue of one lane; more are answered "try later" at once.
 pub const LANE_JOBS_MAX: usize = 2048;
-/// Quotes by the platform that wait for their turn, one after the other, some for seconds; likewise.
+/// Quotes by the platform that wait for their turn: one after the other is made, and some take seconds. Further ones are
+/// answered "try later" as well.
 pub const QUOTES_WAITING_MAX: usize = 32;
 /// Backups that wait for their turn; further ones are turned away.
 pub const BACKUPS_WAITING_MAX: usize = 4;

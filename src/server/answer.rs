@@ -105,7 +105,7 @@ impl Shared {
             connection.answers_bytes += large;
         } else {
             self.body.wipe();
-            self.body.extend_from_slice(NO_ROOM.as_bytes());
+            self.body.extend_from_slice(NO_ROOM_FOR_ANSWER.as_bytes());
         }
         has_room
     }
@@ -146,7 +146,9 @@ impl Shared {
             content_type: (!self.body.is_empty()).then_some(content_type),
             keep_alive,
             cors_origin: exchange.origin.as_deref(),
-            retry_after_s: (status == 503).then_some(RETRY_AFTER_SECONDS),
+            // What was carried out must not be sent again.
+            retry_after_s: (status == 503 && !self.body.starts_with(NO_ROOM_FOR_ANSWER.as_bytes()))
+                .then_some(RETRY_AFTER_SECONDS),
             www_authenticate: (status == 401
                 && (self.tokens.is_some() || matches!(exchange.route, Route::Bootstrap(_))))
             .then_some("Bearer"),
@@ -290,7 +292,7 @@ impl Shared {
     }
 }
 
-const NO_ROOM: &str = "The request was carried out, but there is no room for so large an answer until others have taken \
+const NO_ROOM_FOR_ANSWER: &str = "The request was carried out, but there is no room for so large an answer until others have taken \
                        theirs: ask again later, for less at a time, or give the server more room (--max-bodies-bytes)";
 const TOO_SLOW: Refusal = Refusal { status: 408, reason: "the request took too long to arrive" };
 const TOO_MANY_CONNECTIONS: Refusal =

@@ -131,7 +131,9 @@ impl Shared {
         watch.end(now.instant);
         let Done::Revocations { digest, verifier } = done else { return false };
         let taken = verifier.and_then(|verifier| self.take_verifier(verifier));
-        let is_taken = taken.is_ok();
+        // SIGHUP has them read whether they are new or not: who was judged by the same is not judged again.
+        let is_new = self.revocation_watch().is_some_and(|watch| watch.is_new(digest));
+        let is_taken = taken.is_ok() && is_new;
         if let Some(Err(reason)) = self.revocation_watch().map(|watch| watch.judge(digest, taken)) {
             error!("the revocation lists in use stay, the new ones are refused: {reason}");
         }

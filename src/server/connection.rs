@@ -48,6 +48,8 @@ pub struct Connection {
     pub sent_bytes: usize,
     /// The request that is being answered.
     pub asked: Option<Asked>,
+    /// Whether requests that were read wait for its next turn; it is paused until then.
+    pub awaits_turn: bool,
     /// Bytes of its request charged to the budget of large bodies and answers.
     pub charged_bytes: usize,
     /// Bytes of answers charged to the same until the peer has taken them.
@@ -74,6 +76,13 @@ pub enum Phase {
     Closing,
     /// Gone; its slot is free.
     Aborted,
+}
+
+impl Phase {
+    /// Whether nothing is read meanwhile.
+    pub fn is_paused(&self) -> bool {
+        matches!(self, Phase::Deferred | Phase::Waiting(_) | Phase::Held(_))
+    }
 }
 
 /// An answer that waits.
@@ -137,6 +146,7 @@ impl Connection {
             blocked: false,
             sent_bytes: 0,
             asked: None,
+            awaits_turn: false,
             charged_bytes: 0,
             answers_bytes: 0,
         }
@@ -341,6 +351,9 @@ impl Shared {
             self.outputs.send_buffered(connection.id);
         }
         self.outputs.close(connection.id);
+        if std::mem::take(&mut connection.awaits_turn) {
+            self.outputs.resume(connection.id);
+        }
         self.forget_request(connection);
         connection.phase = Phase::Closing;
         let deadline = match connection.blocked {

@@ -260,6 +260,10 @@ impl Server {
             }
             Input::Blocked { connection } => self.with(connection, |shared, connection| {
                 connection.blocked = true;
+                // Nothing is read of it anyway, and its turn comes when it has taken what there is.
+                if std::mem::take(&mut connection.awaits_turn) {
+                    shared.outputs.resume(connection.id);
+                }
                 // A handshake has one deadline, whatever the peer does meanwhile.
                 if !matches!(connection.phase, Phase::Handshake) {
                     let deadline = shared.write_deadline(connection, now);
@@ -440,10 +444,13 @@ impl Server {
         if let JobId::Request(connection) = id {
             self.shared.bodies_bytes -= self.shared.left_in_lanes.remove(&connection).unwrap_or_default();
         }
+        // Whether anybody waits for it or not.
+        if let Done::StoreFailed(failed) = &done
+            && failed.error.is_fatal()
+        {
+            self.shared.store_failed(&failed.error);
+        }
         match (id, done) {
-            (JobId::Database, Done::StoreFailed(failed)) if failed.error.is_fatal() => {
-                self.shared.store_failed(&failed.error);
-            }
             (_, Done::Audited(group, result)) => {
                 self.shared.count_audit(result.is_ok());
                 let audit = self.shared.audit.as_mut();

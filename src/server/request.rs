@@ -37,8 +37,14 @@ impl Shared {
         }
         self.send_answers(connection, now);
         if used < data.len() && matches!(connection.phase, Phase::Idle) && !connection.blocked {
-            // The rest has its turn after the other connections.
+            // The rest has its turn after the other connections. No more is read until then: it would come faster than it is
+            // answered.
             self.timers.set(connection.id, &mut connection.deadline, Some(now.instant));
+            if !std::mem::replace(&mut connection.awaits_turn, true) {
+                self.outputs.pause(connection.id);
+            }
+        } else if std::mem::take(&mut connection.awaits_turn) && !connection.phase.is_paused() {
+            self.outputs.resume(connection.id);
         }
         used
     }
@@ -140,7 +146,7 @@ impl Shared {
             }
             // It is charged as it arrives: whoever only announces it shall take no room from others.
             if !self.has_room(length.saturating_sub(limits::INLINE_BODY_BYTES_MAX)) {
-                return self.refuse(connection, NO_ROOM, exchange.head_only, now);
+                return self.refuse(connection, NO_ROOM_FOR_BODY, exchange.head_only, now);
             }
             bytes.reserve(length.min(limits::INLINE_BODY_BYTES_MAX));
         }
@@ -171,7 +177,7 @@ impl Shared {
             return rest.len();
         }
         if !self.charge(connection, received) {
-            self.refuse(connection, NO_ROOM, head_only, now);
+            self.refuse(connection, NO_ROOM_FOR_BODY, head_only, now);
             return rest.len();
         }
         if !complete {
@@ -209,7 +215,7 @@ impl Shared {
     }
 }
 
-const NO_ROOM: Refusal =
+const NO_ROOM_FOR_BODY: Refusal =
     Refusal { status: 503, reason: "the server is receiving too many large requests: try again later" };
 const HAND_OVER_TOO_LARGE: Refusal =
     Refusal { status: 413, reason: "what is handed over is too large: a PKCS#12 file has at most 1 MiB" };

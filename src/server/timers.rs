@@ -59,9 +59,11 @@ impl Timers {
         wake_up: Instant,
         now: Instant,
     ) -> bool {
-        if deadline.armed == Some(wake_up) {
-            deadline.armed = None;
+        // The one that counts has a wake-up of its own: one that is left over is no turn more.
+        if deadline.armed != Some(wake_up) {
+            return false;
         }
+        deadline.armed = None;
         match deadline.at {
             Some(at) if at <= now => {
                 deadline.at = None;

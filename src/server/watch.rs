@@ -48,6 +48,11 @@ impl Watch {
         self.next_check = now + limits::FILE_CHECK_INTERVAL;
     }
 
+    /// Whether this is not what was looked at last.
+    pub fn is_new(&self, digest: Option<[u8; 32]>) -> bool {
+        digest != self.digest
+    }
+
     /// What was read is in use, or why not; with the digest of what was read, if it could be and is not to be looked at again.
     /// Gives the reason back where it is to be told: what may have another end without a change of the file is told once.
     pub fn judge(&mut self, digest: Option<[u8; 32]>, result: Result<(), String>) -> Result<(), String> {
@@ -83,7 +88,9 @@ mod tests {
         watch.end(Instant::default());
         let at = watch.next_check();
         assert_eq!(watch.is_due(at), Some(Some([1; 32])), "the one in use");
+        assert!(watch.is_new(Some([2; 32])));
         assert_eq!(watch.judge(Some([2; 32]), Ok(())), Ok(()));
+        assert!(!watch.is_new(Some([2; 32])), "SIGHUP has it read again");
         watch.end(at);
         assert_eq!(watch.is_due(watch.next_check()), Some(Some([2; 32])));
     }
