@@ -69,6 +69,8 @@ pub struct Schedule {
     failures: u32,
     /// The operator asked for an order.
     asked: bool,
+    /// What was issued last could not be used, and the next may be as useless.
+    is_useless: bool,
     failed_validations: Recent<FAILED_VALIDATIONS_MAX>,
     issued: Recent<ISSUED_MAX>,
 }
@@ -123,6 +125,7 @@ impl Schedule {
             self.retry_at = None;
             self.failures = 0;
             self.asked = false;
+            self.is_useless = false;
         }
     }
 
@@ -141,9 +144,12 @@ impl Schedule {
         self.settled_until = self.settled_until.min(by_calendar.max(by_age.unwrap_or_default()));
     }
 
-    /// Waits no longer after a failed order, as far as the limits allow.
+    /// Waits no longer after a failed order, as far as the limits allow; but after one that counts as much as one that was of
+    /// use.
     pub fn retry(&mut self) {
-        self.retry_at = None;
+        if !self.is_useless {
+            self.retry_at = None;
+        }
     }
 
     /// Orders as soon as the limits allow, because the operator asks for it.
@@ -171,6 +177,10 @@ impl Schedule {
     /// Waits after a failed order: twice as long each time.
     pub fn failed(&mut self, kind: Kind, entropy: &mut dyn Entropy, now: Now) {
         self.failures = self.failures.saturating_add(1);
+        if kind == Kind::Unusable {
+            self.is_useless = true;
+            self.issued.note(now.instant + WEEK);
+        }
         let (first, urgent_min) = match kind {
             Kind::RateLimited => (HOUR, HOUR),
             Kind::Refused | Kind::Validation => (MINUTE, HOUR),
@@ -202,7 +212,7 @@ impl Schedule {
         };
         let mut at = wanted.max(self.retry_at.unwrap_or(wanted));
         at = at.max(self.failed_validations.full_until());
-        if self.is_early(now) {
+        if self.is_early(now) || self.is_useless {
             at = at.max(self.issued.full_until());
         }
         if at <= now.instant { at } else { at.min(now.instant + GLANCE) }
@@ -426,6 +436,21 @@ mod tests {
         assert!(!schedule.is_due(at(5)));
         schedule.retry();
         assert!(schedule.is_due(at(5)));
+    }
+
+    #[test]
+    fn what_cannot_be_used_counts_as_much_as_what_can() {
+        let mut schedule = Schedule::default();
+        for order in 0..ISSUED_MAX as u64 {
+            let now = at(order);
+            schedule.ask(now);
+            assert!(schedule.is_due(now));
+            schedule.failed(Kind::Unusable, &mut Byte(0), now);
+            schedule.retry();
+            assert!(!schedule.is_due(now), "SIGHUP is no order");
+        }
+        schedule.ask(at(10));
+        assert!(!schedule.is_due(at(11)) && schedule.is_due(at(7 * 86_400)));
     }
 
     #[test]
