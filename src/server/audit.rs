@@ -292,10 +292,14 @@ impl Audit {
     }
 
     fn recovered(&mut self, now: Now) {
-        if self.failure.take().is_none() {
-            return;
+        match self.failure.take() {
+            Some(_) => info!("the audit log is written again; {} lines were lost", self.lost_lines),
+            // It was only too slow.
+            None if self.lost_lines > 0 => {
+                error!("the audit log was written too slowly: {} lines were lost", self.lost_lines);
+            }
+            None => return,
         }
-        info!("the audit log is written again; {} lines were lost", self.lost_lines);
         self.tell_lost(now);
     }
 

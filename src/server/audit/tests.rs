@@ -237,6 +237,9 @@ fn no_answer_leaves_whose_line_had_to_last_and_is_lost() {
     assert_eq!(world.recorded().iter().filter(|line| line.contains("Create")).count(), 0);
     let sent = String::from_utf8(std::mem::take(&mut world.sent)).unwrap();
     assert!(sent.starts_with("HTTP/1.1 503 ") && sent.ends_with(NOT_RECORDED), "{sent}");
+    let told = r#""event":"lost","lines":1"#;
+    world.recorded();
+    assert_eq!(world.text().matches(told).count(), 1, "and told once");
     world.post(CREATE);
     world.run(Lane::Store);
     assert!(world.sent.is_empty());
