@@ -9,17 +9,16 @@ use keyway::job::{self, Resources};
 use keyway::kms::nonces::Nonces;
 use keyway::kms::policy::{Principal, Standing};
 use keyway::kms::streams::Streams;
-use keyway::limits::Limits;
 use keyway::pipeline::{self, Asker, Call, Endpoint};
 use keyway::secret::Secret;
-use keyway::server::clients::ClientIdentity;
+use keyway::server::Server;
 use keyway::server::event::{ConnectionId, Input, Listener, Output};
-use keyway::server::{Parts, Server, Tls};
 use keyway::shell::os::{Clock, OsEntropy};
 use keyway::store::Store;
 use keyway::store::memory::MemoryStore;
 use keyway::store::redb::RedbStore;
 use keyway::store::sealed::{self, MasterSecret};
+use keyway::testing;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,27 +43,8 @@ impl Peer {
 
     fn new(store: Arc<dyn Store>) -> Peer {
         let clock = Clock::start();
-        let mut server = Server::new(Parts {
-            limits: Limits::default(),
-            default_username: "admin".into(),
-            store: Arc::clone(&store),
-            entropy: Box::new(OsEntropy),
-            tls: Tls::Off,
-            client_authorities: Vec::new(),
-            client_revocations: None,
-            client_identity: ClientIdentity::CommonName,
-            token_issuers: Vec::new(),
-            force_default_username: false,
-            privileged_users: Vec::new(),
-            decryption_key: None,
-            bootstrap: None,
-            attestation: None,
-            audit: None,
-            counts: Arc::default(),
-            resident_bytes: || None,
-            now: clock.now(),
-        })
-        .unwrap();
+        let mut server =
+            Server::new(testing::parts(Arc::clone(&store), Box::new(OsEntropy), clock.now())).unwrap();
         let peer = "127.0.0.1:1".parse().unwrap();
         server.handle_input(
             clock.now(),

@@ -4,13 +4,13 @@
 
 use keyway::entropy::Entropy;
 use keyway::job::{Completion, Done, Job};
-use keyway::limits::{self, Limits};
+use keyway::limits;
 use keyway::pipeline::{Failed, Reply};
-use keyway::server::clients::ClientIdentity;
 use keyway::server::event::{ConnectionId, Input, Listener, Output};
-use keyway::server::{Parts, Server, Tls};
+use keyway::server::{Parts, Server};
 use keyway::store::StoreError;
 use keyway::store::memory::MemoryStore;
+use keyway::testing;
 use keyway::time::{Instant, Now, Timestamp};
 use std::sync::Arc;
 
@@ -53,26 +53,7 @@ impl World {
     fn new(change: impl FnOnce(&mut Parts)) -> World {
         let now =
             Now { instant: Instant::from_nanos(0), utc: Timestamp::from_unix(1_795_456_600), utc_millis: 0 };
-        let mut parts = Parts {
-            limits: Limits::default(),
-            default_username: "admin".into(),
-            store: Arc::new(MemoryStore::new()),
-            entropy: Box::new(Zeros),
-            tls: Tls::Off,
-            client_authorities: Vec::new(),
-            client_revocations: None,
-            client_identity: ClientIdentity::CommonName,
-            token_issuers: Vec::new(),
-            force_default_username: false,
-            privileged_users: Vec::new(),
-            decryption_key: None,
-            bootstrap: None,
-            attestation: None,
-            audit: None,
-            counts: Arc::default(),
-            resident_bytes: || None,
-            now,
-        };
+        let mut parts = testing::parts(Arc::new(MemoryStore::new()), Box::new(Zeros), now);
         change(&mut parts);
         World { server: Server::new(parts).unwrap(), now, received: Vec::new(), jobs: Vec::new() }
     }

@@ -9,12 +9,11 @@ use keyway::acme::schedule::{RELEASED, Validity};
 use keyway::acme::{ChallengeChoice, KeySource, KeyType, Settings};
 use keyway::entropy::Entropy;
 use keyway::job::{Completion, Done, JobId, Work};
-use keyway::limits::{CHALLENGE_LINGER, Limits};
-use keyway::server::clients::ClientIdentity;
+use keyway::limits::CHALLENGE_LINGER;
 use keyway::server::event::{Input, Listener, Output};
 use keyway::server::{Parts, Server, Tls};
 use keyway::store::memory::MemoryStore;
-use keyway::testing::tls;
+use keyway::testing::{self, tls};
 use keyway::time::{Instant, Now};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,24 +47,8 @@ fn server() -> Server {
     let stored = Stored { validity, challenge: Some(Kind::Http01), is_as_wanted: false };
     let bot = Box::new(Bot::new(Arc::new(settings), Some(stored), &[], &mut Zeros, at(0)));
     let parts = Parts {
-        limits: Limits::default(),
-        default_username: "admin".into(),
-        store: Arc::new(MemoryStore::new()),
-        entropy: Box::new(Zeros),
         tls: Tls::Bot { identity: tls::identity(), bot },
-        client_authorities: Vec::new(),
-        client_revocations: None,
-        client_identity: ClientIdentity::CommonName,
-        token_issuers: Vec::new(),
-        force_default_username: false,
-        privileged_users: Vec::new(),
-        decryption_key: None,
-        bootstrap: None,
-        attestation: None,
-        audit: None,
-        counts: Arc::default(),
-        resident_bytes: || None,
-        now: at(0),
+        ..testing::parts(Arc::new(MemoryStore::new()), Box::new(Zeros), at(0))
     };
     Server::new(parts).unwrap()
 }

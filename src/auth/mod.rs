@@ -1,5 +1,6 @@
-//! Who asks, by certificates (see [`certificate`]), or by tokens (JWT, RFC 7519): a token is good if an issuer that the operator trusts has signed it, for this server,
-//! and for now (RFC 8725). The issuers' keys are fetched by the server's lane, and kept here.
+//! Who asks: by certificates ([`certificate`]), or by tokens (JWT, RFC 7519). A token is good if an issuer that the operator
+//! trusts has signed it, for this server, and for now (RFC 8725). The issuers' keys are fetched by the server's lane, and kept
+//! here.
 #![forbid(unsafe_code)]
 
 pub mod certificate;

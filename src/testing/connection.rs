@@ -9,7 +9,6 @@ pub mod tls;
 use crate::entropy::Entropy;
 use crate::job::{self, Job, Resources};
 use crate::limits::Limits;
-use crate::server::clients::ClientIdentity;
 use crate::server::event::{ConnectionId, Input, Listener, Output};
 use crate::server::{LoadedCertificate, Parts, Server, Tls};
 use crate::store::memory::MemoryStore;
@@ -113,23 +112,8 @@ impl Peer {
         let store = Arc::new(MemoryStore::new());
         let parts = Parts {
             limits,
-            default_username: "admin".into(),
-            store: store.clone(),
-            entropy: Box::new(Counter(0)),
             tls: certificate.map_or(Tls::Off, Tls::File),
-            client_authorities: Vec::new(),
-            client_revocations: None,
-            client_identity: ClientIdentity::CommonName,
-            token_issuers: Vec::new(),
-            force_default_username: false,
-            privileged_users: Vec::new(),
-            decryption_key: None,
-            bootstrap: None,
-            attestation: None,
-            audit: None,
-            counts: Arc::default(),
-            resident_bytes: || None,
-            now,
+            ..super::parts(store.clone(), Box::new(Counter(0)), now)
         };
         let mut peer = Peer {
             server: Server::new(parts).expect("the parts fit"),

@@ -63,3 +63,35 @@ pub mod connection;
 pub mod disk;
 pub mod simulator;
 pub mod tls;
+
+use crate::entropy::Entropy;
+use crate::limits::Limits;
+use crate::server::clients::ClientIdentity;
+use crate::server::{Parts, Tls};
+use crate::store::Store;
+use crate::time::Now;
+use std::sync::Arc;
+
+/// The parts of a server that speaks plain HTTP with everybody and has nothing that is optional.
+pub fn parts(store: Arc<dyn Store>, entropy: Box<dyn Entropy>, now: Now) -> Parts {
+    Parts {
+        limits: Limits::default(),
+        default_username: "admin".into(),
+        store,
+        entropy,
+        tls: Tls::Off,
+        client_authorities: Vec::new(),
+        client_revocations: None,
+        client_identity: ClientIdentity::CommonName,
+        token_issuers: Vec::new(),
+        force_default_username: false,
+        privileged_users: Vec::new(),
+        decryption_key: None,
+        bootstrap: None,
+        attestation: None,
+        audit: None,
+        counts: Arc::default(),
+        resident_bytes: || None,
+        now,
+    }
+}
