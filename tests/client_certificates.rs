@@ -99,6 +99,21 @@ fn no_session_outlives_the_certificate_that_it_began_with() {
 }
 
 #[test]
+fn no_connection_outlives_the_certificate_that_it_began_with() {
+    let (authority, scratch) = (Authority::new(), Scratch::new());
+    let server = serve(&authority, &scratch, &[]);
+    authority.client_for("alice", 5);
+    let mut tls = connect_as(&authority, Some((&authority, "alice")), &server);
+    assert_eq!(ask(&mut tls, "/version", "").0, 200);
+    let (_, reason) = wait_for("the end of the certificate", || {
+        Some(ask(&mut tls, "/version", "")).filter(|(status, _)| *status == 401)
+    });
+    assert_eq!(reason, "the client certificate of this connection has expired: connect with a new one");
+    assert_eq!(tls.read(&mut [0; 1]).unwrap(), 0, "the connection has ended");
+    server.wait_for_log("refused, its client certificate has expired since it was shown");
+}
+
+#[test]
 fn whoever_has_no_certificate_or_another_is_refused_and_the_log_says_why() {
     let (authority, scratch, strangers) = (Authority::new(), Scratch::new(), Authority::new());
     strangers.client("mallory");

@@ -187,6 +187,11 @@ pub fn subject_common_name(certificate: &[u8]) -> Option<String> {
     Some(entry.data().to_string().ok()?.to_string())
 }
 
+/// The last second in which a certificate (DER) is valid.
+pub fn valid_until(certificate: &[u8]) -> Option<Timestamp> {
+    timestamp(X509::from_der(certificate).ok()?.not_after()).ok()
+}
+
 /// The SHA-256 of a certificate's public key (SubjectPublicKeyInfo), in base64: what clients pin (RFC 7469 section 2.4).
 pub fn public_key_pin(certificate: &[u8]) -> Option<String> {
     let key = X509::from_der(certificate).and_then(|certificate| certificate.public_key()).ok()?;

@@ -7,10 +7,11 @@ use super::metrics::{Asked, HandshakeFailure};
 use super::routes::Exchange;
 use super::timers::Deadline;
 use super::tls::TlsSession;
+use crate::crypto::x509;
 use crate::kms::policy::Principal;
 use crate::limits;
 use crate::secret::Buffer;
-use crate::time::{Instant, Now};
+use crate::time::{Instant, Now, Timestamp};
 use crate::wire::http::body;
 use crate::wire::http::scanner::Scanner;
 use log::{debug, warn};
@@ -28,6 +29,8 @@ pub struct Connection {
     pub listener: Listener,
     /// Who it is that asks, where its certificate says so.
     pub user: Option<Principal>,
+    /// The last second in which the certificate that its client has shown is valid.
+    pub certificate_until: Option<Timestamp>,
     /// It ends with the answer to its request: its certificate was judged by what counts no more.
     pub is_leaving: bool,
     /// Its encryption, where it has one.
@@ -138,6 +141,7 @@ impl Connection {
             phase: if tls.is_some() { Phase::Handshake } else { Phase::Idle },
             tls,
             user: None,
+            certificate_until: None,
             is_leaving: false,
             pending: Buffer::default(),
             scanner: Scanner::default(),
@@ -189,8 +193,9 @@ impl Shared {
         let received = session.receive(bytes, &mut plain, self.outputs.buffer());
         let (handshaken, is_validator) = (session.is_handshaken(), session.is_validator());
         let certificate = session.peer_certificate().filter(|_| matches!(connection.phase, Phase::Handshake));
-        let user =
-            certificate.filter(|_| handshaken).map(|certificate| self.client_identity.user_of(certificate));
+        let client = certificate
+            .filter(|_| handshaken)
+            .map(|shown| self.client_identity.user_of(shown).zip(x509::valid_until(shown)));
         connection.ended |= session.has_ended();
         self.outputs.send_buffered(connection.id);
         match received {
@@ -211,9 +216,11 @@ impl Shared {
                 if handshaken && matches!(connection.phase, Phase::Handshake) {
                     self.metrics.handshake();
                     self.become_idle(connection, now);
-                    match user {
-                        Some(Some(_)) if self.force_default_username => {}
-                        Some(Some(user)) => connection.user = Some(user),
+                    match client {
+                        Some(Some((user, until))) => {
+                            connection.user = Some(user).filter(|_| !self.force_default_username);
+                            connection.certificate_until = Some(until);
+                        }
                         Some(None) => {
                             warn!(
                                 "{}: refused, its certificate has no {} that can be a user",

@@ -14,6 +14,7 @@ use crate::wire::http::body::Decoder;
 use crate::wire::http::head;
 use crate::wire::http::response::{self, CONTINUE};
 use crate::wire::http::{Framing, Refusal};
+use log::warn;
 
 /// Answers of one connection that are made before the next connection has its turn. With one more, which is not charged if
 /// it is no longer than this, a peer that takes nothing holds twice as much: see [`limits::Limits::memory_bound_bytes`].
@@ -51,6 +52,12 @@ impl Shared {
 
     /// Reads a head and starts with its request; `None` if the head is not complete.
     fn serve_head(&mut self, connection: &mut Connection, rest: &mut [u8], now: Now) -> Option<usize> {
+        if connection.certificate_until.is_some_and(|until| until < now.utc) {
+            warn!("{}: refused, its client certificate has expired since it was shown", connection.peer);
+            self.record_refused_authentication(connection, now);
+            self.refuse(connection, CERTIFICATE_EXPIRED, head::is_of_head_request(rest), now);
+            return Some(rest.len());
+        }
         let (mut exchange, framing, expects_continue, head_bytes) =
             match head::parse(&mut connection.scanner, rest, &self.limits) {
                 Ok(Some((head, head_bytes)))
@@ -215,6 +222,10 @@ impl Shared {
     }
 }
 
+const CERTIFICATE_EXPIRED: Refusal = Refusal {
+    status: 401,
+    reason: "the client certificate of this connection has expired: connect with a new one",
+};
 const NO_ROOM_FOR_BODY: Refusal =
     Refusal { status: 503, reason: "the server is receiving too many large requests: try again later" };
 const HAND_OVER_TOO_LARGE: Refusal =

@@ -1,7 +1,13 @@
 //! Certificates and PKCS#12 files as real tools make them.
 
 use super::{Scratch, run};
+use openssl::asn1::Asn1Time;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::x509::X509;
+use openssl::x509::extension::ExtendedKeyUsage;
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A certification authority with an intermediate, and what it issues, in files of a folder.
 pub struct Authority {
@@ -111,6 +117,30 @@ impl Authority {
         run("openssl", [&line, more].concat());
     }
 
+    /// A certificate for the user `NAME.example` that is valid for so many seconds, in files likewise.
+    pub fn client_for(&self, name: &str, seconds: i64) {
+        self.client(name);
+        let (path, chain) = (self.file(&format!("{name}.pem")), self.file(&format!("{name}.fullchain.pem")));
+        let read = |file: &str| fs::read(self.file(file)).unwrap();
+        let issuer = X509::from_pem(&read("intermediate.pem")).unwrap();
+        let issuer_key = PKey::private_key_from_pem(&read("intermediate.key")).unwrap();
+        let model = X509::from_pem(&fs::read(&path).unwrap()).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+        let mut short = X509::builder().unwrap();
+        short.set_version(2).unwrap();
+        short.set_serial_number(model.serial_number()).unwrap();
+        short.set_subject_name(model.subject_name()).unwrap();
+        short.set_issuer_name(issuer.subject_name()).unwrap();
+        short.set_pubkey(&model.public_key().unwrap()).unwrap();
+        short.set_not_before(model.not_before()).unwrap();
+        short.set_not_after(&Asn1Time::from_unix(now + seconds).unwrap()).unwrap();
+        short.append_extension(ExtendedKeyUsage::new().client_auth().build().unwrap()).unwrap();
+        short.sign(&issuer_key, MessageDigest::sha256()).unwrap();
+        let short = short.build().to_pem().unwrap();
+        fs::write(chain, [&short[..], &read("intermediate.pem")].concat()).unwrap();
+        fs::write(path, short).unwrap();
+    }
+
     fn key(&self, name: &str, kind: &str) {
         let curve = format!("ec_paramgen_curve:{kind}");
         let bits = format!("rsa_keygen_bits:{}", kind.strip_prefix("RSA-").unwrap_or_default());
@@ -145,5 +175,5 @@ impl Authority {
 
 /// The DER of the certificate in a PEM file.
 pub fn der(path: &str) -> Vec<u8> {
-    openssl::x509::X509::from_pem(&fs::read(path).unwrap()).unwrap().to_der().unwrap()
+    X509::from_pem(&fs::read(path).unwrap()).unwrap().to_der().unwrap()
 }
