@@ -65,10 +65,11 @@ impl Recorder {
         self.begins = Some(Reason::Reopened);
         let last = self.chain.sequence;
         let begun = match written {
+            // An orderly end of the old one is the end of the new one, too.
             Ok(()) => self.write(&Group {
                 lines: Vec::new(),
                 time: group.time.clone(),
-                checkpoint: None,
+                checkpoint: group.checkpoint,
                 sync: true,
                 reopen: false,
             }),
@@ -173,7 +174,8 @@ mod tests {
         assert_eq!(recorder.record(&group("\"a\":5\n", false)), Err("full".into()));
         files.lock().unwrap().is_full = false;
         recorder.record(&group("\"a\":5\n", false)).unwrap();
-        recorder.record(&Group { checkpoint: Some(Reason::Shutdown), ..group("", true) }).unwrap();
+        files.lock().unwrap().is_moved = true;
+        recorder.record(&Group { checkpoint: Some(Reason::Shutdown), ..group("\"a\":6\n", true) }).unwrap();
 
         let (key, files) = (key(), files.lock().unwrap());
         let mut verifier = Verifier::new(&key);
@@ -185,6 +187,7 @@ mod tests {
             lines.iter().for_each(|line| verifier.line(line).unwrap());
             counts.push(lines.len());
         }
-        assert_eq!((counts, verifier.vouched()), (vec![2, 3, 2, 3], 10));
+        assert_eq!((counts, verifier.vouched()), (vec![2, 3, 2, 4, 2], 13));
+        assert!(verifier.is_closed());
     }
 }

@@ -59,8 +59,11 @@ struct Memory(Arc<Mutex<Written>>);
 
 #[derive(Default)]
 struct Written {
-    lines: Vec<u8>,
-    /// Those that outlive a crash,
+    /// The files, of which the last one is in use.
+    files: Vec<Vec<u8>>,
+    /// The last one was moved away, and whether the one that takes its place is full.
+    moved: Option<bool>,
+    /// Lines that outlive a crash,
     synced: Lines,
     /// or do not yet.
     unsynced: Vec<Vec<u8>>,
@@ -80,7 +83,10 @@ impl Medium for Memory {
         if written.is_full {
             return Err("there is no space left".into());
         }
-        written.lines.extend_from_slice(lines);
+        if written.files.is_empty() {
+            written.files.push(Vec::new());
+        }
+        written.files.last_mut().expect("it was just looked at").extend_from_slice(lines);
         for line in lines.split(|byte| *byte == b'\n') {
             written.unsynced.push(line.to_vec());
         }
@@ -91,7 +97,13 @@ impl Medium for Memory {
     }
 
     fn reopen(&mut self) -> Result<bool, String> {
-        Ok(false)
+        let written = &mut *self.written();
+        let moved = written.moved.take();
+        if let Some(is_full) = moved {
+            written.files.push(Vec::new());
+            written.is_full = is_full;
+        }
+        Ok(moved.is_some())
     }
 }
 
@@ -174,7 +186,15 @@ impl Machine {
 
     /// Lets the audit log be full, or not any more.
     pub fn fill_log(&self, is_full: bool) {
-        self.log.written().is_full = is_full;
+        let written = &mut *self.log.written();
+        written.is_full = is_full;
+        // Whoever makes room makes it for the next file, too.
+        written.moved = written.moved.map(|is_next_full| is_next_full && is_full);
+    }
+
+    /// Moves the file of the audit log away: where it is opened anew, there is a new file, which may be full.
+    pub fn move_log(&self, is_next_full: bool) {
+        self.log.written().moved = Some(is_next_full);
     }
 
     /// A client was told this: its line is there when the server has ended, and where that is required, already now.
@@ -194,10 +214,14 @@ impl Machine {
     pub fn closed_log(&self) -> Vec<u8> {
         let key = log_key();
         let mut verifier = Verifier::new(&key);
-        let Written { lines, is_full, .. } = &*self.log.written();
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            verifier.line(line).expect("the audit log is as it was written");
+        let Written { files, is_full, .. } = &*self.log.written();
+        for file in files {
+            verifier.begin_file();
+            for line in file.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                verifier.line(line).expect("the audit log is as it was written");
+            }
         }
+        let lines = files.concat();
         assert!(verifier.is_closed() || *is_full, "the audit log ends with its server");
         for wanted in [&self.lanes.decided, &self.told].into_iter().filter(|_| verifier.is_closed()) {
             let mut log = Lines::default();
@@ -205,7 +229,7 @@ impl Machine {
             let missing = wanted.iter().find(|wanted| !log.find(wanted));
             assert!(missing.is_none(), "what was done is not in the audit log: {missing:?}");
         }
-        lines.clone()
+        lines
     }
 
     /// Ends as the shell does: what was submitted is run, and nobody is told.

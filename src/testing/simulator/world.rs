@@ -382,6 +382,14 @@ impl<'s> World<'s> {
                 let authority = &mut self.machine().lanes.authority;
                 authority.is_away = !authority.is_away;
             }
+            15..18 => {
+                if self.choices.one_in(2) {
+                    let is_next_full = self.choices.one_in(4);
+                    self.machine().move_log(is_next_full);
+                }
+                self.tell(Input::Reload);
+            }
+            18 => self.tell(Input::Renew),
             _ => {}
         }
     }
