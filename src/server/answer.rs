@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::Shared;
-use super::audit::{Leave, NOT_RECORDED};
+use super::audit::{Leave, UNRECORDED};
 use super::connection::{Connection, Phase};
 use super::routes::{Exchange, Route};
 use super::tls::ALERT_INTERNAL_ERROR;
@@ -86,7 +86,7 @@ impl Shared {
         let start = self.plain_out.len();
         let keep_alive = self.write_answer(connection, exchange, status, content_type);
         match leave {
-            Leave::Recorded => self.hold(connection, exchange, start, keep_alive),
+            Leave::Recorded => self.hold(connection, start, keep_alive, exchange.head_only),
             Leave::Now | Leave::Never => self.after_answer(connection, keep_alive, now),
         }
     }
@@ -125,7 +125,7 @@ impl Shared {
         now: Now,
     ) {
         self.body.wipe();
-        self.body.extend_from_slice(NOT_RECORDED.as_bytes());
+        self.body.extend_from_slice(UNRECORDED.reason.as_bytes());
         let keep_alive = self.write_answer(connection, exchange, 503, TEXT_PLAIN);
         self.after_answer(connection, keep_alive, now);
     }
@@ -255,13 +255,17 @@ impl Shared {
             Phase::Body(body) => Some(&body.exchange),
             _ => None,
         };
-        if let Some(exchange) = exchange {
-            self.record(connection, exchange, refusal.status, now);
-        }
+        let leave =
+            exchange.map_or(Leave::Now, |exchange| self.record(connection, exchange, refusal.status, now));
+        let refusal = if leave == Leave::Never { UNRECORDED } else { refusal };
         self.metrics.answered(exchange.map(|exchange| &exchange.route), refusal.status);
         debug!("{}: {} {}", connection.peer, refusal.status, refusal.reason);
+        let start = self.plain_out.len();
         response::refuse(&refusal, head_only, &self.date, &mut self.plain_out);
-        self.after_answer(connection, false, now);
+        match leave {
+            Leave::Recorded => self.hold(connection, start, false, head_only),
+            Leave::Now | Leave::Never => self.after_answer(connection, false, now),
+        }
     }
 
     /// A head or a body did not arrive in time.

@@ -31,7 +31,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// What a client is told whose request cannot be recorded.
-pub(super) const NOT_RECORDED: &str = "The audit log cannot be written: try again later";
+pub(super) const UNRECORDED: Refusal =
+    Refusal { status: 503, reason: "The audit log cannot be written: try again later" };
 
 /// The operation of whoever has shown no good certificate or token, and so could ask for nothing.
 const AUTHENTICATE: &str = "Authenticate";
@@ -515,16 +516,16 @@ impl Shared {
     pub(super) fn hold(
         &mut self,
         connection: &mut Connection,
-        exchange: &Exchange,
         answer_start: usize,
         keep_alive: bool,
+        head_only: bool,
     ) {
         let Some(audit) = &mut self.audit else { return };
         let answer = Buffer::new(self.plain_out[answer_start..].to_vec());
         self.plain_out[answer_start..].fill(0);
         self.plain_out.truncate(answer_start);
         audit.held.push(connection.id);
-        connection.phase = Phase::Held(Box::new(Held { answer, keep_alive, head_only: exchange.head_only }));
+        connection.phase = Phase::Held(Box::new(Held { answer, keep_alive, head_only }));
         self.outputs.pause(connection.id);
         self.timers.set(connection.id, &mut connection.deadline, None);
     }
@@ -541,8 +542,7 @@ impl Shared {
                 self.after_answer(connection, held.keep_alive && !is_leaving, now);
             }
             false => {
-                let refusal = Refusal { status: 503, reason: NOT_RECORDED };
-                self.refuse(connection, refusal, held.head_only, now);
+                self.refuse(connection, UNRECORDED, held.head_only, now);
             }
         }
         self.send_answers(connection, now);

@@ -1,7 +1,7 @@
 //! What the core has recorded, by scripted events; its lanes answer when the test says so.
 #![forbid(unsafe_code)]
 
-use super::NOT_RECORDED;
+use super::UNRECORDED;
 use crate::audit::chain::Chain;
 use crate::audit::entry::Decision;
 use crate::audit::recorder::{Medium, Recorder};
@@ -236,7 +236,7 @@ fn no_answer_leaves_whose_line_had_to_last_and_is_lost() {
     world.run(Lane::Store);
     assert_eq!(world.recorded().iter().filter(|line| line.contains("Create")).count(), 0);
     let sent = String::from_utf8(std::mem::take(&mut world.sent)).unwrap();
-    assert!(sent.starts_with("HTTP/1.1 503 ") && sent.ends_with(NOT_RECORDED), "{sent}");
+    assert!(sent.starts_with("HTTP/1.1 503 ") && sent.ends_with(UNRECORDED.reason), "{sent}");
     let told = r#""event":"lost","lines":1"#;
     world.recorded();
     assert_eq!(world.text().matches(told).count(), 1, "and told once");
@@ -245,6 +245,18 @@ fn no_answer_leaves_whose_line_had_to_last_and_is_lost() {
     assert!(world.sent.is_empty());
     assert_eq!(world.recorded().iter().filter(|line| line.contains("Create")).count(), 1);
     assert!(world.sent.starts_with(b"HTTP/1.1 200 "), "there is room again");
+}
+
+#[test]
+fn whoever_is_too_slow_is_told_so_when_the_line_about_it_lasts() {
+    let mut world = World::new(Arc::new(MemoryStore::new()), AuditMode::Required);
+    let mut begun = *b"POST /kmip/2_1 HTTP/1.1\r\nhost: l\r\ncontent-length: 9\r\n\r\n{";
+    world.tell(Input::Received { connection: ID, bytes: &mut begun });
+    world.wait(600);
+    assert!(world.sent.is_empty(), "nothing is recorded yet");
+    let lines = world.recorded();
+    assert!(matches!(&lines[..], [line] if line.contains(r#""status":408,"#)), "{lines:#?}");
+    assert!(world.sent.starts_with(b"HTTP/1.1 408 "));
 }
 
 #[test]

@@ -303,7 +303,8 @@ impl Wire {
     fn body_bytes(&self) -> usize {
         let Some(asked) = self.asked.front() else { return 0 };
         let is_received = asked.end.is_none_or(|end| end > self.delivered);
-        if self.closed || !asked.is_large || !is_received {
+        // Where it is paused, the rest was refused, and the answer waits for the audit log.
+        if self.closed || self.paused || !asked.is_large || !is_received {
             return 0;
         }
         let received = self.delivered.saturating_sub(asked.start) as usize;
