@@ -32,6 +32,9 @@ const FORBIDDEN: [(&str, &str); 5] = [
     ("pipeline", "store::remote"),
 ];
 
+/// How the tests of a file begin, at its end.
+const TESTS: &str = "#[cfg(test)]\nmod tests {";
+
 /// A file of the source: its path from the root of the repository, and its text.
 struct Source {
     path: String,
@@ -47,7 +50,10 @@ impl Source {
 
     /// The lines without comments, up to the tests, which may use what they like.
     fn code(&self) -> String {
-        let code = self.text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        if self.path.ends_with("/tests.rs") {
+            return String::new();
+        }
+        let code = self.text.split(TESTS).next().unwrap();
         code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
     }
 
@@ -145,6 +151,19 @@ fn modules_use_only_those_above_them_in_the_table_of_the_crate() {
     }
     let listed: BTreeSet<String> = layers.into_iter().collect();
     assert_eq!(seen, listed, "the table of src/lib.rs, and the modules that there are");
+}
+
+#[test]
+fn every_operation_has_its_tests() {
+    let operations = sources("src/kms/operation");
+    let (shared, single): (Vec<_>, Vec<_>) = operations
+        .iter()
+        .partition(|source| ["/mod.rs", "/tests.rs"].iter().any(|name| source.path.ends_with(name)));
+    assert_eq!((shared.len(), single.len()), (2, keyway::kms::operation::Request::NAMES.len()));
+    for source in single {
+        let tests = source.text.split_once(TESTS).map_or("", |(_, tests)| tests);
+        assert!(tests.contains("#[test]"), "{} has no tests", source.path);
+    }
 }
 
 #[test]

@@ -60,3 +60,23 @@ impl<'r> Operation<'r> for Activate<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{NOW, Trial, uid};
+    use crate::kms::state::State;
+
+    #[test]
+    fn what_is_pre_active_becomes_active_and_once() {
+        let mut kms = Trial::over([Object { state: State::PreActive, ..Object::example("k") }]);
+        assert_eq!(kms.ask("Activate", &[uid("k")]), Ok(vec![uid("k")]));
+        let object = kms.object("k").unwrap();
+        assert_eq!((object.state, object.date(Tag::ACTIVATION_DATE)), (State::Active, Some(NOW)));
+        assert_eq!(
+            kms.refused("Activate", &[uid("k")]),
+            "Wrong_Key_Lifecycle_State: Activate: Object k is already in Active state"
+        );
+    }
+}

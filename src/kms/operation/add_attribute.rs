@@ -46,3 +46,35 @@ impl<'r> Operation<'r> for AddAttribute<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, name, structure, uid};
+
+    #[test]
+    fn a_second_name_stands_beside_the_first() {
+        let mut kms = Trial::over([Object::example("k")]);
+        for text in ["a", "b"] {
+            let new = structure(Tag::NEW_ATTRIBUTE, [name(text)]);
+            assert_eq!(kms.ask("AddAttribute", &[uid("k"), new]), Ok(vec![uid("k")]));
+        }
+        let names = [uid("k"), Item::enumeration(Tag::ATTRIBUTE_REFERENCE, Tag::NAME.0)];
+        let both = structure(Tag::ATTRIBUTES, [name("a"), name("b")]);
+        assert_eq!(kms.ask("GetAttributes", &names), Ok(vec![uid("k"), both]));
+    }
+
+    #[test]
+    fn what_is_the_servers_and_what_has_one_value_is_refused() {
+        let mut kms = Trial::over([Object::example("k")]);
+        let mut refused = |new| {
+            let new = structure(Tag::NEW_ATTRIBUTE, [new]);
+            kms.refused("AddAttribute", &[uid("k"), new])
+        };
+        let text = refused(Item::enumeration(Tag::STATE, 1));
+        assert!(text.starts_with("Attribute_Read_Only: "), "{text}");
+        let text = refused(Item::integer(Tag::CRYPTOGRAPHIC_USAGE_MASK, 1));
+        assert!(text.starts_with("Attribute_Single_Valued: "), "{text}");
+    }
+}

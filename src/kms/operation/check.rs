@@ -77,3 +77,19 @@ fn usage_left(object: &Object) -> Result<Option<i64>, Failure> {
     let limits = ttlv::Fields(&items).structure(Tag::USAGE_LIMITS);
     Ok(limits.and_then(|limits| limits.long_integer(Tag::USAGE_LIMITS_COUNT)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{Trial, uid};
+
+    #[test]
+    fn what_would_not_be_allowed_is_repeated_with_what_is() {
+        let mut kms = Trial::over([Object { usage_mask: 4, ..Object::example("k") }]);
+        let mask = |mask| Item::integer(Tag::CRYPTOGRAPHIC_USAGE_MASK, mask);
+        let lease = |seconds| Item::new(Tag::LEASE_TIME, Value::Interval(seconds));
+        assert_eq!(kms.ask("Check", &[uid("k"), mask(4), lease(0)]), Ok(vec![uid("k")]));
+        let allowed = vec![uid("k"), mask(4), lease(0)];
+        assert_eq!(kms.ask("Check", &[uid("k"), mask(12), lease(60)]), Ok(allowed));
+    }
+}

@@ -128,3 +128,48 @@ impl Create<'_> {
         symmetric::length_bytes(algorithm, length_bits)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{Trial, structure, uid};
+
+    fn request(object_type: u32, length_bits: i32) -> [Item<'static>; 3] {
+        let attributes = [
+            Item::enumeration(Tag::CRYPTOGRAPHIC_ALGORITHM, 3),
+            Item::integer(Tag::CRYPTOGRAPHIC_LENGTH, length_bits),
+        ];
+        [Item::enumeration(Tag::OBJECT_TYPE, object_type), structure(Tag::ATTRIBUTES, attributes), uid("")]
+    }
+
+    #[test]
+    fn a_new_object_belongs_to_who_asks_and_has_as_many_random_bits_as_asked_for() {
+        let mut kms = Trial::over([]);
+        for (object_type, bits) in
+            [(object_type::SYMMETRIC_KEY, 192), (object_type::SECRET_DATA, 8 * limits::SEED_BYTES_MAX as i32)]
+        {
+            let answer = kms.ask("Create", &request(object_type, bits)).unwrap();
+            assert_eq!(answer[0], Item::enumeration(Tag::OBJECT_TYPE, object_type));
+            let object = kms.object(answer[1].value.as_text().unwrap()).unwrap();
+            assert_eq!((object.owner.as_str(), object.object_type), ("o", object_type));
+            assert_eq!(object.material.expose().len() as i32, bits / 8);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_named() {
+        let mut kms = Trial::over([]);
+        for (object_type, bits, reason) in [
+            (object_type::SYMMETRIC_KEY, 100, "Invalid Request: "),
+            (object_type::SECRET_DATA, 12, "Invalid Request: Create: the CryptographicLength of a seed is "),
+            (
+                object_type::OPAQUE_OBJECT,
+                128,
+                "Not Supported: Create: only a SymmetricKey or SecretData can ",
+            ),
+        ] {
+            let text = kms.refused("Create", &request(object_type, bits));
+            assert!(text.starts_with(reason), "{text}");
+        }
+    }
+}

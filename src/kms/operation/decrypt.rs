@@ -108,3 +108,38 @@ fn taken(session: &Session, correlation: &[u8]) -> Result<Opening, Refusal> {
         _ => unreachable!("work is found by the operation that left it"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, bytes, key, uid};
+
+    /// The answer to an Encrypt, which is what a Decrypt asks with.
+    fn sealed(kms: &mut Trial) -> Vec<Item<'static>> {
+        kms.ask("Encrypt", &[uid("k"), Item::bytes(Tag::DATA, &b"data"[..])]).unwrap()
+    }
+
+    #[test]
+    fn only_what_was_encrypted_is_decrypted() {
+        let mut kms = Trial::over([key("k")]);
+        let mut request = sealed(&mut kms);
+        let opened = vec![uid("k"), Item::bytes(Tag::DATA, &b"data"[..])];
+        assert_eq!(kms.ask("Decrypt", &request), Ok(opened));
+        let mut altered = bytes(&request, Tag::DATA);
+        altered[0] ^= 1;
+        request[1] = Item::bytes(Tag::DATA, altered);
+        let text = kms.refused("Decrypt", &request);
+        assert!(text.starts_with("Cryptographic_Failure: "), "{text}");
+    }
+
+    #[test]
+    fn a_key_that_is_out_of_use_decrypts_for_those_who_know_such_keys() {
+        let request = sealed(&mut Trial::over([key("k")]));
+        for state in [State::Deactivated, State::Compromised, State::PreActive] {
+            let mut kms = Trial::over([Object { state, ..key("k") }]);
+            assert_eq!(kms.ask("Decrypt", &request).is_ok(), state != State::PreActive);
+            assert_eq!(kms.old().refused("Decrypt", &request), "Item_Not_Found: k");
+        }
+    }
+}

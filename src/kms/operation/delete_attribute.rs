@@ -54,3 +54,29 @@ impl<'r> Operation<'r> for DeleteAttribute<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, name, structure, uid};
+
+    #[test]
+    fn one_value_goes_or_all_of_a_name() {
+        let mut kms = Trial::over([Object::example("k")]);
+        for text in ["a", "b", "c"] {
+            let new = structure(Tag::NEW_ATTRIBUTE, [name(text)]);
+            kms.ask("AddAttribute", &[uid("k"), new]).unwrap();
+        }
+        let reference = Item::enumeration(Tag::ATTRIBUTE_REFERENCE, Tag::NAME.0);
+        let current = structure(Tag::CURRENT_ATTRIBUTE, [name("b")]);
+        assert_eq!(kms.ask("DeleteAttribute", &[uid("k"), current.clone()]), Ok(vec![uid("k")]));
+        let left = kms.ask("GetAttributes", &[uid("k"), reference.clone()]).unwrap();
+        assert_eq!(left[1], structure(Tag::ATTRIBUTES, [name("a"), name("c")]));
+        let text = kms.refused("DeleteAttribute", &[uid("k"), current]);
+        assert!(text.starts_with("Attribute_Not_Found: "), "{text}");
+        assert_eq!(kms.ask("DeleteAttribute", &[uid("k"), reference.clone()]), Ok(vec![uid("k")]));
+        let left = kms.ask("GetAttributes", &[uid("k"), reference]).unwrap();
+        assert_eq!(left[1], structure(Tag::ATTRIBUTES, []));
+    }
+}

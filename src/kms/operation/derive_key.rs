@@ -284,3 +284,53 @@ fn link(object: &mut Object, kind: u32, other: &str, now: Timestamp) -> Result<b
     attributes::set(object, links, now)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::material::Material;
+    use crate::kms::operation::tests::{Trial, key, structure, uid};
+
+    /// A key of 256 bits from "k", with a salt.
+    fn request(method: u32) -> [Item<'static>; 5] {
+        let parameters = [
+            structure(Tag::CRYPTOGRAPHIC_PARAMETERS, [Item::enumeration(Tag::HASHING_ALGORITHM, 6)]),
+            Item::bytes(Tag::SALT, &b"salt"[..]),
+            Item::integer(Tag::ITERATION_COUNT, 4096),
+        ];
+        [
+            uid("k"),
+            Item::enumeration(Tag::OBJECT_TYPE, object_type::SYMMETRIC_KEY),
+            Item::enumeration(Tag::DERIVATION_METHOD, method),
+            structure(Tag::DERIVATION_PARAMETERS, parameters),
+            structure(Tag::ATTRIBUTES, [Item::integer(Tag::CRYPTOGRAPHIC_LENGTH, 256)]),
+        ]
+    }
+
+    fn base() -> Object {
+        Object { material: Material::copy_of(b"password"), ..key("k") }
+    }
+
+    #[test]
+    fn the_same_comes_of_the_same_and_both_know_of_each_other() {
+        let mut kms = Trial::over([base()]);
+        // The PBKDF2 of "password" and "salt" with SHA-256, 4096 times (RFC 7914 has others; these are widely published).
+        let known = "c5e478d59288c841aa530db6845c4c8d962893a001ce4e11a4963873aa98134a";
+        let answer = kms.ask("DeriveKey", &request(derivation_method::PBKDF2)).unwrap();
+        let derived = kms.object(answer[0].value.as_text().unwrap()).unwrap();
+        let digits: String = derived.material.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!((digits.as_str(), derived.owner.as_str()), (known, "o"));
+        for object in [&derived, &kms.object("k").unwrap()] {
+            assert!(object.attributes.find(Tag::LINK).is_some());
+        }
+    }
+
+    #[test]
+    fn a_base_is_used_by_whom_it_was_granted_to() {
+        let mut kms = Trial::over([base()]).user("bob", &[("k", Rights::GET)]);
+        assert!(kms.ask("DeriveKey", &request(derivation_method::HKDF)).is_err());
+        let mut kms = Trial::over([base()]).user("bob", &[("k", Rights::GET.with(Rights::DERIVE_KEY))]);
+        let answer = kms.ask("DeriveKey", &request(derivation_method::HKDF)).unwrap();
+        assert_eq!(kms.object(answer[0].value.as_text().unwrap()).unwrap().owner, "bob");
+    }
+}

@@ -95,3 +95,28 @@ impl Destroy<'_> {
         Ok(Change::Replace(object))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{NOW, Trial, uid};
+
+    #[test]
+    fn the_material_goes_and_the_record_stays_unless_it_is_to_be_removed() {
+        let mut kms = Trial::over([Object { state: State::Deactivated, ..Object::example("k") }]);
+        assert_eq!(kms.ask("Destroy", &[uid("k")]), Ok(vec![uid("k")]));
+        let object = kms.object("k").unwrap();
+        assert_eq!((object.state, object.date(Tag::DESTROY_DATE)), (State::Destroyed, Some(NOW)));
+        assert!(object.material.expose().is_empty());
+        assert_eq!(kms.refused("Destroy", &[uid("k")]), "Object_Destroyed: DENIED");
+        assert!(kms.ask("Destroy", &[uid("k"), Item::boolean(Tag::REMOVE, true)]).is_ok());
+        assert!(kms.object("k").is_none());
+    }
+
+    #[test]
+    fn what_is_active_must_be_revoked_first() {
+        let mut kms = Trial::over([Object::example("k")]);
+        assert_eq!(kms.refused("Destroy", &[uid("k")]), "Wrong_Key_Lifecycle_State: DENIED");
+        assert_eq!(kms.state("k"), Some(State::Active));
+    }
+}

@@ -63,3 +63,29 @@ impl<'r> Operation<'r> for DiscoverVersions<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{Trial, structure};
+
+    fn version(major: i32, minor: i32) -> Item<'static> {
+        let parts = [
+            Item::integer(Tag::PROTOCOL_VERSION_MAJOR, major),
+            Item::integer(Tag::PROTOCOL_VERSION_MINOR, minor),
+        ];
+        structure(Tag::PROTOCOL_VERSION, parts)
+    }
+
+    #[test]
+    fn what_both_speak_is_told_as_the_client_likes_it_best() {
+        let mut kms = Trial::over([]);
+        let all: Vec<_> = PROTOCOL_VERSIONS.iter().map(|(major, minor)| version(*major, *minor)).collect();
+        assert_eq!(kms.ask("DiscoverVersions", &[]), Ok(all.clone()));
+        let mut theirs = vec![version(9, 0)];
+        theirs.extend(all.iter().rev().cloned());
+        let both: Vec<_> = all.into_iter().rev().collect();
+        assert_eq!(kms.ask("DiscoverVersions", &theirs), Ok(both));
+        assert_eq!(kms.ask("DiscoverVersions", &[version(9, 0)]), Ok(vec![]));
+    }
+}

@@ -149,3 +149,56 @@ fn taken(session: &Session, correlation: &[u8]) -> Result<Sealing, Refusal> {
         _ => unreachable!("work is found by the operation that left it"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, bytes, key, structure, uid};
+    use crate::wire::kmip::enumeration::block_cipher_mode;
+
+    fn request(mode: u32) -> [Item<'static>; 3] {
+        let parameters = [
+            Item::enumeration(Tag::CRYPTOGRAPHIC_ALGORITHM, 3),
+            Item::enumeration(Tag::BLOCK_CIPHER_MODE, mode),
+        ];
+        let data = Item::bytes(Tag::DATA, &b"sixteen bytes..."[..]);
+        [uid("k"), structure(Tag::CRYPTOGRAPHIC_PARAMETERS, parameters), data]
+    }
+
+    #[test]
+    fn the_nonce_is_the_servers_and_another_each_time() {
+        let mut kms = Trial::over([key("k")]);
+        let mut sealed = || kms.ask("Encrypt", &request(block_cipher_mode::GCM)).unwrap();
+        let (one, other) = (sealed(), sealed());
+        for tag in [Tag::IV_COUNTER_NONCE, Tag::DATA, Tag::AUTHENTICATED_ENCRYPTION_TAG] {
+            assert_ne!(bytes(&one, tag), bytes(&other, tag));
+        }
+        assert_eq!(bytes(&one, Tag::DATA).len(), 16);
+    }
+
+    #[test]
+    fn whoever_may_only_encrypt_may_not_do_what_decrypts_as_well() {
+        let mut kms = Trial::over([key("k")]).user("bob", &[("k", Rights::ENCRYPT)]);
+        assert!(kms.ask("Encrypt", &request(block_cipher_mode::GCM)).is_ok());
+        let text = kms.refused("Encrypt", &request(block_cipher_mode::ECB));
+        assert!(
+            text.starts_with("Access denied: Encrypt: you may encrypt with key k, but not decrypt"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_state_and_the_mask_must_allow_it() {
+        for (object, reason) in [
+            (
+                Object { state: State::Deactivated, ..key("k") },
+                "Permission_Denied: Encrypt: key k is in state ",
+            ),
+            (Object { usage_mask: 8, ..key("k") }, "Incompatible_Cryptographic_Usage_Mask: Encrypt: "),
+        ] {
+            let text = Trial::over([object]).refused("Encrypt", &request(block_cipher_mode::GCM));
+            assert!(text.starts_with(reason), "{text}");
+        }
+    }
+}

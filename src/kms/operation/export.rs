@@ -45,3 +45,29 @@ impl<'r> Operation<'r> for Export<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, key, uid};
+    use crate::kms::state::State;
+
+    #[test]
+    fn what_is_out_of_use_is_exported_with_its_attributes() {
+        let mut kms = Trial::over([Object { state: State::Compromised, ..key("k") }]);
+        let answer = kms.ask("Export", &[uid("k")]).unwrap();
+        assert_eq!(answer[..2], [Item::enumeration(Tag::OBJECT_TYPE, 2), uid("k")]);
+        let attributes = answer[2].value.children().unwrap();
+        assert!(attributes.contains(&Item::enumeration(Tag::STATE, State::Compromised as u32)));
+        assert_eq!((answer[2].tag, answer[3].tag), (Tag::ATTRIBUTES, Tag::SYMMETRIC_KEY));
+    }
+
+    #[test]
+    fn it_takes_a_right_to_the_material() {
+        for (right, may) in [(Rights::GET_ATTRIBUTES, false), (Rights::EXPORT, true), (Rights::GET, true)] {
+            let mut kms = Trial::over([key("k")]).user("bob", &[("k", right)]);
+            assert_eq!(kms.ask("Export", &[uid("k")]).is_ok(), may, "{right:?}");
+        }
+    }
+}

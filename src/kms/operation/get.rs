@@ -49,3 +49,41 @@ impl<'r> Operation<'r> for Get<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, key, structure, uid};
+    use crate::wire::ttlv::Tag;
+
+    /// The format of a key, and its material.
+    fn inner(answer: &[Item<'static>]) -> (Item<'static>, Item<'static>) {
+        let block = answer[2].value.children().unwrap()[0].value.children().unwrap();
+        let value = block.iter().find(|item| item.tag == Tag::KEY_VALUE).unwrap();
+        (block[0].clone(), value.value.children().unwrap()[0].clone())
+    }
+
+    #[test]
+    fn a_key_is_given_as_each_generation_of_clients_expects_it() {
+        let mut kms = Trial::over([key("k")]);
+        let material = Item::bytes(Tag::KEY_MATERIAL, vec![7; 32]);
+        let format = |code| Item::enumeration(Tag::KEY_FORMAT_TYPE, code);
+        let answer = kms.ask("Get", &[uid("k")]).unwrap();
+        assert_eq!(answer[..2], [Item::enumeration(Tag::OBJECT_TYPE, 2), uid("k")]);
+        assert_eq!(inner(&answer), (format(1), material));
+        let answer = kms.old().ask("Get", &[uid("k")]).unwrap();
+        let material = structure(Tag::KEY_MATERIAL, [Item::bytes(Tag::KEY, vec![7; 32])]);
+        assert_eq!(inner(&answer), (format(7), material));
+    }
+
+    #[test]
+    fn what_is_out_of_use_is_not_given() {
+        for state in [State::Deactivated, State::Compromised, State::Destroyed] {
+            assert!(
+                Trial::over([Object { state, ..key("k") }]).ask("Get", &[uid("k")]).is_err(),
+                "{state:?}"
+            );
+        }
+    }
+}

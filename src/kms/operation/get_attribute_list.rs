@@ -52,3 +52,21 @@ impl<'r> Operation<'r> for GetAttributeList<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, uid};
+
+    #[test]
+    fn each_name_is_told_once() {
+        let mut kms = Trial::over([Object::example("k")]);
+        let answer = kms.ask("GetAttributeList", &[uid("k")]).unwrap();
+        assert_eq!(answer[0], uid("k"));
+        for tag in [Tag::STATE, Tag::OBJECT_TYPE, Tag::CRYPTOGRAPHIC_USAGE_MASK] {
+            let reference = Item::enumeration(Tag::ATTRIBUTE_REFERENCE, tag.0);
+            assert_eq!(answer.iter().filter(|item| **item == reference).count(), 1);
+        }
+    }
+}

@@ -75,3 +75,29 @@ pub fn find(
         _ => Err(Refusal::NotFound { uid: target.text.to_owned() }.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, structure, uid};
+
+    #[test]
+    fn what_is_asked_for_is_told_and_without_a_question_everything() {
+        let mut kms = Trial::over([Object::example("k")]);
+        let state = Item::enumeration(Tag::STATE, State::Active as u32);
+        let reference = Item::enumeration(Tag::ATTRIBUTE_REFERENCE, Tag::STATE.0);
+        let some = kms.ask("GetAttributes", &[uid("k"), reference]).unwrap();
+        assert_eq!(some, [uid("k"), structure(Tag::ATTRIBUTES, [state.clone()])]);
+        let all = kms.ask("GetAttributes", &[uid("k")]).unwrap();
+        let all = all[1].value.children().unwrap();
+        assert!(all.contains(&state) && all.contains(&Item::integer(Tag::CRYPTOGRAPHIC_LENGTH, 256)));
+    }
+
+    #[test]
+    fn clients_of_4_9_1_see_only_what_is_active() {
+        let mut kms = Trial::over([Object { state: State::PreActive, ..Object::example("k") }]);
+        assert!(kms.ask("GetAttributes", &[uid("k")]).is_ok());
+        assert_eq!(kms.old().refused("GetAttributes", &[uid("k")]), "Item_Not_Found: k");
+    }
+}

@@ -78,3 +78,33 @@ fn asked(fields: Fields<'_>) -> Result<hash::Hash, Refusal> {
         .ok_or_else(|| Refusal::invalid("Hash: CryptographicParameters: missing field `HashingAlgorithm`"))?;
     parameters::hash(hash)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{Trial, bytes, structure};
+
+    fn parameters() -> Item<'static> {
+        structure(Tag::CRYPTOGRAPHIC_PARAMETERS, [Item::enumeration(Tag::HASHING_ALGORITHM, 6)])
+    }
+
+    #[test]
+    fn the_digest_in_one_step_is_that_in_two() {
+        let mut kms = Trial::over([]);
+        let data = |text: &'static str| Item::bytes(Tag::DATA, text.as_bytes());
+        let whole = kms.ask("Hash", &[parameters(), data("abc")]).unwrap();
+        assert_eq!(bytes(&whole, Tag::DATA), crate::crypto::sha256(b"abc"));
+        let begun =
+            kms.ask("Hash", &[parameters(), data("ab"), Item::boolean(Tag::INIT_INDICATOR, true)]).unwrap();
+        let ended = kms
+            .ask("Hash", &[data("c"), begun[0].clone(), Item::boolean(Tag::FINAL_INDICATOR, true)])
+            .unwrap();
+        assert_eq!(ended, whole);
+    }
+
+    #[test]
+    fn how_to_hash_must_be_said() {
+        let text = Trial::over([]).refused("Hash", &[Item::bytes(Tag::DATA, &b"abc"[..])]);
+        assert!(text.contains("CryptographicParameters"), "{text}");
+    }
+}

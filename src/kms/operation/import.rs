@@ -67,3 +67,40 @@ impl<'r> Operation<'r> for Import<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{Trial, key, structure, uid};
+    use crate::kms::rights::Rights;
+
+    fn request(material: u8, replaces: bool) -> [Item<'static>; 4] {
+        let value = structure(Tag::KEY_VALUE, [Item::bytes(Tag::KEY_MATERIAL, vec![material; 32])]);
+        let block = [
+            Item::enumeration(Tag::KEY_FORMAT_TYPE, 1),
+            value,
+            Item::enumeration(Tag::CRYPTOGRAPHIC_ALGORITHM, 3),
+            Item::integer(Tag::CRYPTOGRAPHIC_LENGTH, 256),
+        ];
+        let object = structure(Tag::SYMMETRIC_KEY, [structure(Tag::KEY_BLOCK, block)]);
+        let object_type = Item::enumeration(Tag::OBJECT_TYPE, 2);
+        [uid("k"), object_type, Item::boolean(Tag::REPLACE_EXISTING, replaces), object]
+    }
+
+    #[test]
+    fn an_object_is_replaced_by_its_owner_and_only_if_asked_to() {
+        let mut kms = Trial::over([]);
+        assert_eq!(kms.ask("Import", &request(1, false)), Ok(vec![uid("k")]));
+        assert!(kms.refused("Import", &request(2, false)).ends_with("one or more objects already exist"));
+        assert_eq!(kms.object("k").unwrap().material.expose(), [1; 32]);
+        assert!(kms.ask("Import", &request(2, true)).is_ok());
+        assert_eq!(kms.object("k").unwrap().material.expose(), [2; 32]);
+    }
+
+    #[test]
+    fn nobody_replaces_what_is_not_his() {
+        let mut kms = Trial::over([key("k")]).user("bob", &[("k", Rights::IMPORT)]);
+        assert!(kms.refused("Import", &request(2, true)).ends_with("one or more objects already exist"));
+        assert_eq!(kms.object("k").unwrap().material.expose(), [7; 32]);
+    }
+}

@@ -71,3 +71,33 @@ impl<'r> Operation<'r> for MAC<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, bytes, key, structure, uid};
+
+    fn request() -> [Item<'static>; 3] {
+        let hash = [Item::enumeration(Tag::HASHING_ALGORITHM, 6)];
+        let data = Item::bytes(Tag::DATA, &b"data"[..]);
+        [uid("k"), structure(Tag::CRYPTOGRAPHIC_PARAMETERS, hash), data]
+    }
+
+    #[test]
+    fn the_code_is_that_of_the_key_and_the_data() {
+        let answer = Trial::over([key("k")]).ask("MAC", &request()).unwrap();
+        assert_eq!(answer[0], uid("k"));
+        assert_eq!(bytes(&answer, Tag::MAC_DATA), crate::crypto::hmac_sha256(&[7; 32], &[b"data"]));
+    }
+
+    #[test]
+    fn a_key_that_is_out_of_use_or_for_something_else_makes_none() {
+        let decrypts = usage_mask::DECRYPT as u32;
+        for object in
+            [Object { state: State::Deactivated, ..key("k") }, Object { usage_mask: decrypts, ..key("k") }]
+        {
+            assert!(Trial::over([object]).ask("MAC", &request()).is_err());
+        }
+    }
+}

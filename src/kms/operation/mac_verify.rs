@@ -76,3 +76,29 @@ impl<'r> Operation<'r> for MACVerify<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, key, structure, uid};
+
+    #[test]
+    fn a_code_is_valid_for_its_data_and_for_no_other() {
+        let mut kms = Trial::over([Object { state: State::Deactivated, ..key("k") }]);
+        let code = crate::crypto::hmac_sha256(&[7; 32], &[b"data"]);
+        for (data, validity) in [("data", validity_indicator::VALID), ("date", validity_indicator::INVALID)] {
+            let hash = [Item::enumeration(Tag::HASHING_ALGORITHM, 6)];
+            let request = [
+                uid("k"),
+                structure(Tag::CRYPTOGRAPHIC_PARAMETERS, hash),
+                Item::bytes(Tag::DATA, data.as_bytes()),
+                Item::bytes(Tag::MAC_DATA, code.to_vec()),
+            ];
+            let told = Item::enumeration(Tag::VALIDITY_INDICATOR, validity);
+            assert_eq!(kms.ask("MACVerify", &request), Ok(vec![uid("k"), told]));
+            let text = kms.refused("MACVerify", &request[..3]);
+            assert!(text.contains("MACData"), "{text}");
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! The operations of KMIP, one file each. A new one is a file with an `impl Operation` and a line in the table below.
+//! The operations of KMIP, one file each. A new one is a file with an `impl Operation` and its tests, and a line in the table
+//! below.
 #![forbid(unsafe_code)]
 
 use super::effort::Effort;
@@ -208,3 +209,6 @@ operations! {
     revoke Revoke,
     destroy Destroy,
 }
+
+#[cfg(test)]
+mod tests;

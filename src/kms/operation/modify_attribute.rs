@@ -51,3 +51,27 @@ impl<'r> Operation<'r> for ModifyAttribute<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, name, structure, uid};
+
+    #[test]
+    fn one_value_takes_the_place_of_another() {
+        let mut kms = Trial::over([Object::example("k")]);
+        let new = |text| structure(Tag::NEW_ATTRIBUTE, [name(text)]);
+        let text = kms.refused("ModifyAttribute", &[uid("k"), new("a")]);
+        assert!(text.starts_with("Attribute_Not_Found: "), "{text}");
+        for text in ["a", "b"] {
+            kms.ask("AddAttribute", &[uid("k"), new(text)]).unwrap();
+        }
+        let current = structure(Tag::CURRENT_ATTRIBUTE, [name("a")]);
+        assert_eq!(kms.ask("ModifyAttribute", &[uid("k"), current, new("c")]), Ok(vec![uid("k")]));
+        let reference = Item::enumeration(Tag::ATTRIBUTE_REFERENCE, Tag::NAME.0);
+        let names = kms.ask("GetAttributes", &[uid("k"), reference]).unwrap();
+        let names = names[1].value.children().unwrap();
+        assert!(names.len() == 2 && names.contains(&name("b")) && names.contains(&name("c")));
+    }
+}

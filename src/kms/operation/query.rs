@@ -111,3 +111,34 @@ fn answer(function: u32) -> Vec<Item<'static>> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::Trial;
+
+    #[test]
+    fn every_operation_of_the_table_is_told() {
+        let ask = [Item::enumeration(Tag::QUERY_FUNCTION, query_function::QUERY_OPERATIONS)];
+        let told = Trial::over([]).ask("Query", &ask).unwrap();
+        let names: Vec<_> = Request::NAMES
+            .iter()
+            .map(|name| Item::enumeration(Tag::OPERATION, operation::ALL.code(name).unwrap()))
+            .collect();
+        assert_eq!(told, names);
+    }
+
+    #[test]
+    fn each_question_is_answered_once_in_the_order_of_the_fields() {
+        let mut kms = Trial::over([]);
+        let ask = |functions: &[u32]| {
+            functions.iter().map(|code| Item::enumeration(Tag::QUERY_FUNCTION, *code)).collect::<Vec<_>>()
+        };
+        let (objects, capabilities) = (query_function::QUERY_OBJECTS, query_function::QUERY_CAPABILITIES);
+        let told = kms.ask("Query", &ask(&[capabilities, objects, capabilities])).unwrap();
+        assert_eq!(told, kms.ask("Query", &ask(&[objects, capabilities])).unwrap());
+        assert_eq!(told.len(), OBJECT_TYPES.len() + 1);
+        assert!(kms.refused("Query", &ask(&[0xFFFF])).contains("QueryFunction"));
+        assert!(kms.refused("Query", &[]).contains("QueryFunction"));
+    }
+}

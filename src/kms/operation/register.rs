@@ -51,3 +51,44 @@ impl<'r> Operation<'r> for Register<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{Trial, structure, uid};
+
+    fn request(uid: &'static str) -> [Item<'static>; 3] {
+        let object = [
+            Item::enumeration(Tag::SECRET_DATA_TYPE, 1),
+            structure(
+                Tag::KEY_BLOCK,
+                [
+                    Item::enumeration(Tag::KEY_FORMAT_TYPE, 1),
+                    structure(Tag::KEY_VALUE, [Item::bytes(Tag::KEY_MATERIAL, &b"password"[..])]),
+                ],
+            ),
+        ];
+        [
+            Item::enumeration(Tag::OBJECT_TYPE, 7),
+            structure(Tag::ATTRIBUTES, [Item::text(Tag::UNIQUE_IDENTIFIER, uid)]),
+            structure(Tag::SECRET_DATA, object),
+        ]
+    }
+
+    #[test]
+    fn an_object_is_kept_under_a_free_identifier() {
+        let mut kms = Trial::over([]);
+        assert_eq!(kms.ask("Register", &request("s")), Ok(vec![uid("s")]));
+        assert_eq!(kms.object("s").unwrap().material.expose(), b"password");
+        assert!(kms.refused("Register", &request("s")).ends_with("one or more objects already exist"));
+        let named = kms.ask("Register", &request("")).unwrap();
+        assert!(kms.object(named[0].value.as_text().unwrap()).is_some());
+    }
+
+    #[test]
+    fn without_attributes_it_is_refused() {
+        let [object_type, _, object] = request("s");
+        let text = Trial::over([]).refused("Register", &[object_type, object]);
+        assert!(text.contains("Attributes"), "{text}");
+    }
+}

@@ -251,3 +251,28 @@ fn retire(old: &mut Object, new_uid: &str, now: Timestamp) -> Result<(), Failure
     old.tags.retain(|tag| Some(tag.as_str()) == system_tag);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{Trial, key, uid};
+
+    #[test]
+    fn a_new_key_takes_the_place_of_the_old_one_for_everybody() {
+        let mut kms = Trial::over([Object { state: State::PreActive, ..key("k") }]);
+        kms.ask("Activate", &[uid("k")]).unwrap();
+        let mut kms = kms.user("bob", &[("k", Rights::REKEY.with(Rights::GET))]);
+        let answer = kms.ask("ReKey", &[uid("k")]).unwrap();
+        let new = kms.object(answer[0].value.as_text().unwrap()).unwrap();
+        assert_eq!((new.owner.as_str(), new.state, new.length_bits), ("o", State::Active, 256));
+        assert_ne!(new.material.expose(), [7; 32]);
+        assert_eq!(kms.state("k"), Some(State::Deactivated));
+        assert!(kms.ask("Get", &answer).is_ok(), "what was granted on the old one");
+    }
+
+    #[test]
+    fn what_is_gone_is_not_replaced() {
+        let mut kms = Trial::over([Object { state: State::Destroyed, ..key("k") }]);
+        assert_eq!(kms.refused("ReKey", &[uid("k")]), "Object_Destroyed: DENIED");
+    }
+}

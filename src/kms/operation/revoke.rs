@@ -116,3 +116,33 @@ impl<'r> Revoke<'r> {
         items
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{NOW, Trial, structure, uid};
+
+    fn request(code: u32) -> [Item<'static>; 2] {
+        let reason = [Item::enumeration(Tag::REVOCATION_REASON_CODE, code)];
+        [uid("k"), structure(Tag::REVOCATION_REASON, reason)]
+    }
+
+    #[test]
+    fn the_reason_decides_on_the_state_and_the_dates() {
+        for (code, state, date) in [
+            (revocation_reason_code::UNSPECIFIED, State::Deactivated, Tag::DEACTIVATION_DATE),
+            (revocation_reason_code::KEY_COMPROMISE, State::Compromised, Tag::COMPROMISE_DATE),
+        ] {
+            let mut kms = Trial::over([Object::example("k")]);
+            assert_eq!(kms.ask("Revoke", &request(code)), Ok(vec![uid("k")]));
+            let object = kms.object("k").unwrap();
+            assert_eq!((object.state, object.date(date)), (state, Some(NOW)));
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_of_the_enumeration() {
+        let text = Trial::over([Object::example("k")]).refused("Revoke", &request(0xFFFF));
+        assert!(text.contains("RevocationReasonCode"), "{text}");
+    }
+}

@@ -51,3 +51,22 @@ impl<'r> Operation<'r> for RNGRetrieve<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::{Trial, bytes};
+
+    #[test]
+    fn as_many_bytes_are_given_as_asked_for_up_to_a_bound() {
+        let mut kms = Trial::over([]);
+        let length = |bytes: usize| [Item::integer(Tag::DATA_LENGTH, bytes as i32)];
+        let mut drawn =
+            |count| kms.ask("RNGRetrieve", &length(count)).map(|answer| bytes(&answer, Tag::DATA));
+        let (one, other) = (drawn(32).unwrap(), drawn(32).unwrap());
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, other);
+        assert_eq!(drawn(limits::RANDOM_BYTES_MAX).unwrap().len(), limits::RANDOM_BYTES_MAX);
+        assert!(drawn(limits::RANDOM_BYTES_MAX + 1).unwrap_err().contains("DataLength"));
+    }
+}

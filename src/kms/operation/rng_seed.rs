@@ -44,3 +44,20 @@ impl<'r> Operation<'r> for RNGSeed<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::operation::tests::Trial;
+
+    #[test]
+    fn a_seed_is_taken_and_changes_nothing() {
+        let mut kms = Trial::over([]);
+        let seed = [Item::bytes(Tag::DATA, vec![9; 40])];
+        assert_eq!(kms.ask("RNGSeed", &seed), Ok(vec![Item::integer(Tag::AMOUNT_OF_SEED_DATA, 40)]));
+        assert!(kms.refused("RNGSeed", &[]).contains("Data"));
+        let length = [Item::integer(Tag::DATA_LENGTH, 8)];
+        let drawn = kms.ask("RNGRetrieve", &length);
+        assert_eq!(drawn, Trial::over([]).ask("RNGRetrieve", &length), "as without it");
+    }
+}

@@ -46,3 +46,31 @@ impl<'r> Operation<'r> for SetAttribute<'r> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::object::Object;
+    use crate::kms::operation::tests::{Trial, structure, uid};
+
+    #[test]
+    fn a_value_is_set_whether_there_was_one_or_not() {
+        let mut kms = Trial::over([Object::example("k")]);
+        let comment = |text| Item::text(Tag::COMMENT, text);
+        let reference = Item::enumeration(Tag::ATTRIBUTE_REFERENCE, Tag::COMMENT.0);
+        for text in ["first", "second"] {
+            let new = structure(Tag::NEW_ATTRIBUTE, [comment(text)]);
+            assert_eq!(kms.ask("SetAttribute", &[uid("k"), new]), Ok(vec![uid("k")]));
+            let told = kms.ask("GetAttributes", &[uid("k"), reference.clone()]).unwrap();
+            assert_eq!(told[1], structure(Tag::ATTRIBUTES, [comment(text)]));
+        }
+    }
+
+    #[test]
+    fn whoever_may_only_look_sets_nothing() {
+        let mut kms = Trial::over([Object::example("k")]).user("bob", &[("k", Rights::GET_ATTRIBUTES)]);
+        let mask = structure(Tag::NEW_ATTRIBUTE, [Item::integer(Tag::CRYPTOGRAPHIC_USAGE_MASK, 1)]);
+        assert!(kms.ask("SetAttribute", &[uid("k"), mask]).is_err());
+        assert_eq!(kms.object("k").unwrap().usage_mask, 12);
+    }
+}
