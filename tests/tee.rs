@@ -8,7 +8,6 @@ use keyway::crypto::self_signed;
 use keyway::job::Resources;
 use keyway::limits::Limits;
 use keyway::secret::Secret;
-use keyway::server::clients::ClientIdentity;
 use keyway::server::{Attestation, LoadedCertificate, Parts, Server as Core, Tls};
 use keyway::shell::executor::Executor;
 use keyway::shell::os::{Clock, OsEntropy};
@@ -18,6 +17,7 @@ use keyway::shell::sockets;
 use keyway::store::memory::MemoryStore;
 use keyway::tee::sgx::Sgx;
 use keyway::tee::{Quoter, derive};
+use keyway::testing;
 use keyway::time::Timestamp;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
@@ -363,25 +363,11 @@ fn serve_with(quoter: Option<Arc<dyn Quoter>>, is_tls: bool) -> u16 {
         let not_after = Timestamp::from_unix(2_000_000_000);
         let identity = self_signed::identity(&[NAME.to_owned()], clock.now().utc, not_after).unwrap();
         let pem = "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n";
+        let parts = testing::parts(store.clone(), Box::new(OsEntropy), clock.now());
         let core = Core::new(Parts {
-            limits: Limits::default(),
-            default_username: "admin".into(),
-            store: store.clone(),
-            entropy: Box::new(OsEntropy),
             tls: if is_tls { Tls::File(LoadedCertificate { identity, digest: [0; 32] }) } else { Tls::Off },
-            client_authorities: Vec::new(),
-            client_revocations: None,
-            client_identity: ClientIdentity::CommonName,
-            token_issuers: Vec::new(),
-            force_default_username: false,
-            privileged_users: Vec::new(),
-            decryption_key: None,
-            bootstrap: None,
             attestation: quoter.map(|_| Attestation { enclave_public_key: Some(pem.into()) }),
-            audit: None,
-            counts: Arc::default(),
-            resident_bytes: || None,
-            now: clock.now(),
+            ..parts
         });
         ready.send(port).unwrap();
         reactor.run(core.unwrap(), executor)

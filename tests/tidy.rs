@@ -154,6 +154,21 @@ fn modules_use_only_those_above_them_in_the_table_of_the_crate() {
 }
 
 #[test]
+fn a_file_of_tests_is_compiled_for_tests_only() {
+    let sources = sources("src");
+    let declares = |path: &str| {
+        let parent = sources.iter().find(|source| source.path == path);
+        parent.is_some_and(|parent| parent.text.contains("#[cfg(test)]\nmod tests;"))
+    };
+    let folders = || sources.iter().filter_map(|source| source.path.strip_suffix("/tests.rs"));
+    assert!(folders().count() > 0);
+    for folder in folders() {
+        let is_declared = declares(&format!("{folder}.rs")) || declares(&format!("{folder}/mod.rs"));
+        assert!(is_declared, "{folder}/tests.rs");
+    }
+}
+
+#[test]
 fn every_operation_has_its_tests() {
     let operations = sources("src/kms/operation");
     let (shared, single): (Vec<_>, Vec<_>) = operations

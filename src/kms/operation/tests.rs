@@ -3,7 +3,6 @@
 
 use super::{Context, Request};
 use crate::crypto::material::Material;
-use crate::entropy::Entropy;
 use crate::kms::effort::Effort;
 use crate::kms::nonces::Nonces;
 use crate::kms::object::Object;
@@ -15,6 +14,7 @@ use crate::kms::streams::Streams;
 use crate::kms::view::{Change, Changes};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
+use crate::testing::choices::Choices;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::ttlv::{Item, Tag, binary};
@@ -28,7 +28,8 @@ pub struct Trial {
     store: MemoryStore,
     user: Principal,
     dialect: Dialect,
-    entropy: Counter,
+    /// The same in every trial.
+    entropy: Choices,
     streams: Streams,
     nonces: Nonces,
 }
@@ -40,7 +41,7 @@ impl Trial {
             store: MemoryStore::new(),
             user: Principal("o".into()),
             dialect: Dialect::V5,
-            entropy: Counter(0),
+            entropy: Choices::new(0),
             streams: Streams::default(),
             nonces: Nonces::default(),
         };
@@ -134,16 +135,6 @@ impl Trial {
             assert!(answer.replace(bytes).is_none(), "there is one answer");
         })?;
         Ok(answer.unwrap())
-    }
-}
-
-/// Bytes that differ from call to call, and are the same in every run.
-struct Counter(u8);
-
-impl Entropy for Counter {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        self.0 += 1;
-        bytes.fill(self.0);
     }
 }
 

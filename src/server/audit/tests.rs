@@ -5,35 +5,23 @@ use super::UNRECORDED;
 use crate::audit::chain::Chain;
 use crate::audit::entry::Decision;
 use crate::audit::recorder::{Medium, Recorder};
-use crate::entropy::Entropy;
 use crate::job::{self, Completion, Done, Job, JobId, Lane, Resources};
 use crate::kms::view::View;
-use crate::limits::{self, Limits};
+use crate::limits;
 use crate::pipeline::Failed;
 use crate::secret::Secret;
-use crate::server::clients::ClientIdentity;
 use crate::server::event::{ConnectionId, Input, Listener, Output};
-use crate::server::{AuditMode, EXIT_STORE_FAILED, Parts, Server, Tls};
+use crate::server::{AuditMode, EXIT_STORE_FAILED, Parts, Server};
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError, Transaction};
+use crate::testing;
+use crate::testing::choices::Choices;
 use crate::time::{Instant, Now, Timestamp};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const ID: ConnectionId = ConnectionId { slot: 0, generation: 0 };
 const CREATE: &str = r#"{"tag":"Create","value":[{"tag":"ObjectType","type":"Enumeration","value":"SymmetricKey"},{"tag":"Attributes","value":[{"tag":"CryptographicAlgorithm","type":"Enumeration","value":"AES"},{"tag":"CryptographicLength","type":"Integer","value":256},{"tag":"CryptographicUsageMask","type":"Integer","value":12},{"tag":"ObjectType","type":"Enumeration","value":"SymmetricKey"}]}]}"#;
-
-/// Bytes that differ from each other, and are the same in every run.
-struct Counter(u8);
-
-impl Entropy for Counter {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            self.0 = self.0.wrapping_add(1);
-            *byte = self.0;
-        }
-    }
-}
 
 /// The log, as far as it is written.
 #[derive(Clone, Default)]
@@ -93,34 +81,15 @@ impl World {
             utc: Timestamp::from_unix(1_795_456_600),
             utc_millis: 0,
         };
-        let parts = Parts {
-            limits: Limits::default(),
-            default_username: "admin".into(),
-            store: Arc::clone(&store),
-            entropy: Box::new(Counter(0)),
-            tls: Tls::Off,
-            client_authorities: Vec::new(),
-            client_revocations: None,
-            client_identity: ClientIdentity::CommonName,
-            token_issuers: Vec::new(),
-            force_default_username: false,
-            privileged_users: Vec::new(),
-            decryption_key: None,
-            bootstrap: None,
-            attestation: None,
-            audit: Some(mode),
-            counts: Arc::default(),
-            resident_bytes: || None,
-            now,
-        };
+        let parts = testing::parts(Arc::clone(&store), Box::new(Choices::new(0)), now);
         let log = Log::default();
         let key = Secret::new(b"the key of the log".to_vec());
         let recorder = Recorder::new(Box::new(log.clone()), key, Chain::default(), 0);
         let resources = Resources {
             audit: Some(Arc::new(Mutex::new(recorder))),
-            ..Resources::of(store, Box::new(Counter(128)))
+            ..Resources::of(store, Box::new(Choices::new(1)))
         };
-        let server = Server::new(parts).unwrap();
+        let server = Server::new(Parts { audit: Some(mode), ..parts }).unwrap();
         let mut world = World {
             server,
             resources,

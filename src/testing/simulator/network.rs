@@ -73,9 +73,11 @@ impl Network {
     }
 
     /// The least that the server holds of large bodies that it is receiving, as
-    /// [`crate::limits::Limits::bodies_bytes_max`] counts them.
-    pub fn bodies_bytes(&self) -> usize {
-        self.wires.values().map(Wire::body_bytes).sum()
+    /// [`crate::limits::Limits::bodies_bytes_max`] counts them. `refuses_later` says whether what is refused may wait for the
+    /// audit log: nothing of it is held then, and no more of it read.
+    pub fn bodies_bytes(&self, refuses_later: bool) -> usize {
+        let receiving = self.wires.values().filter(|wire| !(refuses_later && wire.paused));
+        receiving.map(Wire::body_bytes).sum()
     }
 
     /// What must hold whenever the server rests. `holds` says whether requests may wait for something else than a lane that
@@ -303,8 +305,7 @@ impl Wire {
     fn body_bytes(&self) -> usize {
         let Some(asked) = self.asked.front() else { return 0 };
         let is_received = asked.end.is_none_or(|end| end > self.delivered);
-        // Where it is paused, the rest was refused, and the answer waits for the audit log.
-        if self.closed || self.paused || !asked.is_large || !is_received {
+        if self.closed || !asked.is_large || !is_received {
             return 0;
         }
         let received = self.delivered.saturating_sub(asked.start) as usize;

@@ -396,10 +396,11 @@ impl<'s> World<'s> {
 
     /// What must hold whenever the server rests.
     fn check_at_rest(&mut self) {
-        let holds = self.options.audit == Some(AuditMode::Required) || self.machine().lanes.asks_issuer();
+        let refuses_later = self.options.audit == Some(AuditMode::Required);
+        let holds = refuses_later || self.machine().lanes.asks_issuer();
         let now = self.clock.now().instant;
         self.network.check_at_rest(holds, now, self.options.patience());
-        let bodies_bytes = self.network.bodies_bytes() + self.machine().lanes.bodies_bytes();
+        let bodies_bytes = self.network.bodies_bytes(refuses_later) + self.machine().lanes.bodies_bytes();
         let bodies_bytes_max = self.options.limits.bodies_bytes_max;
         assert!(
             bodies_bytes <= bodies_bytes_max,
