@@ -5,16 +5,30 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 #[global_allocator]
 static ALLOCATOR: Overwriting = Overwriting;
 
+/// A page of the embedded database with what counts its owners. A read of what is in no cache takes one for each level of
+/// the tree, and gives as many back: blocks of this size are beyond the lists from which the system allocates at once.
+const PAGE: Layout = Layout::new::<[usize; 2 + 4096 / size_of::<usize>()]>();
+
+/// Blocks of that size that nobody has.
+static SPARE_PAGES: [AtomicPtr<u8>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
+
 struct Overwriting;
 
 // SAFETY: the system's allocator does it all; what is written between was the caller's until then. What grows or shrinks is
-// moved: the trait's own `realloc` allocates, copies and frees.
+// moved: the trait's own `realloc` allocates, copies and frees. A spare page is a block of the system's that was allocated
+// with the same layout, and whoever takes it out of its place has it alone.
 unsafe impl GlobalAlloc for Overwriting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout == PAGE
+            && let Some(page) = spare_page()
+        {
+            return page;
+        }
         // SAFETY: as the caller has promised.
         unsafe { System.alloc(layout) }
     }
@@ -29,9 +43,29 @@ unsafe impl GlobalAlloc for Overwriting {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the block is the caller's until it is freed, and as large.
         unsafe { overwrite(block, layout.size()) };
+        if layout == PAGE && is_kept(block) {
+            return;
+        }
         // SAFETY: as the caller has promised.
         unsafe { System.dealloc(block, layout) };
     }
+}
+
+/// Takes a spare page out of its place.
+#[inline(never)]
+fn spare_page() -> Option<*mut u8> {
+    SPARE_PAGES
+        .iter()
+        .map(|place| place.swap(ptr::null_mut(), Ordering::Acquire))
+        .find(|page| !page.is_null())
+}
+
+/// Whether there was a place to keep this page in.
+fn is_kept(page: *mut u8) -> bool {
+    let keep = |place: &AtomicPtr<u8>| {
+        place.compare_exchange(ptr::null_mut(), page, Ordering::Release, Ordering::Relaxed).is_ok()
+    };
+    SPARE_PAGES.iter().any(keep)
 }
 
 /// Overwrites so many bytes that are there.
@@ -95,4 +129,41 @@ unsafe extern "C" fn free(block: *mut c_void, _file: *const c_char, _line: c_int
     unsafe { overwrite(block.cast(), bytes) };
     // SAFETY: it was allocated above, and the caller has given it up.
     unsafe { libc::free(block) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hint::black_box;
+    use std::{slice, thread};
+
+    const WORDS: usize = PAGE.size() / size_of::<usize>();
+
+    #[test]
+    fn no_page_has_two_owners() {
+        let owner = |number: usize| {
+            for _ in 0..2_000 {
+                let pages = [(); 3].map(|()| Box::new([number; WORDS]));
+                assert!(pages.iter().all(|page| page.iter().all(|word| *word == number)));
+            }
+        };
+        thread::scope(|scope| (1..=4).for_each(|number| drop(scope.spawn(move || owner(number)))));
+    }
+
+    #[test]
+    fn a_spare_page_holds_nothing() {
+        let mut seen = 0;
+        // Others may take it meanwhile.
+        for _ in 0..1_000 {
+            drop(black_box(Box::new([usize::MAX; WORDS])));
+            let Some(page) = spare_page() else { continue };
+            // SAFETY: the page is nobody else's, was written whole, and goes back to where it came from.
+            unsafe {
+                assert!(slice::from_raw_parts(page, PAGE.size()).iter().all(|byte| *byte == 0));
+                System.dealloc(page, PAGE);
+            }
+            seen += 1;
+        }
+        assert!(seen > 0);
+    }
 }
