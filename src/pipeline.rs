@@ -278,7 +278,7 @@ fn may_be_undone(decoded: &Result<Decoded<'_>, (u16, String)>) -> bool {
 }
 
 /// What Create draws.
-const IDENTIFIER_BYTES: usize = 10;
+const IDENTIFIER_BYTES: usize = 8;
 const KEY_BYTES: usize = 32;
 
 fn write_together(

@@ -223,9 +223,9 @@ fn fill(folder: &Path, count: usize, is_sealed: bool) {
 /// Identifiers as the server makes them, twenty in a millisecond.
 fn uid(key: usize) -> String {
     const BEGAN_MILLIS: u64 = 1_700_000_000_000;
-    let (millis, random) =
-        (BEGAN_MILLIS + key as u64 / 20, (key as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    format!("{:08x}-{:04x}-7{:03x}-8000-{key:012x}", millis >> 16, millis & 0xFFFF, random >> 52)
+    let (millis, fraction) = (BEGAN_MILLIS + key as u64 / 20, key as u64 % 20 * 4096 / 20);
+    let random = (key as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16;
+    format!("{:08x}-{:04x}-7{fraction:03x}-8000-{random:012x}", millis >> 16, millis & 0xFFFF)
 }
 
 fn name(key: usize) -> String {

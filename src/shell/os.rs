@@ -37,14 +37,19 @@ pub(crate) fn utc_now() -> Timestamp {
     utc_and_millis().0
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the calendar clock")]
 fn utc_and_millis() -> (Timestamp, u16) {
-    let now = std::time::SystemTime::now();
     let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
-    match now.duration_since(std::time::UNIX_EPOCH) {
+    match since_1970() {
         Ok(after) => (Timestamp::from_unix(seconds(after)), after.subsec_millis() as u16),
-        Err(before) => (Timestamp::from_unix(-seconds(before.duration())), 0),
+        Err(before) => (Timestamp::from_unix(-seconds(before)), 0),
     }
+}
+
+/// The calendar clock; what is missing until 1970 where it is before that.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the calendar clock")]
+fn since_1970() -> Result<Duration, Duration> {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).map_err(|before| before.duration())
 }
 
 /// The kernel's generator, asked for every call: bytes kept in user space would be handed out twice when a snapshot of
@@ -70,9 +75,8 @@ impl Entropy for OsEntropy {
         }
     }
 
-    fn unix_millis(&mut self) -> u64 {
-        let (utc, millis) = utc_and_millis();
-        u64::try_from(utc.unix()).unwrap_or(0).saturating_mul(1000) + u64::from(millis)
+    fn unix_time(&mut self) -> Duration {
+        since_1970().unwrap_or_default()
     }
 }
 
