@@ -18,7 +18,7 @@ use keyway::store::sealed::{self, MasterSecret};
 use keyway::wire::ttlv::{Encoded, Item, Tag};
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const FEW: usize = 1_000;
 const MANY: usize = 1_000_000;
@@ -109,8 +109,8 @@ pub fn measure(bench: &Bench, report: &mut Report) {
         report.add(
             &format!("Start, {engine}"),
             format!("{MANY} keys, {} MB", number(many.file_bytes as f64 / 1e6)),
-            format!("{FEW} keys, {} s", number(few.start.as_secs_f64())),
-            many.start.as_secs_f64(),
+            format!("{FEW} keys, {} s", number(few.start_s)),
+            many.start_s,
             " s",
             Target::AtMost(TARGET_START_S),
         );
@@ -145,24 +145,30 @@ struct Times {
 struct Filled {
     keyway: Keyway,
     count: usize,
-    start: Duration,
+    start_s: f64,
     file_bytes: u64,
 }
 
 impl Filled {
     fn start(bench: &Bench, count: usize, is_sealed: bool) -> Filled {
-        let scratch = Scratch::new();
+        let mut scratch = Scratch::new();
         let folder = scratch.path().join("data/sqlite-data");
         fill(&folder, count, is_sealed);
         let file_bytes = fs::metadata(folder.join(FILE_NAME)).unwrap().len();
         let password = format!("--master-password={PASSWORD}");
         let arguments = if is_sealed { &[password.as_str()][..] } else { &[] };
-        let begin = Instant::now();
-        let keyway = Keyway::start_on(bench, scratch, arguments);
-        let start = begin.elapsed();
-        // A large file is verified behind the first answers, on the core that gives them.
-        wait_for("the verification", || (!folder.join(UNVERIFIED_NAME).exists()).then_some(()));
-        Filled { start, keyway, count, file_bytes }
+        let mut starts = Vec::new();
+        loop {
+            let begin = Instant::now();
+            let keyway = Keyway::start_on(bench, scratch, arguments);
+            starts.push(begin.elapsed().as_secs_f64());
+            // A large file is verified behind the first answers, on the core that gives them.
+            wait_for("the verification", || (!folder.join(UNVERIFIED_NAME).exists()).then_some(()));
+            if starts.len() == bench.rounds {
+                return Filled { keyway, count, start_s: median(starts), file_bytes };
+            }
+            scratch = keyway.end();
+        }
     }
 
     /// How long the answers take, over one connection.

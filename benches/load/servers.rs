@@ -16,7 +16,7 @@ const PASSWORD: &str = "benchmark";
 pub struct Keyway {
     pub server: Server,
     // Removed after the server has ended.
-    _folder: Scratch,
+    folder: Scratch,
 }
 
 impl Keyway {
@@ -46,9 +46,15 @@ impl Keyway {
 
     /// Starts one in the clear with these arguments on the database that is in a folder, pinned to its core.
     pub fn start_on(bench: &Bench, folder: Scratch, arguments: &[&str]) -> Keyway {
-        let keyway = Keyway { server: Server::spawn(folder.path(), keyway(arguments)), _folder: folder };
+        let keyway = Keyway { server: Server::spawn(folder.path(), keyway(arguments)), folder };
         bench.cores.pin_server(keyway.server.pid());
         keyway
+    }
+
+    /// Ends it in order; its folder is there for the next.
+    pub fn end(self) -> Scratch {
+        self.server.terminate();
+        self.folder
     }
 
     /// Starts another build in the clear, that shares the core of the clients: nothing is done to it between its start and
@@ -66,7 +72,7 @@ impl Keyway {
         let tls_arguments = ["--https-p12-file", &bundle, "--https-p12-password", PASSWORD];
         let arguments = [if tls { &tls_arguments[..] } else { &[] }, others].concat();
         let command = keyway_at(program, &arguments);
-        Keyway { server: Server::spawn(folder.path(), command), _folder: folder }
+        Keyway { server: Server::spawn(folder.path(), command), folder }
     }
 }
 
