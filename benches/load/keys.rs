@@ -17,7 +17,7 @@ use keyway::store::redb::{self, FILE_NAME, RedbStore};
 use keyway::store::sealed::{self, MasterSecret};
 use keyway::wire::ttlv::{Encoded, Item, Tag};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const FEW: usize = 1_000;
@@ -104,33 +104,41 @@ const AES: &str = r#"{"tag":"CryptographicAlgorithm","type":"Enumeration","value
 
 pub fn measure(bench: &Bench, report: &mut Report) {
     for (engine, is_sealed) in [("redb", false), ("sealed redb", true)] {
-        let mut few = Filled::start(bench, FEW, is_sealed);
-        let mut many = Filled::start(bench, MANY, is_sealed);
+        let (mut few, mut many) = (Filled::new(FEW, is_sealed), Filled::new(MANY, is_sealed));
+        // Where a process has its memory makes a difference, too: each round has new ones.
+        for round in 0..bench.rounds {
+            few.start(bench);
+            many.start(bench);
+            for (number, question) in QUESTIONS.iter().enumerate() {
+                let turns = if question.is_compared { TURNS } else { 1 };
+                for turn in round * turns..(round + 1) * turns {
+                    few.ask(turn, number);
+                    many.ask(turn, number);
+                }
+            }
+            few.end();
+            many.end();
+        }
         report.add(
             &format!("Start, {engine}"),
             format!("{MANY} keys, {} MB", number(many.file_bytes as f64 / 1e6)),
-            format!("{FEW} keys, {} s", number(few.start_s)),
-            many.start_s,
+            format!("{FEW} keys, {} s", number(median(few.starts_s))),
+            median(many.starts_s),
             " s",
             Target::AtMost(TARGET_START_S),
         );
-        for question in &QUESTIONS {
-            let (mut ours, mut reference) = (Vec::new(), Vec::new());
-            for turn in 0..bench.rounds * if question.is_compared { TURNS } else { 1 } {
-                reference.push(few.ask(turn, question));
-                ours.push(many.ask(turn, question));
-            }
+        for ((question, ours), reference) in QUESTIONS.iter().zip(&many.answers).zip(&few.answers) {
             let p50 = |times: &[Times]| median(times.iter().map(|times| times.p50_ms));
             let p99 = |times: &[Times]| median(times.iter().map(|times| times.p99_ms));
             let name = format!("{}, {engine}", question.name);
             let figures = |times: &[Times]| format!("p50 {} ms", number(p50(times)));
-            let beside = format!("{}, p99 {} ms with {FEW}", figures(&reference), number(p99(&reference)));
-            report.add(&name, figures(&ours), beside, p99(&ours), " ms p99", question.target);
+            let beside = format!("{}, p99 {} ms with {FEW}", figures(reference), number(p99(reference)));
+            report.add(&name, figures(ours), beside, p99(ours), " ms p99", question.target);
             if question.is_compared {
                 let of = |times: &[Times]| times.iter().map(|times| times.p50_ms).collect::<Vec<_>>();
-                let ratio = median_ratio(of(&ours).into_iter(), of(&reference).into_iter());
+                let ratio = median_ratio(of(ours).into_iter(), of(reference).into_iter());
                 let target = Target::AtMost(TARGET_RATIO);
-                report.add("", figures(&ours), figures(&reference), ratio, "", target);
+                report.add("", figures(ours), figures(reference), ratio, "", target);
             }
         }
     }
@@ -141,53 +149,67 @@ struct Times {
     p99_ms: f64,
 }
 
-/// A server with so many keys.
+/// A database with so many keys, the servers that were started on it, and how long they took.
 struct Filled {
-    keyway: Keyway,
+    is_sealed: bool,
     count: usize,
-    start_s: f64,
     file_bytes: u64,
+    /// While no server has it.
+    folder: Option<Scratch>,
+    server: Option<Keyway>,
+    starts_s: Vec<f64>,
+    /// To each of the questions.
+    answers: [Vec<Times>; QUESTIONS.len()],
 }
 
 impl Filled {
-    fn start(bench: &Bench, count: usize, is_sealed: bool) -> Filled {
-        let mut scratch = Scratch::new();
-        let folder = scratch.path().join("data/sqlite-data");
-        fill(&folder, count, is_sealed);
-        let file_bytes = fs::metadata(folder.join(FILE_NAME)).unwrap().len();
-        let password = format!("--master-password={PASSWORD}");
-        let arguments = if is_sealed { &[password.as_str()][..] } else { &[] };
-        let mut starts = Vec::new();
-        loop {
-            let begin = Instant::now();
-            let keyway = Keyway::start_on(bench, scratch, arguments);
-            starts.push(begin.elapsed().as_secs_f64());
-            // A large file is verified behind the first answers, on the core that gives them.
-            wait_for("the verification", || (!folder.join(UNVERIFIED_NAME).exists()).then_some(()));
-            if starts.len() == bench.rounds {
-                return Filled { keyway, count, start_s: median(starts), file_bytes };
-            }
-            scratch = keyway.end();
-        }
+    fn new(count: usize, is_sealed: bool) -> Filled {
+        let folder = Scratch::new();
+        let data = data_folder(&folder);
+        fill(&data, count, is_sealed);
+        let file_bytes = fs::metadata(data.join(FILE_NAME)).unwrap().len();
+        let (folder, answers) = (Some(folder), [const { Vec::new() }; QUESTIONS.len()]);
+        Filled { is_sealed, count, file_bytes, folder, server: None, starts_s: Vec::new(), answers }
+    }
+
+    fn start(&mut self, bench: &Bench) {
+        let folder = self.folder.take().unwrap();
+        let unverified = data_folder(&folder).join(UNVERIFIED_NAME);
+        let arguments = if self.is_sealed { &["--master-password", PASSWORD][..] } else { &[] };
+        let begin = Instant::now();
+        self.server = Some(Keyway::start_on(bench, folder, arguments));
+        self.starts_s.push(begin.elapsed().as_secs_f64());
+        // A large file is verified behind the first answers, on the core that gives them.
+        wait_for("the verification", || (!unverified.exists()).then_some(()));
+    }
+
+    fn end(&mut self) {
+        self.folder = self.server.take().map(Keyway::end);
     }
 
     /// How long the answers take, over one connection.
-    fn ask(&mut self, turn: usize, question: &Question) -> Times {
-        let keys = question.keys.min(self.count);
-        let mut client = Client::connect(self.keyway.server.port, None);
+    fn ask(&mut self, turn: usize, question: usize) {
+        let Question { request, keys, .. } = &QUESTIONS[question];
+        let keys = self.count.min(*keys);
+        let mut client = Client::connect(self.server.as_ref().unwrap().server.port, None);
         let mut times = Vec::new();
         for number in 0..REQUESTS {
             // All over the database, and others in each turn: a prime leads everywhere.
             let key = (turn * REQUESTS + number) * 611_953 % keys * (self.count / keys);
-            let request = (question.request)(key);
+            let request = request(key);
             let begin = Instant::now();
             let answer = client.post(PATH, &request);
             times.push(begin.elapsed().as_secs_f64() * 1e3);
             assert!(answer.contains("UniqueIdentifier"), "{request} -> {answer}");
         }
         times.sort_by(f64::total_cmp);
-        Times { p50_ms: times[REQUESTS / 2], p99_ms: times[REQUESTS * 99 / 100] }
+        let times = Times { p50_ms: times[REQUESTS / 2], p99_ms: times[REQUESTS * 99 / 100] };
+        self.answers[question].push(times);
     }
+}
+
+fn data_folder(folder: &Scratch) -> PathBuf {
+    folder.path().join("data/sqlite-data")
 }
 
 fn fill(folder: &Path, count: usize, is_sealed: bool) {
