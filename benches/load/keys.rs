@@ -168,8 +168,15 @@ impl Filled {
         let data = data_folder(&folder);
         fill(&data, count, is_sealed);
         let file_bytes = fs::metadata(data.join(FILE_NAME)).unwrap().len();
-        let (folder, answers) = (Some(folder), [const { Vec::new() }; QUESTIONS.len()]);
-        Filled { is_sealed, count, file_bytes, folder, server: None, starts_s: Vec::new(), answers }
+        Filled {
+            is_sealed,
+            count,
+            file_bytes,
+            folder: Some(folder),
+            server: None,
+            starts_s: Vec::new(),
+            answers: [const { Vec::new() }; QUESTIONS.len()],
+        }
     }
 
     fn start(&mut self, bench: &Bench) {
@@ -187,7 +194,7 @@ impl Filled {
         self.folder = self.server.take().map(Keyway::end);
     }
 
-    /// How long the answers take, over one connection.
+    /// Asks the question of this number in one turn, over one connection, and keeps how long the answers took.
     fn ask(&mut self, turn: usize, question: usize) {
         let Question { request, keys, .. } = &QUESTIONS[question];
         let keys = self.count.min(*keys);
