@@ -9,6 +9,7 @@ use keyway::kms::view::Change;
 use keyway::shell::backups::connect;
 use keyway::shell::backups::frames::{Receiver, Sender};
 use keyway::store::Store;
+use keyway::store::identifier::Identifier;
 use keyway::store::redb::RedbStore;
 use keyway::store::rows::{Engine, Key, Table};
 use keyway::store::sealed;
@@ -363,7 +364,8 @@ fn engine(file: &str) -> RedbStore {
 fn a_check_finds_whatever_does_not_fit() {
     let (place, keys) = Place::with_keys(3);
     let file = place.scratch.file("backup");
-    let [a, b, c] = [0, 1, 2].map(|i| keys[i].0.as_bytes());
+    let stored = [0, 1, 2].map(|i| Identifier::of(&keys[i].0));
+    let [a, b, c] = stored.each_ref().map(AsRef::as_ref);
     let third = 3_u64.to_be_bytes();
     let data = place.database().parent().unwrap().to_owned();
     let store = RedbStore::open(&data, false).unwrap();

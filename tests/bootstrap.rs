@@ -5,6 +5,7 @@
 
 mod support;
 
+use keyway::store::identifier::Identifier;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -570,7 +571,8 @@ fn the_page_leads_to_a_key_server_in_a_browser() {
     assert!(created.contains("CreateResponse"), "{created}");
     let file = std::fs::read(scratch.path().join("keys/keyway.redb")).unwrap();
     let uid = value_of("UniqueIdentifier", &created);
-    assert!(!file.windows(uid.len()).any(|part| part == uid.as_bytes()), "it is sealed");
+    let stored = Identifier::of(&uid);
+    assert!(!file.windows(stored.as_ref().len()).any(|part| part == stored.as_ref()), "it is sealed");
 }
 
 #[test]

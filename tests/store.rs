@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::stores::{
     Choices, Draws, PROGRESS, assert_as_the_model_says, assert_changes_are_seen_and_undone, count_named,
-    dump_store, found, make_old, marked, master, move_back, named, put_marked, put_named, sealed, transact,
+    dump_store, found, make_old, make_text, marked, master, move_back, named, named_uid, put_marked,
+    put_named, sealed, transact,
 };
 
 fn redb() -> RedbStore {
@@ -364,10 +365,53 @@ fn an_old_file_is_brought_up_to_date() {
         written.unwrap();
         assert_eq!(count_named(&*open(), 7), all);
         // A start that was ended in the middle is gone on with.
-        forget_terms(Some(&[&2_u32.to_be_bytes()[..], &101_u64.to_be_bytes()].concat()));
+        forget_terms(Some(&[&3_u32.to_be_bytes()[..], &101_u64.to_be_bytes()].concat()));
         move_back(&engine(), 101);
         assert_eq!(count_named(&*open(), 7), (400, vec![]));
     }
+}
+
+#[test]
+fn uuids_that_were_stored_as_text_become_short_wherever_they_are() {
+    let disk = Disk::new();
+    let engine = || RedbStore::with_backend(disk.mount()).unwrap();
+    put_named(&engine(), 6);
+    let grants = |uid: String| ["bob", &named_uid(0)].map(|user| grant_get(&uid, user));
+    let grants = || (1..5).map(named_uid).flat_map(grants).chain([grant_get(NO_OBJECT, "bob")]).collect();
+    Store::transact(&engine(), &mut |transaction| transaction.apply(grants())).unwrap();
+    let asked = |store: &dyn Store| {
+        let view = store.read().unwrap();
+        let of = |number: usize| {
+            let uid = named_uid(number);
+            let granted = ["bob", "eve", &named_uid(0)].map(|user| view.granted(&uid, user).unwrap());
+            (
+                view.object(&uid).unwrap().map(|object| object.uid.clone()),
+                view.grants_on(&uid, 9).unwrap(),
+                granted,
+            )
+        };
+        let to = [view.grants_to("bob", 9).unwrap(), view.grants_to(&named_uid(0), 9).unwrap()];
+        (count_named(store, 4), [0, 1, 2, 3, 4, 5].map(of), to, view.owned_by("marked-owner", 9).unwrap())
+    };
+    let before = asked(&engine());
+    let all = |engine: &RedbStore| {
+        let rows = engine.snapshot().unwrap();
+        Table::ALL.map(|table| rows.all(table).unwrap().map(Result::unwrap).collect::<Vec<_>>())
+    };
+    sealing::open(engine(), None, &mut Draws).unwrap();
+    let rows = all(&engine());
+
+    make_text(&engine(), 0);
+    Engine::transact(&engine(), &mut |rows| rows.put(PROGRESS, &2_u32.to_be_bytes())).unwrap();
+    let longer = all(&engine());
+    assert!(longer[Table::Objects as usize].iter().any(|(key, _)| *key == named_uid(2).as_bytes()));
+    sealing::open(engine(), None, &mut Draws).unwrap();
+    assert!(all(&engine()) == rows, "not a row more, nor a byte");
+    assert_eq!(asked(&engine()), before);
+}
+
+fn grant_get(uid: &str, user: &str) -> Change {
+    Change::Grant { uid: uid.to_owned(), user: user.to_owned(), rights: Rights::GET }
 }
 
 #[test]
@@ -392,7 +436,7 @@ fn a_check_knows_which_terms_belong() {
         told
     };
     let nothing = Vec::<String>::new();
-    let is_up_to_date = |rows: &mut dyn RowsMut| rows.put(PROGRESS, &2_u32.to_be_bytes());
+    let is_up_to_date = |rows: &mut dyn RowsMut| rows.put(PROGRESS, &3_u32.to_be_bytes());
     assert_eq!(finds(&is_up_to_date), nothing);
     let (second, name, alien) = (2_u64.to_be_bytes(), named("old"), named("alien"));
     let place = Key::new(Table::Tags, &name, &second);

@@ -1,6 +1,7 @@
 //! Whether the rows of a database fit together ([`rows`](super::rows) says how they should).
 #![forbid(unsafe_code)]
 
+use super::identifier::{self, Identifier};
 use super::record::Sequence;
 use super::rows::{AllRows, Key, Table, parts};
 use super::tables::{object_key, sequence_key};
@@ -126,18 +127,18 @@ impl Check<'_> {
             Ok(placed) => placed,
             Err(error) => {
                 let what = if let StoreError::Corrupt(what) = error { what } else { error.to_string() };
-                self.find(format!("objects: {}: {what}", shown(uid)));
+                self.find(format!("objects: {}: {what}", shown_identifier(uid)));
                 return Ok(());
             }
         };
-        if object.uid.as_bytes() != uid {
-            let (found, its_own) = (shown(uid), shown(object.uid.as_bytes()));
+        if Identifier::of(&object.uid).as_ref() != uid {
+            let (found, its_own) = (shown_identifier(uid), shown(object.uid.as_bytes()));
             self.find(format!("objects: {found} leads to the record of {its_own}"));
             return Ok(());
         }
         let sequence = &sequence[..];
         if self.rows.get(sequence_key(sequence))?.is_none_or(|found| *found != uid) {
-            self.find(format!("objects: {} is not found by its sequence", shown(uid)));
+            self.find(format!("objects: {} is not found by its sequence", shown_identifier(uid)));
         }
         let mut found_by: Vec<Term> = object.tags.iter().map(|tag| terms::of_tag(tag)).collect();
         found_by.extend(terms::of(&object));
@@ -145,8 +146,8 @@ impl Check<'_> {
         for (table, name) in found_by.chain([(Table::Owners, object.owner.as_bytes())]) {
             let found = self.rows.get(Key::new(table, name, sequence))?;
             if found.is_none_or(|found| *found != uid) {
-                let (table, name) = (table.name(), shown(name));
-                self.find(format!("{table}: {} is missing below {name}", shown(uid)));
+                let (table, name, uid) = (table.name(), shown(name), shown_identifier(uid));
+                self.find(format!("{table}: {uid} is missing below {name}"));
             }
         }
         Ok(())
@@ -166,7 +167,8 @@ impl Check<'_> {
             _ => object.owner.as_bytes() == name,
         });
         if !belongs {
-            self.find(format!("{}: {} does not belong below {}", table.name(), shown(uid), shown(name)));
+            let (table, name, uid) = (table.name(), shown(name), shown_identifier(uid));
+            self.find(format!("{table}: {uid} does not belong below {name}"));
         }
         Ok(())
     }
@@ -181,7 +183,7 @@ impl Check<'_> {
             Table::GrantsByObject => (first, second),
             _ => (second, first),
         };
-        let it = format!("{}: the grant on {} to {}", table.name(), shown(uid), shown(user));
+        let it = format!("{}: the grant on {} to {}", table.name(), shown_identifier(uid), shown(user));
         if self.rows.get(Key::new(other, second, first))?.is_none_or(|found| *found != rights) {
             self.find(format!("{it} is not the same in {}", other.name()));
         }
@@ -203,7 +205,8 @@ impl Check<'_> {
     fn object_at(&self, sequence: &[u8], uid: &[u8]) -> Result<Option<Object>, StoreError> {
         let record = self.rows.get(object_key(uid))?;
         let placed = record.and_then(|record| record::decode(&record).ok());
-        let is_it = |(at, object): &(Sequence, Object)| at == sequence && object.uid.as_bytes() == uid;
+        let is_it =
+            |(at, object): &(Sequence, Object)| at == sequence && Identifier::of(&object.uid).as_ref() == uid;
         Ok(placed.filter(is_it).map(|(_, object)| object))
     }
 }
@@ -214,6 +217,10 @@ fn shown(name: &[u8]) -> String {
         return "a term".to_owned();
     }
     format!("\"{}\"", String::from_utf8_lossy(name).escape_debug())
+}
+
+fn shown_identifier(stored: &[u8]) -> String {
+    identifier::read(stored).map_or_else(|_| shown(stored), |uid| shown(uid.as_bytes()))
 }
 
 fn shown_sequence(sequence: &[u8]) -> String {

@@ -14,6 +14,7 @@ pub use crate::kms::view::StoreError;
 
 pub mod check;
 pub mod database;
+pub mod identifier;
 pub mod late;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;

@@ -1,10 +1,10 @@
 //! How an object lies in a database: one versioned record under its identifier.
 //!
-//! All integers are big-endian. Version 3:
+//! All integers are big-endian. Version 4:
 //!
 //! | offset | bytes | |
 //! |---|---|---|
-//! | 0 | 1 | version of the record: 3 |
+//! | 0 | 1 | version of the record: 4 |
 //! | 1 | 8 | sequence: the place of the object in the order of all; not before version 3, when records lay under it |
 //! | 9 | 4 | object type |
 //! | 13 | 4 | state, a code of [`State`] |
@@ -12,8 +12,8 @@
 //! | 21 | 4 | cryptographic algorithm |
 //! | 25 | 4 | cryptographic length in bits |
 //! | 29 | 4 | cryptographic usage mask |
-//! | 33 | 2 + n | unique identifier: its length in bytes, its UTF-8 |
-//! | | 2 + n | owner, likewise |
+//! | 33 | 2 + n | unique identifier: its length in bytes, and as it is stored ([`identifier`](super::identifier)); as text before version 4 |
+//! | | 2 + n | owner: its length in bytes, its UTF-8 |
 //! | | 2 | number of tags |
 //! | | 2 + n each | tags, likewise |
 //! | | 4 + n | material: its length, its bytes |
@@ -26,6 +26,8 @@
 #![forbid(unsafe_code)]
 
 use super::StoreError;
+use super::identifier::{self, Identifier};
+use super::tables;
 use crate::crypto::material::Material;
 use crate::kms::object::Object;
 use crate::kms::state::State;
@@ -33,14 +35,20 @@ use crate::secret::Buffer;
 use crate::wire::ttlv::Encoded;
 
 /// The version that [`encode`] writes.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+/// The first that had a sequence.
+const SEQUENCE_VERSION: u8 = 3;
+/// The last that had its identifier as text.
+const TEXT_VERSION: u8 = 3;
 
 /// An object's place in the order.
 pub type Sequence = [u8; 8];
 
 /// The record of `object`, which holds the material.
 pub fn encode(sequence: Sequence, object: &Object) -> Result<Buffer, StoreError> {
-    let names = [&object.uid, &object.owner].into_iter().chain(&object.tags);
+    let identifier = Identifier::of(&object.uid);
+    let names = [identifier.as_ref(), object.owner.as_bytes()];
+    let names = names.into_iter().chain(object.tags.iter().map(String::as_bytes));
     let names_bytes: usize = names.map(|name| 2 + name.len()).sum();
     let last_fields = [object.material.expose(), &object.attributes, &object.parts];
     let last_bytes: usize = last_fields.iter().map(|field| 4 + field.len()).sum();
@@ -59,11 +67,11 @@ pub fn encode(sequence: Sequence, object: &Object) -> Result<Buffer, StoreError>
     ] {
         out.extend_from_slice(&field.to_be_bytes());
     }
-    put_name(&mut out, &object.uid)?;
-    put_name(&mut out, &object.owner)?;
+    put_name(&mut out, identifier.as_ref())?;
+    put_name(&mut out, object.owner.as_bytes())?;
     out.extend_from_slice(&length::<u16>(object.tags.len())?.to_be_bytes());
     for tag in &object.tags {
-        put_name(&mut out, tag)?;
+        put_name(&mut out, tag.as_bytes())?;
     }
     for field in last_fields {
         out.extend_from_slice(&length::<u32>(field.len())?.to_be_bytes());
@@ -88,12 +96,16 @@ pub fn sequence(record: &[u8]) -> Result<Sequence, StoreError> {
     rest.first_chunk().copied().ok_or_else(|| corrupt("it ends early"))
 }
 
-/// The object of a record of an earlier version, which has no sequence.
-pub fn decode_old(record: &[u8]) -> Result<Object, StoreError> {
-    match record.split_first() {
-        Some((&version, fields)) if (1..VERSION).contains(&version) => decode_fields(version, Fields(fields)),
-        _ => Err(corrupt("its version is unknown")),
-    }
+/// What is in a record of an earlier version; some have no sequence.
+pub fn decode_old(record: &[u8]) -> Result<(Option<Sequence>, Object), StoreError> {
+    let (&version, rest) = record.split_first().ok_or_else(|| corrupt("it is empty"))?;
+    let mut fields = Fields(rest);
+    let sequence = match version {
+        1..SEQUENCE_VERSION => None,
+        SEQUENCE_VERSION..VERSION => Some(tables::number(fields.take(size_of::<Sequence>())?)?),
+        _ => return Err(corrupt("its version is unknown")),
+    };
+    Ok((sequence, decode_fields(version, fields)?))
 }
 
 fn decode_fields(version: u8, mut fields: Fields<'_>) -> Result<Object, StoreError> {
@@ -103,7 +115,7 @@ fn decode_fields(version: u8, mut fields: Fields<'_>) -> Result<Object, StoreErr
     let algorithm = fields.u32()?;
     let length_bits = fields.u32()?;
     let usage_mask = fields.u32()?;
-    let uid = fields.name()?;
+    let uid = if version <= TEXT_VERSION { fields.name()? } else { identifier::read(fields.name_bytes()?)? };
     let owner = fields.name()?;
     let tags_len = usize::from(fields.u16()?);
     // Every tag takes two bytes at least: what is allocated stays below a small multiple of the record.
@@ -152,9 +164,13 @@ impl<'a> Fields<'a> {
     }
 
     fn name(&mut self) -> Result<String, StoreError> {
-        let bytes = usize::from(self.u16()?);
-        let text = std::str::from_utf8(self.take(bytes)?).map_err(|_| corrupt("a name is not UTF-8"))?;
+        let text = std::str::from_utf8(self.name_bytes()?).map_err(|_| corrupt("a name is not UTF-8"))?;
         Ok(text.to_owned())
+    }
+
+    fn name_bytes(&mut self) -> Result<&'a [u8], StoreError> {
+        let bytes = usize::from(self.u16()?);
+        self.take(bytes)
     }
 
     fn bytes(&mut self) -> Result<&'a [u8], StoreError> {
@@ -163,9 +179,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), StoreError> {
+fn put_name(out: &mut Vec<u8>, name: &[u8]) -> Result<(), StoreError> {
     out.extend_from_slice(&length::<u16>(name.len())?.to_be_bytes());
-    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(name);
     Ok(())
 }
 
@@ -187,7 +203,7 @@ pub fn fuzz(data: &[u8]) {
     if let Ok((sequence, object)) = decode(data) {
         assert!(record(sequence, &object).as_slice() == data, "an object has one record");
     }
-    if let Ok(object) = decode_old(data) {
+    if let Ok((_, object)) = decode_old(data) {
         let brought_up = record([7; 8], &object);
         let (sequence, same) = decode(&brought_up).expect("it was just written");
         assert!(record(sequence, &same) == brought_up);
@@ -218,7 +234,7 @@ mod tests {
     /// The record of `object()`: it must be readable for ever.
     #[rustfmt::skip]
     const RECORD: &[u8] = &[
-        3,  0, 0, 0, 0, 0, 0, 1, 9,
+        4,  0, 0, 0, 0, 0, 0, 1, 9,
         0, 0, 0, 2,  0, 0, 0, 2,  0, 0, 0, 7,  0, 0, 0, 3,  0, 0, 1, 0,  0, 0, 0, 12,
         0, 2, b'u', b'1',
         0, 4, b'z', b'o', 0xC3, 0xAB,
@@ -244,15 +260,32 @@ mod tests {
 
     #[test]
     fn a_record_of_version_2_has_no_sequence_and_one_of_version_1_no_parts() {
+        let last = [&[3], &RECORD[1..]].concat();
         let old = [&[2], &RECORD[9..]].concat();
         let older = [&[1], &RECORD[9..RECORD.len() - 5]].concat();
-        for (record, parts) in [(old, &[0x54][..]), (older, &[])] {
-            let read = decode_old(&record).unwrap();
-            assert_eq!((&*read.attributes, &*read.parts), (&[0x42, 0x01][..], parts));
+        let its_own = Some(265_u64.to_be_bytes());
+        for (record, sequence, parts) in
+            [(last, its_own, &[0x54][..]), (old, None, &[0x54]), (older, None, &[])]
+        {
+            let (found, read) = decode_old(&record).unwrap();
+            assert_eq!((found, &*read.attributes, &*read.parts), (sequence, &[0x42, 0x01][..], parts));
             fuzz(&record);
             assert!(decode(&record).is_err());
         }
         assert!(decode_old(RECORD).is_err());
+    }
+
+    #[test]
+    fn a_uuid_is_text_before_version_4() {
+        let uid = "0190163d-8694-739b-aea5-966c26f8ad91";
+        let now = encode([0; 8], &Object { uid: uid.into(), ..object() }).unwrap();
+        let (head, rest) = now.split_at(33);
+        assert_eq!(rest[..3], [0, 17, 0xFF]);
+        let text = [&[0, 36], uid.as_bytes(), &rest[19..]].concat();
+        let old = [&[3], &head[1..], &text].concat();
+        assert_eq!(decode_old(&old).unwrap().1.uid, uid);
+        fuzz(&old);
+        assert!(decode(&[head, &text].concat()).is_err(), "an object has one record");
     }
 
     #[test]
@@ -273,9 +306,9 @@ mod tests {
             }
         }
         let mut unknown = RECORD.to_vec();
-        unknown[0] = 4;
+        unknown[0] = 5;
         assert!(decode(&unknown).is_err(), "a version of the future");
-        unknown[0] = 3;
+        unknown[0] = 4;
         unknown[16] = 7;
         assert!(decode(&unknown).is_err(), "no such state");
     }

@@ -3,18 +3,20 @@
 //! | table | first | second | value |
 //! |---|---|---|---|
 //! | meta | name | | what the engine or the sealing knows of itself |
-//! | objects | unique identifier | | record of the object, with its sequence ([`record`](super::record)) |
-//! | sequences | | sequence | unique identifier |
-//! | tags | tag, or term ([`terms`](crate::kms::terms)) | sequence | unique identifier |
-//! | owners | owner | sequence | unique identifier |
-//! | grants by object | unique identifier | user | rights, 4 bytes |
-//! | grants by user | user | unique identifier | rights, 4 bytes |
+//! | objects | identifier | | record of the object, with its sequence ([`record`](super::record)) |
+//! | sequences | | sequence | identifier |
+//! | tags | tag, or term ([`terms`](crate::kms::terms)) | sequence | identifier |
+//! | owners | owner | sequence | identifier |
+//! | grants by object | identifier | user | rights, 4 bytes |
+//! | grants by user | user | identifier | rights, 4 bytes |
 //!
-//! The grants that are on no object have an empty identifier. Integers are big-endian. A sequence, of 8 bytes, is an object's place in the order of insertion: one more than that of
+//! An identifier is the unique identifier of an object, as it is stored ([`identifier`](super::identifier)). The grants that
+//! are on no object have an empty one. Integers are big-endian. A sequence, of 8 bytes, is an object's place in the order of insertion: one more than that of
 //! the last object. It keeps lists in order, and makes a new object an append to them.
 //!
-//! In version 2 of the tables, records lay under their sequences, and identifiers led to those: an object was two rows
-//! away. They are moved when the database is opened ([`upgrade`](super::upgrade)).
+//! In version 3 of the tables, identifiers were stored as text. In version 2, records lay under their sequences, and
+//! identifiers led to those: an object was two rows away. Both are changed when the database is opened
+//! ([`upgrade`](super::upgrade)).
 #![forbid(unsafe_code)]
 
 use super::StoreError;

@@ -160,33 +160,47 @@ mod tests {
     use crate::kms::object::Object;
     use crate::kms::view::Change;
     use crate::secret::Secret;
+    use crate::store::identifier::Identifier;
     use crate::store::record;
     use crate::store::redb::RedbStore;
     use crate::store::tables::{object_key, sequence_key};
     use ::redb::backends::InMemoryBackend;
 
+    /// Of version 2, under their sequences, and of version 3, with its UUID as text.
     #[test]
     fn records_of_an_older_version_are_moved_under_the_seal() {
+        const UUID: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
         let engine = RedbStore::with_backend(InMemoryBackend::new()).unwrap();
         let sealed = Sealed { engine, keys: Keys::of(&Secret::copy_of(&[7; 32])) };
-        let insert = || ["a", "b"].map(|uid| Change::Insert(Object::example(uid))).into();
-        Store::transact(&sealed, &mut |transaction| transaction.apply(insert())).unwrap();
+        let sequences = [1_u64, 2, 3].map(u64::to_be_bytes);
+        let objects = || ["a", "b", UUID].map(|uid| Change::Insert(Object::example(uid))).into();
+        Store::transact(&sealed, &mut |transaction| transaction.apply(objects())).unwrap();
         let moved_back = Engine::transact(&sealed, &mut |rows| {
-            for (sequence, uid) in [(1_u64.to_be_bytes(), "a"), (2_u64.to_be_bytes(), "b")] {
+            for (sequence, uid) in sequences.iter().zip(["a", "b"]) {
                 let record = rows.get(object_key(uid))?.unwrap();
-                rows.put(sequence_key(&sequence), &[&[2], &record[9..]].concat())?;
-                rows.put(object_key(uid), &sequence)?;
+                rows.put(sequence_key(sequence), &[&[2], &record[9..]].concat())?;
+                rows.put(object_key(uid), sequence)?;
             }
-            Ok(())
+            let identifier = Identifier::of(UUID);
+            let record = rows.get(object_key(&identifier))?.unwrap();
+            let rest = &record[33 + 2 + identifier.as_ref().len()..];
+            rows.remove(object_key(&identifier))?;
+            rows.put(object_key(UUID), &[&[3], &record[1..33], &[0, 36], UUID.as_bytes(), rest].concat())?;
+            rows.put(sequence_key(&sequences[2]), UUID.as_bytes())
         });
         moved_back.unwrap();
-        assert!(Store::read(&sealed).unwrap().object("a").is_err());
+        let store: &dyn Store = &sealed;
+        assert!(store.read().unwrap().object("a").is_err());
+        assert!(store.read().unwrap().object(UUID).unwrap().is_none());
         upgrade::bring_up_to_date(&sealed).unwrap();
-        for (sequence, uid) in [(1_u64.to_be_bytes(), "a"), (2_u64.to_be_bytes(), "b")] {
-            let rows = Engine::read(&sealed).unwrap();
-            let (found, object) = record::decode(&rows.get(object_key(uid)).unwrap().unwrap()).unwrap();
-            assert_eq!((found, object.uid.as_str()), (sequence, uid));
-            assert_eq!(*rows.get(sequence_key(&sequence)).unwrap().unwrap(), uid.as_bytes());
+        let rows = Engine::read(&sealed).unwrap();
+        for (sequence, uid) in sequences.iter().zip(["a", "b", UUID]) {
+            let identifier = Identifier::of(uid);
+            let (found, object) =
+                record::decode(&rows.get(object_key(&identifier)).unwrap().unwrap()).unwrap();
+            assert_eq!((found, object.uid.as_str()), (*sequence, uid));
+            assert_eq!(*rows.get(sequence_key(sequence)).unwrap().unwrap(), identifier.as_ref());
         }
+        assert!(rows.get(object_key(UUID)).unwrap().is_none());
     }
 }

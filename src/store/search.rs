@@ -5,8 +5,9 @@
 //! leapt through, and larger ones where it is read on.
 #![forbid(unsafe_code)]
 
-use super::rows::{Key, Rows, Table, Value};
-use super::tables::{number, object_key};
+use super::identifier::Identifier;
+use super::rows::{Rows, Table, Value};
+use super::tables::{grant_key, number, object_key};
 use super::{StoreError, record};
 use crate::kms::object::Object;
 use crate::kms::view::{Search, SearchEnd, Show};
@@ -212,8 +213,9 @@ impl Reader<'_> {
         if object.owner == search.owner {
             return Ok(true);
         }
+        let identifier = Identifier::of(&object.uid);
         for user in search.users {
-            let grant = Key::new(Table::GrantsByObject, object.uid.as_bytes(), user.as_bytes());
+            let grant = grant_key(&identifier, user);
             if self.rows.get(grant)?.is_some() {
                 return Ok(true);
             }

@@ -1,6 +1,7 @@
 //! How an object, its tags and its grants are found in the rows of an engine ([`rows`](super::rows)).
 #![forbid(unsafe_code)]
 
+use super::identifier::{self, Identifier};
 use super::record::Sequence;
 use super::remembered::Remembered;
 use super::rows::{Engine, Key, Row, Rows, RowsMut, Table};
@@ -70,27 +71,28 @@ impl<R: Rows> Tables<R> {
     }
 
     fn placed(&self, uid: &str) -> Result<Option<(Sequence, Object)>, StoreError> {
-        self.rows.get(object_key(uid))?.map(|stored| placed(uid, &stored)).transpose()
+        self.rows.get(object_key(&Identifier::of(uid)))?.map(|stored| placed(uid, &stored)).transpose()
     }
 
     fn is_there(&self, uid: &str) -> Result<bool, StoreError> {
-        Ok(self.rows.get(object_key(uid))?.is_some())
+        Ok(self.rows.get(object_key(&Identifier::of(uid)))?.is_some())
     }
 
     /// The rows with this first part; `None` where there are more than `limit`.
-    fn whole_list(&self, table: Table, first: &str, limit: usize) -> Result<Option<Vec<Row>>, StoreError> {
-        let rows = self.rows.list(table, first.as_bytes(), &[], limit.saturating_add(1))?;
+    fn whole_list(&self, table: Table, first: &[u8], limit: usize) -> Result<Option<Vec<Row>>, StoreError> {
+        let rows = self.rows.list(table, first, &[], limit.saturating_add(1))?;
         Ok((rows.len() <= limit).then_some(rows))
     }
 
+    /// Grants with this first part, up to a limit; `read` is for the names in the second.
     fn grants(
         &self,
-        table: Table,
-        first: &str,
+        (table, first): (Table, &[u8]),
         limit: usize,
+        read: fn(&[u8]) -> Result<String, StoreError>,
     ) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
         let Some(rows) = self.whole_list(table, first, limit)? else { return Ok(None) };
-        let grant = |(name, bits): Row| Ok((text(&name)?, rights(&bits)?));
+        let grant = |(name, bits): Row| Ok((read(&name)?, rights(&bits)?));
         let mut grants = rows.into_iter().map(grant).collect::<Result<Vec<_>, StoreError>>()?;
         // Sealed names come in another order.
         grants.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -108,12 +110,12 @@ impl<R: Rows> View for Tables<R> {
     }
 
     fn owned_by(&self, owner: &str, limit: usize) -> Result<Option<Vec<String>>, StoreError> {
-        let Some(rows) = self.whole_list(Table::Owners, owner, limit)? else { return Ok(None) };
-        rows.iter().map(|(_, uid)| text(uid)).collect::<Result<_, _>>().map(Some)
+        let Some(rows) = self.whole_list(Table::Owners, owner.as_bytes(), limit)? else { return Ok(None) };
+        rows.iter().map(|(_, uid)| identifier::read(uid)).collect::<Result<_, _>>().map(Some)
     }
 
     fn granted(&self, uid: &str, user: &str) -> Result<Rights, StoreError> {
-        let granted = self.rows.get(grant_key(uid, user))?;
+        let granted = self.rows.get(grant_key(&Identifier::of(uid), user))?;
         granted.map_or(Ok(Rights::NONE), |bits| rights(&bits))
     }
 
@@ -121,8 +123,9 @@ impl<R: Rows> View for Tables<R> {
         if self.rows.are_of_one_commit() {
             return Ok(None);
         }
-        let mut keys = vec![object_key(uid)];
-        keys.extend(users.iter().map(|user| grant_key(uid, user)));
+        let identifier = Identifier::of(uid);
+        let mut keys = vec![object_key(&identifier)];
+        keys.extend(users.iter().map(|user| grant_key(&identifier, user)));
         let mut values = self.rows.get_all(&keys)?.into_iter();
         let object = values.next().flatten().map(|stored| placed(uid, &stored)).transpose()?;
         let mut granted = Rights::NONE;
@@ -133,11 +136,11 @@ impl<R: Rows> View for Tables<R> {
     }
 
     fn grants_on(&self, uid: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
-        self.grants(Table::GrantsByObject, uid, limit)
+        self.grants((Table::GrantsByObject, Identifier::of(uid).as_ref()), limit, text)
     }
 
     fn grants_to(&self, user: &str, limit: usize) -> Result<Option<Vec<(String, Rights)>>, StoreError> {
-        self.grants(Table::GrantsByUser, user, limit)
+        self.grants((Table::GrantsByUser, user.as_bytes()), limit, identifier::read)
     }
 }
 
@@ -164,14 +167,15 @@ impl<R: RowsMut> Tables<R> {
             return Err(UID_TAKEN);
         }
         let sequence = self.next_sequence()?;
-        self.rows.put(object_key(&object.uid), &record::encode(sequence, object)?)?;
-        self.rows.put(sequence_key(&sequence), object.uid.as_bytes())?;
+        let identifier = Identifier::of(&object.uid);
+        self.rows.put(object_key(&identifier), &record::encode(sequence, object)?)?;
+        self.rows.put(sequence_key(&sequence), identifier.as_ref())?;
         self.index(object, &terms::of(object), sequence)
     }
 
     fn replace(&mut self, object: &Object) -> Result<(), StoreError> {
         let (sequence, old) = self.placed(&object.uid)?.ok_or(UID_UNKNOWN)?;
-        self.rows.put(object_key(&object.uid), &record::encode(sequence, object)?)?;
+        self.rows.put(object_key(&Identifier::of(&object.uid)), &record::encode(sequence, object)?)?;
         let (before, after) = (terms::of(&old), terms::of(object));
         if old.owner != object.owner || old.tags != object.tags || before != after {
             self.unindex(&old, &before, sequence)?;
@@ -184,33 +188,26 @@ impl<R: RowsMut> Tables<R> {
         let (sequence, old) = self.placed(uid)?.ok_or(UID_UNKNOWN)?;
         self.unindex(&old, &terms::of(&old), sequence)?;
         self.rows.remove(sequence_key(&sequence))?;
-        for (user, _) in self.grants(Table::GrantsByObject, uid, usize::MAX)?.unwrap_or_default() {
+        for (user, _) in self.grants_on(uid, usize::MAX)?.unwrap_or_default() {
             self.grant(uid, &user, Rights::NONE)?;
         }
-        self.rows.remove(object_key(uid))
+        self.rows.remove(object_key(&Identifier::of(uid)))
     }
 
     fn grant(&mut self, uid: &str, user: &str, rights: Rights) -> Result<(), StoreError> {
         if uid != NO_OBJECT && !self.is_there(uid)? {
             return Err(UID_UNKNOWN);
         }
-        let (object, grantee, bits) = (uid.as_bytes(), user.as_bytes(), rights.0.to_be_bytes());
-        for key in
-            [Key::new(Table::GrantsByObject, object, grantee), Key::new(Table::GrantsByUser, grantee, object)]
-        {
-            match rights.is_empty() {
-                true => self.rows.remove(key)?,
-                false => self.rows.put(key, &bits)?,
-            }
-        }
-        Ok(())
+        let identifier = Identifier::of(uid);
+        grant_keys(&identifier, user.as_bytes()).into_iter().try_for_each(|key| match rights.is_empty() {
+            true => self.rows.remove(key),
+            false => self.rows.put(key, &rights.0.to_be_bytes()),
+        })
     }
 
     fn index(&mut self, object: &Object, terms: &[Term], sequence: Sequence) -> Result<(), StoreError> {
-        for key in lists(object, terms, &sequence) {
-            self.rows.put(key, object.uid.as_bytes())?;
-        }
-        Ok(())
+        let identifier = Identifier::of(&object.uid);
+        lists(object, terms, &sequence).try_for_each(|key| self.rows.put(key, identifier.as_ref()))
     }
 
     fn unindex(&mut self, object: &Object, terms: &[Term], sequence: Sequence) -> Result<(), StoreError> {
@@ -218,14 +215,21 @@ impl<R: RowsMut> Tables<R> {
     }
 }
 
-/// Where the record of an object is.
-pub fn object_key(uid: &(impl AsRef<[u8]> + ?Sized)) -> Key<'_> {
-    Key::new(Table::Objects, uid.as_ref(), &[])
+/// Where the record of an object is; this and all below take identifiers as they are stored ([`Identifier`]).
+pub fn object_key(identifier: &(impl AsRef<[u8]> + ?Sized)) -> Key<'_> {
+    Key::new(Table::Objects, identifier.as_ref(), &[])
 }
 
-/// Where what a user was granted on an object is.
-fn grant_key<'k>(uid: &'k str, user: &'k str) -> Key<'k> {
-    Key::new(Table::GrantsByObject, uid.as_bytes(), user.as_bytes())
+/// Where what a user was granted on an object is found by both.
+pub fn grant_key<'k>(identifier: &'k Identifier<'_>, user: &'k str) -> Key<'k> {
+    let [by_object, _] = grant_keys(identifier, user.as_bytes());
+    by_object
+}
+
+/// Where it is: by the object, and by the user.
+pub fn grant_keys<'k>(identifier: &'k (impl AsRef<[u8]> + ?Sized), user: &'k [u8]) -> [Key<'k>; 2] {
+    let identifier = identifier.as_ref();
+    [Key::new(Table::GrantsByObject, identifier, user), Key::new(Table::GrantsByUser, user, identifier)]
 }
 
 /// Where the identifier of an object is.
@@ -234,7 +238,11 @@ pub fn sequence_key(sequence: &[u8]) -> Key<'_> {
 }
 
 /// The places of an object in the lists that it is in.
-fn lists<'k>(object: &'k Object, terms: &'k [Term], sequence: &'k Sequence) -> impl Iterator<Item = Key<'k>> {
+pub fn lists<'k>(
+    object: &'k Object,
+    terms: &'k [Term],
+    sequence: &'k Sequence,
+) -> impl Iterator<Item = Key<'k>> {
     let found_by = object.tags.iter().map(String::as_bytes).chain(terms.iter().map(Vec::as_slice));
     let found_by = found_by.map(|term| Key::new(Table::Tags, term, sequence));
     found_by.chain([Key::new(Table::Owners, object.owner.as_bytes(), sequence)])

@@ -1,5 +1,5 @@
-//! What is done to a database of an older version when it is opened: its objects get their terms, and records are moved
-//! to where identifiers lead.
+//! What is done to a database of an older version when it is opened: its objects get their terms, records are moved to where
+//! identifiers lead, and identifiers become short.
 //!
 //! The row `terms` of the table `meta` says how far that is: the version ([`VERSION`]) in 4 bytes and, while objects are
 //! still as they were, the sequence of the next one in 8. It is read and written in the transactions that bring objects up
@@ -9,16 +9,18 @@
 //! A program of the older version is kept out before this begins: the engine has written the version of its schema.
 #![forbid(unsafe_code)]
 
+use super::identifier::Identifier;
+use super::record::Sequence;
 use super::rows::{Engine, Key, Rows, RowsMut, Table, Value};
-use super::tables::{corrupt, number, object_key, sequence_key};
+use super::tables::{corrupt, grant_keys, lists, number, object_key, sequence_key};
 use super::{StoreError, record};
 use crate::kms::object::Object;
 use crate::kms::terms;
 use crate::limits;
 
-/// The version of all that is done here: 1, objects have terms ([`terms`]); 2, records lie under identifiers ([`record`]).
-/// Whoever changes either counts on.
-const VERSION: u32 = 2;
+/// The version of all that is done here: 1, objects have terms ([`terms`]); 2, records lie under identifiers ([`record`]);
+/// 3, those are stored as [`identifier`](super::identifier) says. Whoever changes one of them counts on.
+const VERSION: u32 = 3;
 
 /// The row.
 pub const PROGRESS: Key<'static> = Key { table: Table::Meta, first: b"terms", second: &[] };
@@ -89,12 +91,11 @@ fn bring_some(rows: &mut dyn RowsMut, from: u64) -> Result<(UpToDate, usize), St
     while count < limits::OBJECTS_UPGRADED_MAX && bytes < limits::UPGRADED_BYTES_MAX {
         let page = rows.list(Table::Sequences, &[], &next.to_be_bytes(), PAGE)?;
         for (sequence, stored) in &page {
-            let object = move_record(rows, sequence, stored)?;
-            for term in terms::of(&object) {
-                rows.put(Key::new(Table::Tags, &term, sequence), object.uid.as_bytes())?;
-            }
-            next = u64::from_be_bytes(number(sequence)?).saturating_add(1);
-            bytes += stored.len();
+            let sequence = number(sequence)?;
+            let object = found(rows, &sequence, stored)?;
+            put_anew(rows, &sequence, &object)?;
+            next = u64::from_be_bytes(sequence).saturating_add(1);
+            bytes += object.bytes();
         }
         count += page.len();
         if page.len() < PAGE {
@@ -104,19 +105,35 @@ fn bring_some(rows: &mut dyn RowsMut, from: u64) -> Result<(UpToDate, usize), St
     Ok((UpToDate::Before(next), count))
 }
 
-/// Puts a record under its identifier, and the identifier under its sequence, where they are the other way round.
-fn move_record(rows: &mut dyn RowsMut, sequence: &[u8], stored: &Value) -> Result<Object, StoreError> {
+/// The object with this sequence, wherever its version has it; `stored` is what lies under the sequence.
+fn found(rows: &dyn RowsMut, sequence: &Sequence, stored: &Value) -> Result<Object, StoreError> {
     // An identifier, which may be any text, could look like an old record; but no object would lead here.
-    if let Ok(object) = record::decode_old(stored)
+    if let Ok((None, object)) = record::decode_old(stored)
         && rows.get(object_key(&object.uid))?.is_some_and(|led_to| *led_to == sequence)
     {
-        rows.put(object_key(&object.uid), &record::encode(number(sequence)?, &object)?)?;
-        rows.put(sequence_key(sequence), object.uid.as_bytes())?;
         return Ok(object);
     }
-    let moved = rows.get(object_key(stored.as_slice()))?;
-    match moved.map(|record| record::decode(&record)).transpose()? {
-        Some((of, object)) if of == sequence => Ok(object),
+    let placed = rows.get(object_key(stored.as_slice()))?.and_then(|record| {
+        let old = || record::decode_old(&record).ok();
+        record::decode(&record).map(|(at, object)| (Some(at), object)).ok().or_else(old)
+    });
+    match placed {
+        Some((Some(at), object)) if at == *sequence => Ok(object),
         _ => Err(corrupt("a sequence does not lead to its object")),
     }
+}
+
+/// Puts an object, and all that leads to it, to where they belong.
+fn put_anew(rows: &mut dyn RowsMut, sequence: &Sequence, object: &Object) -> Result<(), StoreError> {
+    let (identifier, text) = (Identifier::of(&object.uid), object.uid.as_str());
+    if identifier.as_ref() != text.as_bytes() {
+        rows.remove(object_key(text))?;
+        for (user, rights) in rows.list(Table::GrantsByObject, text.as_bytes(), &[], usize::MAX)? {
+            grant_keys(text, &user).into_iter().try_for_each(|key| rows.remove(key))?;
+            grant_keys(&identifier, &user).into_iter().try_for_each(|key| rows.put(key, &rights))?;
+        }
+    }
+    rows.put(object_key(&identifier), &record::encode(*sequence, object)?)?;
+    rows.put(sequence_key(sequence), identifier.as_ref())?;
+    lists(object, &terms::of(object), sequence).try_for_each(|key| rows.put(key, identifier.as_ref()))
 }

@@ -11,7 +11,7 @@ use keyway::secret::Secret;
 use keyway::store::memory::MemoryStore;
 use keyway::store::rows::{Engine, Key, Rows as _, SCHEMA_NAME, Table};
 use keyway::store::sealed::{self, MasterSecret};
-use keyway::store::{Store, StoreError};
+use keyway::store::{Store, StoreError, identifier, record};
 use keyway::testing::choices;
 use keyway::wire::ttlv::{Encoded, Item, Tag};
 use std::fmt::Write as _;
@@ -19,8 +19,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere.
-const NAMES: [&str; 8] = ["", "a", "ab", "a\0b", "b\0", "_kk", "_\u{e9}", "*"];
+/// A few names, so that changes meet; some end where others begin, or hold what separates elsewhere. One is a UUID.
+const NAMES: [&str; 9] =
+    ["", "a", "ab", "a\0b", "b\0", "_kk", "_\u{e9}", "*", "0190163d-8694-739b-aea5-966c26f8ad91"];
 
 /// What is to be done, as a seed has it.
 pub struct Choices(choices::Choices);
@@ -136,9 +137,9 @@ fn dump(view: &dyn View) -> String {
                 .unwrap();
         }
         for b in NAMES {
-            let terms = [terms::of_tag(a), named(b), terms::of_tag(NAMES[i * 3 % 8]), grouped(a)];
+            let terms = [terms::of_tag(a), named(b), terms::of_tag(NAMES[i * 4 % NAMES.len()]), grouped(a)];
             for terms in [&terms[..1], &terms[1..2], &terms[..2], &terms[..3], &terms[1..], &[]] {
-                let owner = NAMES[i * 5 % 8];
+                let owner = NAMES[i * 5 % NAMES.len()];
                 let search = Search { terms, owner, users: &[b, "*"] };
                 writeln!(out, "{:?} {:?}", found(view, &search, 2), found(view, &search, 100)).unwrap();
             }
@@ -272,11 +273,19 @@ pub fn put_marked(store: &dyn Store) {
     store.transact(&mut |transaction| transaction.apply(vec![Change::Insert(marked()), grant()])).unwrap();
 }
 
+/// The identifier of one of many objects: of every second one, a UUID.
+pub fn named_uid(number: usize) -> String {
+    match number % 2 {
+        0 => format!("0190163d-8694-739b-aea5-{number:012x}"),
+        _ => format!("named-{number}"),
+    }
+}
+
 /// So many objects with one name, each in the group of its number.
 pub fn put_named(store: &dyn Store, count: usize) {
     let object = |number: usize| {
         let attributes = Encoded::of(&[name("old"), Item::text(Tag::OBJECT_GROUP, number.to_string())]);
-        Object { uid: format!("named-{number}"), attributes, ..marked() }
+        Object { uid: named_uid(number), attributes, ..marked() }
     };
     for first in (0..count).step_by(100) {
         let numbers = first..count.min(first + 100);
@@ -301,12 +310,45 @@ pub fn make_old(engine: &dyn Engine, terms: &[Term]) {
     made.unwrap();
 }
 
+/// Stores identifiers as they were before version 4, as text, from a sequence on.
+pub fn make_text(engine: &dyn Engine, from: u64) {
+    let made = engine.transact(&mut |rows| {
+        for (sequence, stored) in rows.list(Table::Sequences, &[], &from.to_be_bytes(), usize::MAX)? {
+            let uid = identifier::read(&stored)?;
+            let record = rows.get(Key::new(Table::Objects, &stored, &[]))?.unwrap();
+            assert_eq!((record[0], &record[1..9]), (4, &sequence[..]));
+            let length = (uid.len() as u16).to_be_bytes();
+            let rest = &record[33 + 2 + stored.len()..];
+            let text = [&[3], &record[1..33], &length, uid.as_bytes(), rest].concat();
+            rows.remove(Key::new(Table::Objects, &stored, &[]))?;
+            rows.put(Key::new(Table::Objects, uid.as_bytes(), &[]), &text)?;
+            rows.put(Key::new(Table::Sequences, &[], &sequence), uid.as_bytes())?;
+
+            let (_, object) = record::decode(&record)?;
+            let tags = object.tags.iter().map(|tag| tag.clone().into_bytes()).chain(terms::of(&object));
+            let lists =
+                tags.map(|tag| (Table::Tags, tag)).chain([(Table::Owners, object.owner.clone().into())]);
+            for (table, first) in lists {
+                rows.put(Key::new(table, &first, &sequence), uid.as_bytes())?;
+            }
+            for (user, rights) in rows.list(Table::GrantsByObject, &stored, &[], usize::MAX)? {
+                rows.remove(Key::new(Table::GrantsByObject, &stored, &user))?;
+                rows.remove(Key::new(Table::GrantsByUser, &user, &stored))?;
+                rows.put(Key::new(Table::GrantsByObject, uid.as_bytes(), &user), &rights)?;
+                rows.put(Key::new(Table::GrantsByUser, &user, uid.as_bytes()), &rights)?;
+            }
+        }
+        Ok(())
+    });
+    made.unwrap();
+}
+
 /// Moves records to where they were before version 3, from a sequence on.
 pub fn move_back(engine: &dyn Engine, from: u64) {
+    make_text(engine, from);
     let moved = engine.transact(&mut |rows| {
         for (sequence, uid) in rows.list(Table::Sequences, &[], &from.to_be_bytes(), usize::MAX)? {
             let record = rows.get(Key::new(Table::Objects, &uid, &[]))?.unwrap();
-            assert_eq!((record[0], &record[1..9]), (3, &sequence[..]));
             rows.put(Key::new(Table::Sequences, &[], &sequence), &[&[2], &record[9..]].concat())?;
             rows.put(Key::new(Table::Objects, &uid, &[]), &sequence)?;
         }

@@ -13,7 +13,7 @@ type Bytes = &'static [u8];
 
 /// The version of the tables: a program of an earlier one must not write to them. What is of one is brought up to date
 /// when the database is opened ([`upgrade`](crate::store::upgrade)).
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 
 /// What was removed on demand.
 pub(super) struct Cleared {

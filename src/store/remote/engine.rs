@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 /// The version of what is in the database: a program of an earlier one must not write to it, and finds out at its next
 /// transaction. What is of one is brought up to date when the database is opened ([`upgrade`](crate::store::upgrade)).
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 
 const OTHER_SEAL: StoreError = StoreError::Locked(
     "it was cleared or sealed by another server: start this one again, with the master secret that it is sealed with now, if any",

@@ -9,6 +9,7 @@ use crate::kms::terms;
 use crate::kms::view::Change;
 use crate::store::redb::RedbStore;
 use crate::store::rows::Engine;
+use crate::store::rows::Key;
 use crate::store::{Store, Transaction};
 use crate::wire::ttlv::Encoded;
 use ::redb::backends::InMemoryBackend;

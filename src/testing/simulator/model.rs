@@ -21,6 +21,7 @@ use crate::kms::tags;
 use crate::kms::terms;
 use crate::kms::view::{Search, SearchEnd, View};
 use crate::server::event::ConnectionId;
+use crate::store::identifier::Identifier;
 use crate::wire::kmip::dialect::Dialect;
 use crate::wire::ttlv::{Fields, Tag, Value};
 use foreign::Doors;
@@ -196,13 +197,15 @@ impl Model {
         self.clients.iter_mut().flat_map(|owned| owned.keys.values_mut()).for_each(Key::settle_all);
     }
 
-    /// Names and material that are there, in the database of a tenant.
+    /// Names and material that are there, in the database of a tenant, as it has them.
     pub fn there(&self, tenant: usize, view: &dyn View) -> Vec<Vec<u8>> {
         const NAME_BYTES_MIN: usize = 8;
         let clients = self.clients.iter().filter(|owned| owned.tenant == tenant);
         let owned = clients.flat_map(|owned| owned.keys.keys().map(String::as_str));
         let objects = owned.chain(SHARED).filter_map(|uid| view.object(uid).expect("all is well"));
-        let of = |object: Arc<Object>| [object.uid.clone().into_bytes(), object.material.expose().to_vec()];
+        let of = |object: Arc<Object>| {
+            [Identifier::of(&object.uid).as_ref().to_vec(), object.material.expose().to_vec()]
+        };
         objects.flat_map(of).filter(|secret| secret.len() >= NAME_BYTES_MIN).collect()
     }
 
