@@ -98,6 +98,10 @@ pub const READ_BYTES: usize = 36 * 1024;
 pub const TLS_SESSIONS_MAX: usize = 1024;
 /// Cache of the embedded store, in bytes.
 pub const STORE_CACHE_BYTES: usize = 1024 * 1024;
+/// Cache of the same for the branch pages of a large file, in bytes.
+pub const BRANCH_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// From so many bytes on a file is large: what has fewer branch pages needs no cache for them.
+pub const BRANCHES_KEPT_FROM_BYTES: u64 = 256 * 1024 * 1024;
 /// Cache of the same while its file is verified, which reads everything once.
 pub const VERIFYING_CACHE_BYTES: usize = 1024 * 1024;
 /// A file of the embedded store that is not larger is verified before anything is answered: it takes some 60 ms.
@@ -284,7 +288,8 @@ impl Limits {
             BODY_COPIES * self.bodies_bytes_max + LANES_OF_REQUESTS * LANE_JOBS_MAX * INLINE_BODY_BYTES_MAX;
         let connections = self.connections_max + REFUSED_CONNECTIONS_MAX;
         // There is one database, or those of tenants.
-        let stores = STORE_CACHE_BYTES.max(self.open_databases_max * TENANT_CACHE_BYTES);
+        let stores =
+            (STORE_CACHE_BYTES + BRANCH_CACHE_BYTES).max(self.open_databases_max * TENANT_CACHE_BYTES);
         // A stream's own state is a few cipher blocks and a key schedule.
         let streams = STREAM_BYTES_MAX + STREAMS_MAX * 4 * 1024;
         // A key's name, and a leaf of a tree for it.

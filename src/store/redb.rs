@@ -6,12 +6,14 @@
 //! such errors are fatal, and the next start recovers the last commit.
 #![forbid(unsafe_code)]
 
+mod branches;
 pub mod new_file;
 mod overlay;
 mod rows;
 mod snapshot;
 mod verification;
 
+use self::branches::Branches;
 use self::overlay::Overlay;
 use self::rows::{Cleared, Writing};
 use self::verification::Unverified;
@@ -72,7 +74,8 @@ impl RedbStore {
         // The file's name must last as well as its content.
         sync_folder(folder)?;
         let unverified = verification::trust(&path, &file, verified_first_bytes_max)?;
-        let store = RedbStore::start(FileBackend::new(file)?, clear, limits::STORE_CACHE_BYTES, unverified)?;
+        let file = Branches::over(FileBackend::new(file)?, limits::BRANCHES_KEPT_FROM_BYTES)?;
+        let store = RedbStore::start(file, clear, limits::STORE_CACHE_BYTES, unverified)?;
         if store.is_verified() {
             verification::verified(&path)?;
         }
