@@ -61,6 +61,11 @@ impl<B: StorageBackend> Branches<B> {
     }
 }
 
+/// The number of the page that is there, if one begins there; beyond 16 TB, pages have none.
+fn number_of(offset: u64) -> Option<u32> {
+    u32::try_from(offset / PAGE_BYTES as u64).ok().filter(|_| offset.is_multiple_of(PAGE_BYTES as u64))
+}
+
 /// The set of the page with this number.
 fn set_of(number: u32) -> usize {
     (number.wrapping_mul(0x9E37_79B9) >> 16) as usize % SETS
@@ -75,7 +80,7 @@ impl Kept {
         self.place(set, way).as_chunks().0.first()
     }
 
-    /// Keeps one that is not there, instead of one that was not asked for lately.
+    /// Keeps one that is not there: where none is, or instead of one that was not asked for lately.
     fn keep(&mut self, number: u32, page: &Page) {
         if self.numbers.is_empty() {
             self.numbers = vec![[NOTHING; WAYS]; SETS];
@@ -83,7 +88,8 @@ impl Kept {
             self.pages.resize_with(SETS / SETS_ALLOCATED, || vec![0; ALLOCATED_BYTES]);
         }
         let set = set_of(number);
-        let way = self.asked[set].trailing_ones() as usize;
+        let free = self.numbers[set].iter().position(|kept| *kept == NOTHING);
+        let way = free.unwrap_or(self.asked[set].trailing_ones() as usize);
         self.numbers[set][way] = number;
         self.ask(set, way);
         self.place(set, way).copy_from_slice(page);
@@ -118,11 +124,8 @@ impl<B: StorageBackend> StorageBackend for Branches<B> {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let Ok(page) = <&mut Page>::try_from(&mut *out) else {
+        let (Some(number), Ok(page)) = (number_of(offset), <&mut Page>::try_from(&mut *out)) else {
             return self.file.read(offset, out);
-        };
-        let Ok(number) = u32::try_from(offset / PAGE_BYTES as u64) else {
-            return self.file.read(offset, page);
         };
         let before = {
             let mut kept = self.kept();
@@ -239,6 +242,9 @@ mod tests {
         let changed = page(BRANCH, 3);
         branches.write(2 * PAGE_BYTES as u64, &changed).unwrap();
         assert_eq!((read(&branches, 0), read(&branches, 2)), (page(BRANCH, 1), changed));
+        let mut across = [0; PAGE_BYTES];
+        branches.read(1, &mut across).unwrap();
+        assert_eq!(across, [1; PAGE_BYTES], "no page begins there");
         // A part of one, over its end.
         branches.write(PAGE_BYTES as u64 - 1, &[7, 7]).unwrap();
         assert_eq!((read(&branches, 0)[PAGE_BYTES - 1], read(&branches, 1)[0]), (7, 7));
@@ -261,6 +267,8 @@ mod tests {
             assert_eq!(kept.page(*number), Some(&page(BRANCH, content)));
             assert_eq!(kept.page(*busy), Some(&page(BRANCH, 0)), "after {content} others");
         }
+        kept.forget(0..u64::from(*busy + 1) * PAGE_BYTES as u64);
+        assert_eq!(kept.page(*busy), None);
         let there = others.iter().filter(|number| kept.page(**number).is_some()).count();
         assert!((WAYS / 2..WAYS).contains(&there), "{there} of the others");
     }
