@@ -108,16 +108,13 @@ fn bring_some(rows: &mut dyn RowsMut, from: u64) -> Result<(UpToDate, usize), St
 /// The object with this sequence, wherever its version has it; `stored` is what lies under the sequence.
 fn found(rows: &dyn RowsMut, sequence: &Sequence, stored: &Value) -> Result<Object, StoreError> {
     // An identifier, which may be any text, could look like an old record; but no object would lead here.
-    if let Ok((None, object)) = record::decode_old(stored)
+    if let Ok((None, object)) = record::decode_any(stored)
         && rows.get(object_key(&object.uid))?.is_some_and(|led_to| *led_to == sequence)
     {
         return Ok(object);
     }
-    let placed = rows.get(object_key(stored.as_slice()))?.and_then(|record| {
-        let old = || record::decode_old(&record).ok();
-        record::decode(&record).map(|(at, object)| (Some(at), object)).ok().or_else(old)
-    });
-    match placed {
+    let placed = rows.get(object_key(stored.as_slice()))?;
+    match placed.map(|record| record::decode_any(&record)).transpose()? {
         Some((Some(at), object)) if at == *sequence => Ok(object),
         _ => Err(corrupt("a sequence does not lead to its object")),
     }
