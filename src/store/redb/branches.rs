@@ -3,11 +3,12 @@
 //! Among a million objects the way to each leads through one of a thousand pages just above the records. redb's own cache,
 //! whose pages should stay in that of the processor, is too small for them: the records that are read push them out. To
 //! find such a page again in the kernel takes longer than all else on that way. Branch pages hold keys of rows, and no
-//! values.
+//! values. Those of rows that came in the order of their keys are half empty: what is empty takes no room here.
 #![forbid(unsafe_code)]
 
 use crate::limits::BRANCH_CACHE_BYTES;
 use ::redb::{BackendError, StorageBackend};
+use std::collections::HashMap;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::ops::{Bound, Range};
@@ -16,15 +17,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const PAGE_BYTES: usize = 4096;
 /// What a branch page begins with. Other pages that do are kept as well, and are as right.
 const BRANCH: u8 = 2;
-/// Pages that share a set: their numbers fill one line of the processor's cache.
-const WAYS: usize = 16;
-/// Pages are allocated together: 2 MB, for which the processor has one page of its own
+/// Pages are kept in pieces of this size, and pieces of zeros not at all.
+const PIECE_BYTES: usize = 512;
+const PIECES: usize = BRANCH_CACHE_BYTES / PIECE_BYTES;
+/// Pieces are allocated together: 2 MB, for which the processor has one page of its own
 /// ([`allocator`](crate::shell::allocator)). To look up a thousand small ones in its tables takes as long as what is won.
 const ALLOCATED_BYTES: usize = 2 * 1024 * 1024;
-const SETS_ALLOCATED: usize = ALLOCATED_BYTES / PAGE_BYTES / WAYS;
-const SETS: usize = BRANCH_CACHE_BYTES / PAGE_BYTES / WAYS;
-/// Stands where no page is.
-const NOTHING: u32 = u32::MAX;
+/// Stands for a piece of zeros.
+const ZEROS: u16 = u16::MAX;
+const _: () = assert!(PIECES <= ZEROS as usize && BRANCH_CACHE_BYTES.is_multiple_of(ALLOCATED_BYTES));
 
 type Page = [u8; PAGE_BYTES];
 
@@ -40,13 +41,24 @@ pub(super) struct Branches<B> {
 struct Kept {
     /// Whether the file is so large that redb's cache has not all of them.
     is_file_large: bool,
-    /// Of each set, the numbers of its pages in the file,
-    numbers: Vec<[u32; WAYS]>,
-    /// and a bit for each that was asked for lately: the others give way first.
-    asked: Vec<u16>,
-    pages: Vec<Vec<u8>>,
+    /// The pages that are kept, by their numbers in the file,
+    pages: HashMap<u32, Pieces>,
+    /// and their numbers, each at the place that its page knows.
+    numbers: Vec<u32>,
+    /// Pieces that no page has.
+    free: Vec<u16>,
+    memory: Vec<Vec<u8>>,
+    /// What the next one to give way is chosen by.
+    choice: u32,
     /// Of the file: what was read before the last one is not kept after it.
     changes: u64,
+}
+
+/// What a page consists of.
+struct Pieces {
+    /// Where its number is among all.
+    place: usize,
+    pieces: [u16; PAGE_BYTES / PIECE_BYTES],
 }
 
 impl<B: StorageBackend> Branches<B> {
@@ -66,56 +78,84 @@ fn number_of(offset: u64) -> Option<u32> {
     u32::try_from(offset / PAGE_BYTES as u64).ok().filter(|_| offset.is_multiple_of(PAGE_BYTES as u64))
 }
 
-/// The set of the page with this number.
-fn set_of(number: u32) -> usize {
-    (number.wrapping_mul(0x9E37_79B9) >> 16) as usize % SETS
+impl Kept {
+    /// Reads the page with this number, if it is kept: `false` where it is not.
+    fn read(&self, number: u32, page: &mut Page) -> bool {
+        let Some(Pieces { pieces, .. }) = self.pages.get(&number) else { return false };
+        for (piece, out) in pieces.iter().zip(page.as_chunks_mut::<PIECE_BYTES>().0) {
+            match *piece {
+                ZEROS => out.fill(0),
+                piece => {
+                    let (memory, at) = position(piece);
+                    out.copy_from_slice(&self.memory[memory][at]);
+                }
+            }
+        }
+        true
+    }
+
+    /// Keeps one that is not kept yet.
+    fn keep(&mut self, number: u32, page: &Page) {
+        if self.memory.is_empty() {
+            self.memory.resize_with(BRANCH_CACHE_BYTES / ALLOCATED_BYTES, || vec![0; ALLOCATED_BYTES]);
+            self.free = (0..PIECES as u16).rev().collect();
+        }
+        let mut pieces = [ZEROS; PAGE_BYTES / PIECE_BYTES];
+        for (piece, content) in pieces.iter_mut().zip(page.as_chunks::<PIECE_BYTES>().0) {
+            if *content != [0; PIECE_BYTES] {
+                *piece = self.free_piece();
+                let (memory, at) = position(*piece);
+                self.memory[memory][at].copy_from_slice(content);
+            }
+        }
+        self.pages.insert(number, Pieces { place: self.numbers.len(), pieces });
+        self.numbers.push(number);
+    }
+
+    /// A piece that no page has. Where there is none, pages give way, whichever: were it the one that waits longest, each
+    /// would go just before its turn came where there are a few too many that are read in turn.
+    fn free_piece(&mut self) -> u16 {
+        loop {
+            if let Some(free) = self.free.pop() {
+                return free;
+            }
+            // A linear congruential generator; its upper bits are the better ones.
+            self.choice = self.choice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            self.forget(self.numbers[(self.choice >> 16) as usize % self.numbers.len()]);
+        }
+    }
+
+    /// Keeps the page with this number no longer.
+    fn forget(&mut self, number: u32) {
+        let Some(Pieces { place, pieces }) = self.pages.remove(&number) else { return };
+        self.free.extend(pieces.into_iter().filter(|piece| *piece != ZEROS));
+        self.numbers.swap_remove(place);
+        if let Some(moved) = self.numbers.get(place).and_then(|moved| self.pages.get_mut(moved)) {
+            moved.place = place;
+        }
+    }
+
+    /// These bytes of the file are others now.
+    fn written(&mut self, bytes: Range<u64>) {
+        self.changes += 1;
+        let pages = bytes.start / PAGE_BYTES as u64..bytes.end.div_ceil(PAGE_BYTES as u64);
+        pages.filter_map(|number| u32::try_from(number).ok()).for_each(|number| self.forget(number));
+    }
+
+    /// The file has so many bytes now.
+    fn resized(&mut self, len: u64) {
+        self.changes += 1;
+        let is_cut = |number: &u32| (u64::from(*number) + 1) * PAGE_BYTES as u64 > len;
+        let cut: Vec<u32> = self.numbers.iter().copied().filter(is_cut).collect();
+        cut.into_iter().for_each(|number| self.forget(number));
+    }
 }
 
-impl Kept {
-    /// The page with this number.
-    fn page(&mut self, number: u32) -> Option<&Page> {
-        let set = set_of(number);
-        let way = self.numbers.get(set)?.iter().position(|kept| *kept == number)?;
-        self.ask(set, way);
-        self.place(set, way).as_chunks().0.first()
-    }
-
-    /// Keeps one that is not there: where none is, or instead of one that was not asked for lately.
-    fn keep(&mut self, number: u32, page: &Page) {
-        if self.numbers.is_empty() {
-            self.numbers = vec![[NOTHING; WAYS]; SETS];
-            self.asked = vec![0; SETS];
-            self.pages.resize_with(SETS / SETS_ALLOCATED, || vec![0; ALLOCATED_BYTES]);
-        }
-        let set = set_of(number);
-        let free = self.numbers[set].iter().position(|kept| *kept == NOTHING);
-        let way = free.unwrap_or(self.asked[set].trailing_ones() as usize);
-        self.numbers[set][way] = number;
-        self.ask(set, way);
-        self.place(set, way).copy_from_slice(page);
-    }
-
-    fn ask(&mut self, set: usize, way: usize) {
-        let asked = &mut self.asked[set];
-        *asked |= 1 << way;
-        // There is always one that gives way.
-        if *asked == u16::MAX {
-            *asked = 1 << way;
-        }
-    }
-
-    fn place(&mut self, set: usize, way: usize) -> &mut [u8] {
-        let at = (set % SETS_ALLOCATED * WAYS + way) * PAGE_BYTES;
-        &mut self.pages[set / SETS_ALLOCATED][at..at + PAGE_BYTES]
-    }
-
-    /// Of these bytes of the file, nothing is kept.
-    fn forget(&mut self, changed: Range<u64>) {
-        self.changes += 1;
-        let changed = changed.start / PAGE_BYTES as u64..changed.end.div_ceil(PAGE_BYTES as u64);
-        let is_changed = |number: &&mut u32| changed.contains(&u64::from(**number));
-        self.numbers.iter_mut().flatten().filter(is_changed).for_each(|number| *number = NOTHING);
-    }
+/// In which of the allocated memory a piece is, and where in it.
+fn position(piece: u16) -> (usize, Range<usize>) {
+    let at = usize::from(piece) * PIECE_BYTES;
+    let begin = at % ALLOCATED_BYTES;
+    (at / ALLOCATED_BYTES, begin..begin + PIECE_BYTES)
 }
 
 impl<B: StorageBackend> StorageBackend for Branches<B> {
@@ -128,9 +168,8 @@ impl<B: StorageBackend> StorageBackend for Branches<B> {
             return self.file.read(offset, out);
         };
         let before = {
-            let mut kept = self.kept();
-            if let Some(known) = kept.page(number) {
-                *page = *known;
+            let kept = self.kept();
+            if kept.read(number, page) {
                 return Ok(());
             }
             kept.changes
@@ -139,7 +178,7 @@ impl<B: StorageBackend> StorageBackend for Branches<B> {
         self.file.read(offset, page)?;
         if page[0] == BRANCH {
             let mut kept = self.kept();
-            if kept.is_file_large && kept.changes == before && kept.page(number).is_none() {
+            if kept.is_file_large && kept.changes == before && !kept.pages.contains_key(&number) {
                 kept.keep(number, page);
             }
         }
@@ -149,7 +188,7 @@ impl<B: StorageBackend> StorageBackend for Branches<B> {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let done = self.file.set_len(len);
         let mut kept = self.kept();
-        kept.forget(len..u64::MAX);
+        kept.resized(len);
         kept.is_file_large = len >= self.kept_from_bytes;
         done
     }
@@ -160,7 +199,7 @@ impl<B: StorageBackend> StorageBackend for Branches<B> {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let done = self.file.write(offset, data);
-        self.kept().forget(offset..offset + data.len() as u64);
+        self.kept().written(offset..offset + data.len() as u64);
         done
     }
 
@@ -220,7 +259,7 @@ mod tests {
     }
 
     fn read(branches: &Branches<InMemoryBackend>, number: u64) -> Page {
-        let mut out = [0; PAGE_BYTES];
+        let mut out = [5; PAGE_BYTES];
         branches.read(number * PAGE_BYTES as u64, &mut out).unwrap();
         out
     }
@@ -256,21 +295,57 @@ mod tests {
         assert!(!is_kept(&branches, 2));
     }
 
+    /// The first half of a page.
+    fn half(content: u8) -> Page {
+        let mut half = page(BRANCH, content);
+        half[PAGE_BYTES / 2..].fill(0);
+        half
+    }
+
     #[test]
-    fn what_is_asked_for_stays_and_what_is_not_gives_way() {
-        let of_one_set: Vec<u32> = (0..).filter(|number| set_of(*number) == 3).take(1 + 3 * WAYS).collect();
-        let (busy, others) = of_one_set.split_first().unwrap();
-        let mut kept = Kept::default();
-        kept.keep(*busy, &page(BRANCH, 0));
-        for (number, content) in others.iter().zip(1..) {
-            kept.keep(*number, &page(BRANCH, content));
-            assert_eq!(kept.page(*number), Some(&page(BRANCH, content)));
-            assert_eq!(kept.page(*busy), Some(&page(BRANCH, 0)), "after {content} others");
+    fn a_page_that_is_half_empty_takes_half_the_room() {
+        let there_is_room_for = |page: fn(u8) -> Page| {
+            let mut kept = Kept::default();
+            for number in 0..PIECES as u32 {
+                kept.keep(number, &page(number as u8 | 1));
+            }
+            let mut out = [5; PAGE_BYTES];
+            for number in kept.numbers.clone() {
+                assert!(kept.read(number, &mut out));
+                assert!(out == page(number as u8 | 1), "page {number}");
+            }
+            kept.pages.len()
+        };
+        assert_eq!(there_is_room_for(|content| page(BRANCH, content)), BRANCH_CACHE_BYTES / PAGE_BYTES);
+        assert_eq!(there_is_room_for(half), 2 * BRANCH_CACHE_BYTES / PAGE_BYTES);
+    }
+
+    #[test]
+    fn of_a_few_too_many_that_are_read_in_turn_most_are_there() {
+        const ROOM: usize = 2 * BRANCH_CACHE_BYTES / PAGE_BYTES;
+        let (mut kept, mut out) = (Kept::default(), [0; PAGE_BYTES]);
+        let mut found = 0;
+        for number in (0..ROOM as u32 * 9 / 8).cycle().take(10 * ROOM) {
+            if kept.read(number, &mut out) {
+                found += 1;
+            } else {
+                kept.keep(number, &half(1));
+            }
         }
-        kept.forget(0..u64::from(*busy + 1) * PAGE_BYTES as u64);
-        assert_eq!(kept.page(*busy), None);
-        let there = others.iter().filter(|number| kept.page(**number).is_some()).count();
-        assert!((WAYS / 2..WAYS).contains(&there), "{there} of the others");
+        assert!(found > 6 * ROOM, "{found} of {} were there", 10 * ROOM);
+    }
+
+    #[test]
+    fn what_is_not_kept_any_more_leaves_its_room() {
+        let mut kept = Kept::default();
+        (0..100).for_each(|number| kept.keep(number, &half(1)));
+        kept.written(10 * PAGE_BYTES as u64 + 1..20 * PAGE_BYTES as u64 + 1);
+        kept.resized(90 * PAGE_BYTES as u64 - 1);
+        let numbers: BTreeSet<u32> = kept.numbers.iter().copied().collect();
+        assert_eq!(numbers, (0..10).chain(21..89).collect());
+        assert_eq!(kept.free.len(), PIECES - kept.numbers.len() * PAGE_BYTES / PIECE_BYTES / 2);
+        (0..89).for_each(|number| kept.forget(number));
+        assert_eq!((kept.pages.len(), kept.numbers.len(), kept.free.len()), (0, 0, PIECES));
     }
 
     /// Random changes to a database whose reads nearly all come here, beside one whose reads do not.
