@@ -118,8 +118,19 @@ fn a_value_is_set_added_or_modified_by_kmips_rules() {
         [text("ContactInformation", "bob"), links.join(","), name("a"), name("B"), text("ObjectGroup", "g")]
             .join(",")
     );
-    // Setting puts one in the place of all with that name, or of all links of that type.
-    succeed(&mut kms, &[("SetAttribute", name("c")), ("SetAttribute", link("ChildLink", "c3"))]);
+    // Setting puts one in the place of the one with that name, or of the link of that type; of several it cannot know which.
+    let first = |value| structure("CurrentAttribute", &[value]);
+    for (value, again) in [(name("c"), name("a")), (link("ChildLink", "c3"), link("ChildLink", "c1"))] {
+        let set =
+            structure("SetAttribute", &[on("k1"), structure("NewAttribute", std::slice::from_ref(&value))]);
+        let told = kms.ask("alice", &set);
+        assert!(told.starts_with("422 Multi_Valued_Attribute: SetAttribute: "), "{told}");
+        assert_eq!(
+            kms.ask("alice", &structure("DeleteAttribute", &[on("k1"), first(again)])),
+            done("DeleteAttribute")
+        );
+        succeed(&mut kms, &[("SetAttribute", value)]);
+    }
     assert_eq!(
         get(&mut kms, &["Name", "Link"]),
         [link("ChildLink", "c3"), link("ParentLink", "p"), name("c")].join(",")
@@ -257,7 +268,7 @@ fn dates_are_in_order_and_change_only_while_they_may() {
             ("SetAttribute", date("ActivationDate", "2026-12-01T00:00:00Z")),
             ("SetAttribute", start.clone()),
             ("SetAttribute", date("DeactivationDate", "2026-12-10T00:00:00Z")),
-            ("SetAttribute", date("ProtectStopDate", "2026-12-09T00:00:00Z")),
+            ("SetAttribute", date("ProtectStopDate", "2026-12-03T00:00:00Z")),
             ("ModifyAttribute", date("ActivationDate", "2026-11-30T00:00:00Z")),
         ],
     );
@@ -268,7 +279,7 @@ fn dates_are_in_order_and_change_only_while_they_may() {
         ),
         (date("ActivationDate", "2026-12-03T00:00:00Z"), "ProcessStartDate must not precede ActivationDate"),
         (
-            date("DeactivationDate", "2026-12-08T00:00:00Z"),
+            date("DeactivationDate", "2026-12-02T00:00:00Z"),
             "DeactivationDate must not precede ProtectStopDate",
         ),
         (
@@ -284,6 +295,10 @@ fn dates_are_in_order_and_change_only_while_they_may() {
         kms.ask("alice", &edit("SetAttribute", &start)),
         "422 Attribute_Read_Only: SetAttribute: ProcessStartDate does not change once it is reached"
     );
+    assert_eq!(
+        kms.ask("alice", &edit("ModifyAttribute", &date("ProtectStopDate", "2026-12-09T12:00:00Z"))),
+        "422 Attribute_Read_Only: ModifyAttribute: ProtectStopDate does not change once it is reached"
+    );
     succeed(&mut kms, &[("SetAttribute", date("DeactivationDate", "2026-12-09T00:00:00Z"))]);
     kms.now += 10 * 24 * 60 * 60;
     assert_eq!(
@@ -296,6 +311,30 @@ fn dates_are_in_order_and_change_only_while_they_may() {
     assert_eq!(
         kms.ask("alice", &create("k2", &twice)),
         "422 Invalid Request: Attributes: DeactivationDate must not precede ProtectStopDate"
+    );
+}
+
+#[test]
+fn what_is_the_servers_is_not_set_and_nothing_is_there_twice() {
+    let mut kms = with_key(&[text("ObjectGroup", "a")]);
+    assert_eq!(
+        kms.ask("alice", &edit("AddAttribute", &vendor("y", "seen", &text("AttributeValue", "yes")))),
+        "422 Attribute_Read_Only: AddAttribute: y/seen is of the vendor 'y', and so the server's alone"
+    );
+    succeed(&mut kms, &[("AddAttribute", text("ObjectGroup", "b"))]);
+    let current = structure("CurrentAttribute", &[text("ObjectGroup", "a")]);
+    let same = structure("NewAttribute", &[text("ObjectGroup", "b")]);
+    assert_eq!(
+        kms.v5("ModifyAttribute", &[on("k1"), current, same]),
+        "422 Attribute_Single_Valued: ModifyAttribute: ObjectGroup is there already"
+    );
+    let twice =
+        [item("CryptographicLength", "Integer", "128"), item("CryptographicLength", "Integer", "256")];
+    let twice =
+        structure("Create", &[enumeration("ObjectType", "SymmetricKey"), structure("Attributes", &twice)]);
+    assert_eq!(
+        kms.ask("alice", &twice),
+        "422 Invalid Request: Attributes: CryptographicLength may be given once"
     );
 }
 
@@ -367,13 +406,18 @@ fn usage_limits_begin_whole_and_do_not_change_once_used() {
         kms.ask("alice", &edit("SetAttribute", &limits(10, Some(11)))),
         "422 Invalid Request: UsageLimits: UsageLimitsCount must not exceed UsageLimitsTotal"
     );
-    succeed(&mut kms, &[("SetAttribute", limits(20, Some(5)))]);
+    assert_eq!(
+        kms.ask("alice", &edit("SetAttribute", &limits(20, Some(5)))),
+        "422 Attribute_Read_Only: SetAttribute: UsageLimits has a UsageLimitsCount, which the server sets alone"
+    );
+    succeed(&mut kms, &[("SetAttribute", limits(20, Some(20)))]);
+    assert!(kms.v5("Encrypt", &[on("k1"), item("Data", "ByteString", "\"00\"")]).starts_with("200"));
     assert_eq!(
         kms.ask("alice", &edit("SetAttribute", &limits(20, None))),
         "422 Attribute_Read_Only: SetAttribute: UsageLimits do not change once the object was used"
     );
     assert!(
-        kms.ask("alice", &edit("DeleteAttribute", &limits(20, Some(5))))
+        kms.ask("alice", &edit("DeleteAttribute", &limits(20, Some(19))))
             .starts_with("422 Attribute_Read_Only")
     );
 }

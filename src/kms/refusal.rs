@@ -51,6 +51,8 @@ pub enum Refusal {
     DateForbids {
         /// Encrypt, Decrypt..
         operation: &'static str,
+        /// Which of them.
+        date: &'static str,
         /// The key.
         uid: String,
     },
@@ -127,6 +129,8 @@ pub enum AttributeFault {
     NotFound,
     /// It can have no further value.
     SingleValued,
+    /// It has several values, and must be told which is meant.
+    MultiValued,
     /// The object's state forbids it.
     WrongState,
 }
@@ -137,6 +141,7 @@ impl AttributeFault {
             AttributeFault::ReadOnly => result_reason::ATTRIBUTE_READ_ONLY,
             AttributeFault::NotFound => result_reason::ATTRIBUTE_NOT_FOUND,
             AttributeFault::SingleValued => result_reason::ATTRIBUTE_SINGLE_VALUED,
+            AttributeFault::MultiValued => result_reason::MULTI_VALUED_ATTRIBUTE,
             AttributeFault::WrongState => result_reason::WRONG_KEY_LIFECYCLE_STATE,
         }
     }
@@ -285,10 +290,9 @@ impl Refusal {
                     "Incompatible_Cryptographic_Usage_Mask: {operation}: the usage mask of key {uid} forbids it"
                 )
             }
-            Refusal::DateForbids { operation, uid } => format!(
-                "Permission_Denied: {operation}: the ProcessStartDate of key {uid} is still to come, or its \
-                 ProtectStopDate has passed"
-            ),
+            Refusal::DateForbids { operation, date, uid } => {
+                format!("Permission_Denied: {operation}: key {uid}: its {date}")
+            }
             Refusal::NotPreActive { uid, state } => format!(
                 "Wrong_Key_Lifecycle_State: Activate: Object {uid} is already in {} state",
                 state.name()

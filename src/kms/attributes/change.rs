@@ -17,7 +17,7 @@ use super::super::target::{Ambiguity, Target};
 use super::super::view::{Change, Changes};
 use super::table::{self, Client, Instances};
 use super::{Reference, check_dates, encode_within_limits, is_of_record, is_tag_list};
-use super::{is_wrapping_key, link_type_of, stored, tag_list, usage_limits, vendor_and_name};
+use super::{SERVER_VENDOR, is_wrapping_key, link_type_of, stored, tag_list, usage_limits, vendor_and_name};
 use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::kmip::dialect::Dialect;
@@ -72,6 +72,14 @@ impl Editor {
         }
         let mut items = stored(object)?;
         let before = items.iter().position(|item| is_same_attribute(item, new));
+        // KMIP 2.1 section 6.1.51; what a new key is to have instead of the old one's values is no such change.
+        if self.operation == "SetAttribute"
+            && items.iter().filter(|item| is_same_attribute(item, new)).count() > 1
+        {
+            let rule = "has several values: modify or delete one, or add another";
+            let text = format!("{}: {} {rule}", self.operation, name(new));
+            return Err(Refusal::attribute(AttributeFault::MultiValued, text).into());
+        }
         items.retain(|item| !is_same_attribute(item, new));
         items.insert(before.unwrap_or(items.len()), self.normal(new)?);
         let encoded = self.finish(items, new.tag)?;
@@ -134,7 +142,12 @@ impl Editor {
         let meant: Vec<usize> = (0..items.len()).filter(|at| is_meant(&items[*at])).collect();
         match meant[..] {
             [] => return Err(self.not_found(object, &name(new)).into()),
-            [at] => items[at] = self.normal(new)?,
+            [at] => {
+                items[at] = self.normal(new)?;
+                if items.iter().enumerate().any(|(other, item)| other != at && *item == items[at]) {
+                    return Err(self.is_there(new).into());
+                }
+            }
             _ => {
                 let text = format!("{} has several values: CurrentAttribute says which", name(new));
                 return Err(Refusal::invalid(format!("{}: {text}", self.operation)).into());
@@ -205,6 +218,9 @@ impl Editor {
         if is_wrapping_key(new) {
             return Err(self.read_only(new, "is decided when the object is made").into());
         }
+        if vendor_and_name(new).is_some_and(|(vendor, _)| vendor == SERVER_VENDOR) {
+            return Err(self.read_only(new, "is of the vendor 'y', and so the server's alone").into());
+        }
         let client = table::rule_of(new.tag).map_or(Client::Always, |rule| rule.client);
         match client {
             Client::Always => {}
@@ -243,8 +259,8 @@ impl Editor {
             (Tag::EXTRACTABLE, Value::Boolean(true)) if !object.is_extractable() => {
                 Err(self.read_only(new, "cannot become true again").into())
             }
-            (Tag::PROCESS_START_DATE, _)
-                if state == State::Active && object.date(new.tag).is_some_and(|start| start <= self.now) =>
+            (Tag::PROCESS_START_DATE | Tag::PROTECT_STOP_DATE, _)
+                if state == State::Active && object.date(new.tag).is_some_and(|date| date <= self.now) =>
             {
                 Err(self.read_only(new, "does not change once it is reached").into())
             }
@@ -280,10 +296,16 @@ impl Editor {
         super::set(object, Vec::new(), self.now)
     }
 
-    /// The value as it is stored.
+    /// The value as it is stored. What is left of a limit is the server's to count (KMIP 2.1 section 4.58).
     fn normal<'i>(&self, new: &Item<'i>) -> Result<Item<'i>, Refusal> {
         match new.tag {
-            Tag::USAGE_LIMITS => usage_limits(new),
+            Tag::USAGE_LIMITS => {
+                let limits = usage_limits(new)?;
+                match is_partly_used(&limits) {
+                    true => Err(self.read_only(new, "has a UsageLimitsCount, which the server sets alone")),
+                    false => Ok(limits),
+                }
+            }
             _ => Ok(new.clone()),
         }
     }
@@ -347,11 +369,12 @@ fn has_value(vendor_attribute: &Item<'_>) -> bool {
 
 /// Whether some of the usage that the object's limits allow is used up.
 fn is_used(object: &Object) -> Result<bool, Failure> {
-    let items = stored(object)?;
-    let used = ttlv::Fields(&items).structure(Tag::USAGE_LIMITS).is_some_and(|limits| {
-        limits.long_integer(Tag::USAGE_LIMITS_COUNT) < limits.long_integer(Tag::USAGE_LIMITS_TOTAL)
-    });
-    Ok(used)
+    Ok(stored(object)?.iter().filter(|item| item.tag == Tag::USAGE_LIMITS).any(is_partly_used))
+}
+
+fn is_partly_used(usage_limits: &Item<'_>) -> bool {
+    let limits = ttlv::Fields(usage_limits.value.children().unwrap_or_default());
+    limits.long_integer(Tag::USAGE_LIMITS_COUNT) < limits.long_integer(Tag::USAGE_LIMITS_TOTAL)
 }
 
 /// What an attribute is called in refusals.

@@ -33,6 +33,8 @@ use crate::wire::ttlv::{self, Encoded, Item, Tag, Value, binary};
 
 /// The vendor of the attributes of this server; clients spell it in either case.
 const OWN_VENDOR: &str = "cosmian";
+/// The vendor of what only a server may set (KMIP 2.1 section 4.60).
+const SERVER_VENDOR: &str = "y";
 /// The name of the attribute that carries tags.
 const TAG_NAME: &str = "tag";
 /// The vendor attribute by which clients ask for a key to be stored wrapped.

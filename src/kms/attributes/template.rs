@@ -25,6 +25,8 @@ pub struct Template<'r> {
     pub key_format: Option<u32>,
     /// The identifier that the client wants.
     pub uid: Option<&'r str>,
+    /// When the object was made, where a client that brings it says so (KMIP 2.1 section 4.39).
+    pub original_creation_date: Option<Timestamp>,
     /// From when on the object may be used.
     pub activation_date: Option<Timestamp>,
     /// Whether the material may only leave the server wrapped.
@@ -58,6 +60,7 @@ impl<'r> Template<'r> {
             usage_mask: unsigned(Tag::CRYPTOGRAPHIC_USAGE_MASK)?,
             key_format: fields.enumeration(Tag::KEY_FORMAT_TYPE)?,
             uid: fields.text(Tag::UNIQUE_IDENTIFIER)?,
+            original_creation_date: None,
             activation_date: fields.date(Tag::ACTIVATION_DATE)?,
             sensitive: fields.boolean(Tag::SENSITIVE)?,
             extractable: extractable.transpose()?,
@@ -65,8 +68,12 @@ impl<'r> Template<'r> {
             wrapping_key: None,
             others: Vec::new(),
         };
-        for item in fields.items() {
+        for (at, item) in fields.items().iter().enumerate() {
             table::check(fields, item)?;
+            let is_single = table::instances(item.tag) == Instances::One;
+            if is_single && fields.items()[..at].iter().any(|other| other.tag == item.tag) {
+                return Err(fields.refuse(item.tag, "may be given once"));
+            }
             if is_tag_list(item) {
                 template.tags = Some(tag_list(item)?);
             } else if is_wrapping_key(item) {
@@ -92,11 +99,6 @@ impl<'r> Template<'r> {
     ) -> Result<Encoded, Refusal> {
         let mut items = Vec::with_capacity(self.others.len() + 8);
         for item in &self.others {
-            let is_single = table::instances(item.tag) == Instances::One;
-            if is_single && items.iter().any(|other: &Item<'_>| other.tag == item.tag) {
-                let name = item.tag.name().unwrap_or("(extension)");
-                return Err(Refusal::invalid(format!("Attributes: {name} may be given once")));
-            }
             items.push(match item.tag {
                 Tag::USAGE_LIMITS => usage_limits(item)?,
                 _ => (*item).clone(),
@@ -105,7 +107,8 @@ impl<'r> Template<'r> {
         let mut date = |tag, value| items.push(Item::date_time(tag, value));
         date(Tag::INITIAL_DATE, now);
         date(Tag::LAST_CHANGE_DATE, now);
-        date(Tag::ORIGINAL_CREATION_DATE, now);
+        // Another clock may be ahead of this one.
+        date(Tag::ORIGINAL_CREATION_DATE, self.original_creation_date.unwrap_or(now).min(now));
         if let Some(activation) = activation {
             date(Tag::ACTIVATION_DATE, activation);
         }

@@ -345,12 +345,12 @@ pub fn find_stored_key(
     if key.object().usage_mask & mask == 0 {
         return Err(Refusal::MaskForbids { operation, uid: uid() }.into());
     }
-    let date_forbids = match purpose {
-        Purpose::Protects => !key.object().may_protect(context.now),
-        Purpose::Processes => !key.object().may_process(context.now),
+    let (date, allows) = match purpose {
+        Purpose::Protects => ("ProtectStopDate has passed", key.object().may_protect(context.now)),
+        Purpose::Processes => ("ProcessStartDate is still to come", key.object().may_process(context.now)),
     };
-    if date_forbids {
-        return Err(Refusal::DateForbids { operation, uid: uid() }.into());
+    if !allows {
+        return Err(Refusal::DateForbids { operation, date, uid: uid() }.into());
     }
     Ok(key)
 }

@@ -31,7 +31,7 @@ impl<'r> Brought<'r> {
         let attributes = fields.structure(Tag::ATTRIBUTES)?;
         Ok(Brought {
             content: Content::decode(fields, object_type)?,
-            template: Template::decode(attributes.unwrap_or(Fields::new("Attributes", &[])))?,
+            template: template(attributes.unwrap_or(Fields::new("Attributes", &[])))?,
             unwrap: false,
             uid: String::new(),
         })
@@ -57,7 +57,7 @@ impl<'r> Brought<'r> {
     fn object_of(&self, content: &Content<'_>, context: &Context<'_>) -> Result<Object, Failure> {
         let mut template = self.template.clone();
         if let Some(attributes) = content.attributes {
-            adopt(&mut template, Template::decode(attributes)?);
+            adopt(&mut template, self::template(attributes)?);
         }
         let mut object = new_object(self.uid.clone(), content, &template, context.dialect, context.now)?;
         object.owner = context.principal.0.clone();
@@ -68,11 +68,18 @@ impl<'r> Brought<'r> {
     }
 }
 
+/// The attributes of what was made elsewhere, perhaps long ago.
+fn template(attributes: Fields<'_>) -> Result<Template<'_>, Refusal> {
+    let original_creation_date = attributes.date(Tag::ORIGINAL_CREATION_DATE)?;
+    Ok(Template { original_creation_date, ..Template::decode(attributes)? })
+}
+
 /// Takes over from the object's own attributes what the request's do not say: an exported object is sent back whole.
 fn adopt<'r>(template: &mut Template<'r>, own: Template<'r>) {
     template.algorithm = template.algorithm.or(own.algorithm);
     template.length_bits = template.length_bits.or(own.length_bits);
     template.usage_mask = template.usage_mask.or(own.usage_mask);
+    template.original_creation_date = template.original_creation_date.or(own.original_creation_date);
     template.activation_date = template.activation_date.or(own.activation_date);
     template.sensitive |= own.sensitive;
     template.extractable = template.extractable.or(own.extractable);
