@@ -582,6 +582,67 @@ fn keys_are_derived() {
     );
 }
 
+/// KMIP 2.1 section 6.1.12.
+#[test]
+fn the_function_and_the_data_of_a_derivation_are_those_that_were_given() {
+    let mut kms = Kms::new();
+    let data = |text: &[u8]| bytes("DerivationData", text);
+    let derived = |kms: &mut Kms, uid: &str, given: &[String]| {
+        kms.ask("DeriveKey", &derive(uid, "HMAC", 256, given)).unwrap();
+        kms.key(uid)
+    };
+    kms.import("base", "HMACSHA256", 0x200, b"Jefe", &[]);
+    let sha512 = derived(&mut kms, "by-hash", &[hashing("SHA512"), data(b"x")]);
+    let algorithm = |name| parameters(&[enumeration("CryptographicAlgorithm", name)]);
+    assert_eq!(derived(&mut kms, "by-algorithm", &[algorithm("HMACSHA512"), data(b"x")]), sha512);
+    kms.import("base", "HMACSHA512", 0x200, b"Jefe", &[]);
+    assert_eq!(derived(&mut kms, "by-base", &[data(b"x")]), sha512);
+    kms.import("base", "AES", 0x200, &hex(KEY_128), &[]);
+    assert_eq!(
+        derived(&mut kms, "by-default", &[data(b"x")]),
+        derived(&mut kms, "by-name", &[hashing("SHA256"), data(b"x")])
+    );
+
+    let value = structure("KeyValue", &[bytes("KeyMaterial", b"x")]);
+    let block = structure("KeyBlock", &[enumeration("KeyFormatType", "Raw"), value]);
+    let secret = structure("SecretData", &[enumeration("SecretDataType", "Password"), block]);
+    let active = structure("Attributes", &[item("ActivationDate", "DateTime", "\"2020-01-01T00:00:00Z\"")]);
+    kms.ask("Import", &[on("data"), enumeration("ObjectType", "SecretData"), active, secret]).unwrap();
+    let by = |uids: &[&str], given: &[String]| {
+        let mut request = derive("by-object", "HMAC", 256, given);
+        request.splice(1..2, uids.iter().map(|uid| on(uid)));
+        request
+    };
+    kms.ask("DeriveKey", &by(&["base", "data"], &[])).unwrap();
+    assert_eq!(kms.key("by-object"), kms.key("by-default"));
+    for (request, told) in [
+        (
+            by(&["base", "data"], &[data(b"x")]),
+            "Invalid Request: DeriveKey: DerivationData must be absent where a second UniqueIdentifier names it",
+        ),
+        (
+            by(&["base", "base"], &[]),
+            "Invalid Request: DeriveKey: base, the derivation data, is no SecretData",
+        ),
+        (by(&["base", "nosuch"], &[]), "Item not found: DeriveKey: key id: nosuch, not found"),
+        (
+            by(&["base", "data", "data"], &[]),
+            "Invalid Request: DeriveKey: UniqueIdentifier may be given twice at most",
+        ),
+        (by(&[], &[data(b"x")]), "Invalid Request: DeriveKey: missing field `UniqueIdentifier`"),
+        (
+            by(&["base"], &[data(b"x"), data(b"y")]),
+            "Invalid Request: DerivationParameters: DerivationData may be given once",
+        ),
+        (
+            by(&["base"], &[algorithm("AES")]),
+            "Invalid Request: DerivationParameters: CryptographicAlgorithm must be that of an HMAC: it is the pseudorandom function",
+        ),
+    ] {
+        assert_eq!(kms.ask("DeriveKey", &request).unwrap_err(), told);
+    }
+}
+
 #[test]
 fn a_base_has_room_for_so_many_links() {
     let mut kms = Kms::new();

@@ -312,6 +312,19 @@ fn what_fails_leaves_nothing_to_be_named_by_nothing() {
     }
 }
 
+/// KMIP 2.1 section 6.1.7.
+#[test]
+fn what_may_not_be_used_is_not_named_by_nothing() {
+    let check = |mask| ("Check", vec![Item::integer(Tag::CRYPTOGRAPHIC_USAGE_MASK, mask)]);
+    let mut kms = Kms::new();
+    let steps =
+        [create(None), check(usage_mask::ENCRYPT), ("Get", vec![]), check(usage_mask::SIGN), ("Get", vec![])];
+    let items = ask(&mut kms, Spelling::V5, &message(on_error(CONTINUE), &steps)).items();
+    assert_eq!(statuses(&items), [DONE, DONE, DONE, DONE, FAILED]);
+    assert_eq!((&items[1].2, &items[3].2), (&items[0].2, &None));
+    assert_eq!(items[4].1, Some(result_reason::MISSING_DATA));
+}
+
 #[test]
 fn locate_names_the_one_object_that_it_has_found() {
     let mut kms = Kms::new();

@@ -60,6 +60,12 @@ impl<'r> Fields<'r> {
         }
     }
 
+    /// TextStrings, each with this tag.
+    pub fn texts(self, tag: Tag) -> Result<Vec<&'r str>, Refusal> {
+        let values = self.items.iter().filter(|item| item.tag == tag).map(|item| &item.value);
+        values.map(|value| value.as_text().ok_or_else(|| self.wrong_type(tag, "a TextString"))).collect()
+    }
+
     /// A ByteString.
     pub fn bytes(self, tag: Tag) -> Result<Option<&'r [u8]>, Refusal> {
         match self.value(tag) {

@@ -149,8 +149,10 @@ fn run_item(
         let (dialect, object) = (encoding.dialect(), place_holder.as_deref());
         let mut request = Request::decode(item.name(), item.payload, object, dialect)?;
         request.prepare(entropy, asker.now)?;
-        // Items after this one may be about what it makes, or has located, without naming it.
+        // Items after this one may be about what it makes, or has located, without naming it, and not about what they may
+        // not use.
         let names = request.makes_objects() || matches!(request, Request::Locate(_));
+        let checks = matches!(request, Request::Check(_));
         let Asker { principal, standing, now, streams, .. } = asker;
         let context = Context {
             view: ground.view(),
@@ -174,10 +176,12 @@ fn run_item(
                 decision::add_answered(decision, fields);
             }
             fits = response.succeeded(item, fields, *bytes_max);
-            if names {
+            if names || checks {
                 let mut found = Fields(fields).all(Tag::UNIQUE_IDENTIFIER).filter_map(Value::as_text);
                 let (first, second) = (found.next(), found.next());
-                named = Some(first.filter(|_| second.is_none()).map(str::to_owned));
+                if names || first.is_none() {
+                    named = Some(first.filter(|_| second.is_none()).map(str::to_owned));
+                }
             }
         })?;
         if let Some(decision) = decision {

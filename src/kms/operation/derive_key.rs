@@ -32,6 +32,8 @@ use crate::wire::ttlv::{Item, Tag, binary};
 /// The request, and from `prepare` on the identifier of the new object.
 pub struct DeriveKey<'r> {
     base: Target<'r>,
+    /// Secret data that is the derivation data.
+    data_object: Option<Target<'r>>,
     object_type: u32,
     derivation: Derivation<'r>,
     algorithm: u32,
@@ -44,10 +46,11 @@ pub struct DeriveKey<'r> {
 /// How the new bytes come out of those of the base.
 struct Derivation<'r> {
     method: Method,
-    hash: Hash,
+    /// That of the pseudorandom function; where it is not said, the base says it.
+    hash: Option<Hash>,
     salt: &'r [u8],
     /// What tells several derivations from one base apart.
-    data: &'r [u8],
+    data: Option<&'r [u8]>,
     iterations: usize,
 }
 
@@ -84,15 +87,28 @@ impl<'r> Operation<'r> for DeriveKey<'r> {
             (_, algorithm) => algorithm.unwrap_or(cryptographic_algorithm::AES),
         };
         symmetric::length_bytes(algorithm, length_bits)?;
-        // `ckms` names the base apart; KMIP, as every other object.
-        let base = match fields.text(Tag::OBJECT_UNIQUE_IDENTIFIER)? {
-            Some(uid) if !uid.is_empty() => Target::parse(uid)?,
-            _ => Target::decode(fields)?,
+        // `ckms` names the base apart; KMIP, as every other object, and perhaps another one that is the data. Neither is an
+        // item before this one in a batch.
+        let (base, data_object) = match fields.text(Tag::OBJECT_UNIQUE_IDENTIFIER)? {
+            Some(uid) if !uid.is_empty() => (Some(uid), None),
+            _ => {
+                let mut uids = fields.texts(Tag::UNIQUE_IDENTIFIER)?.into_iter();
+                let found = (uids.next(), uids.next());
+                if uids.next().is_some() {
+                    return Err(fields.refuse(Tag::UNIQUE_IDENTIFIER, "may be given twice at most"));
+                }
+                found
+            }
         };
+        let base = fields.required(Tag::UNIQUE_IDENTIFIER, base.filter(|uid| !uid.is_empty()))?;
         let derivation = Derivation::decode(fields)?;
-        derivation.check(length_bits as usize / 8)?;
+        if data_object.is_some() && derivation.data.is_some() {
+            let rule = "must be absent where a second UniqueIdentifier names it";
+            return Err(fields.refuse(Tag::DERIVATION_DATA, rule));
+        }
         Ok(DeriveKey {
-            base,
+            base: Target::parse(base)?,
+            data_object: data_object.map(Target::parse).transpose()?,
             object_type,
             derivation,
             algorithm,
@@ -128,12 +144,28 @@ impl<'r> Operation<'r> for DeriveKey<'r> {
             ))
             .into());
         }
+        let data_object = self.data_object.as_ref().map(|data| cipher::find_key(data, context, usage));
+        let data_object = data_object.transpose()?;
+        let data = match &data_object {
+            None => self.derivation.data.unwrap_or_default(),
+            Some(data) if data.object().object_type == object_type::SECRET_DATA => data.material(),
+            Some(data) => {
+                let uid = &data.object().uid;
+                return Err(Refusal::invalid(format!(
+                    "DeriveKey: {uid}, the derivation data, is no SecretData"
+                ))
+                .into());
+            }
+        };
         if context.view.object(&self.uid)?.is_some() {
             return Err(Refusal::AlreadyExists.into());
         }
         let bytes = self.length_bits as usize / 8;
-        context.effort.derive(self.derivation.rounds(bytes))?;
-        let material = self.derivation.derive(base.material(), bytes)?;
+        let of_base = parameters::hash_of_hmac(base.object().algorithm);
+        let hash = self.derivation.hash.or(of_base).unwrap_or(Hash::Sha256);
+        self.derivation.check(hash, bytes)?;
+        context.effort.derive(self.derivation.rounds(hash, data, bytes))?;
+        let material = self.derivation.derive(hash, base.material(), data, bytes)?;
         let mut derived = self.new_object(&material, context)?;
         link(&mut derived, link_type::DERIVATION_BASE_OBJECT_LINK, &base.object().uid, context.now)?;
         let mut changes = vec![];
@@ -190,10 +222,23 @@ impl<'r> Derivation<'r> {
         };
         let given = fields.structure(Tag::DERIVATION_PARAMETERS)?;
         let given = fields.required(Tag::DERIVATION_PARAMETERS, given)?;
-        let hash = match Parameters::of_request(given)?.and_then(|parameters| parameters.hash) {
-            Some(code) => parameters::hash(code)?,
-            None => Hash::Sha256,
+        let parameters = Parameters::of_request(given)?.unwrap_or_default();
+        let of_hmac = |code| {
+            parameters::hash_of_hmac(code).ok_or_else(|| {
+                let rule = "must be that of an HMAC: it is the pseudorandom function";
+                given.refuse(Tag::CRYPTOGRAPHIC_ALGORITHM, rule)
+            })
         };
+        let of_algorithm = parameters.algorithm.map(of_hmac).transpose()?;
+        let hash = parameters.hash.map(parameters::hash).transpose()?;
+        if hash.is_some() && of_algorithm.is_some_and(|other| Some(other) != hash) {
+            let rule = "must be that of the CryptographicAlgorithm";
+            return Err(given.refuse(Tag::HASHING_ALGORITHM, rule));
+        }
+        let data = given.bytes(Tag::DERIVATION_DATA)?;
+        if given.items().iter().filter(|item| item.tag == Tag::DERIVATION_DATA).count() > 1 {
+            return Err(given.refuse(Tag::DERIVATION_DATA, "may be given once"));
+        }
         let salt = given.bytes(Tag::SALT)?.unwrap_or_default();
         let iterations = given.count(Tag::ITERATION_COUNT)?;
         if method == Method::Pbkdf2 {
@@ -202,28 +247,28 @@ impl<'r> Derivation<'r> {
         }
         Ok(Derivation {
             method,
-            hash,
+            hash: hash.or(of_algorithm),
             salt,
-            data: given.bytes(Tag::DERIVATION_DATA)?.unwrap_or_default(),
+            data,
             iterations: iterations.unwrap_or_default(),
         })
     }
 
     /// Whether so many bytes can be derived, and in the time that there is: everybody's changes wait meanwhile.
-    fn check(&self, bytes: usize) -> Result<(), Refusal> {
+    fn check(&self, hash: Hash, bytes: usize) -> Result<(), Refusal> {
         let most = match self.method {
             Method::Pbkdf2 => {
-                let rounds = kdf::pbkdf2_rounds(self.hash, self.iterations, bytes);
+                let rounds = kdf::pbkdf2_rounds(hash, self.iterations, bytes);
                 if self.iterations == 0 || rounds > limits::DERIVATION_ROUNDS_MAX {
                     return Err(Refusal::invalid(format!(
                         "DeriveKey: IterationCount must be 1 to {} for a key of this length",
-                        limits::DERIVATION_ROUNDS_MAX / bytes.div_ceil(self.hash.bytes()).max(1)
+                        limits::DERIVATION_ROUNDS_MAX / bytes.div_ceil(hash.bytes()).max(1)
                     )));
                 }
                 usize::MAX
             }
-            Method::Hash | Method::Hmac => self.hash.bytes(),
-            Method::CounterMode | Method::Hkdf => 255 * self.hash.bytes(),
+            Method::Hash | Method::Hmac => hash.bytes(),
+            Method::CounterMode | Method::Hkdf => 255 * hash.bytes(),
         };
         if bytes > most {
             return Err(Refusal::invalid(format!(
@@ -235,28 +280,28 @@ impl<'r> Derivation<'r> {
     }
 
     /// How long that takes, in HMACs of a short text.
-    fn rounds(&self, bytes: usize) -> usize {
+    fn rounds(&self, hash: Hash, data: &[u8], bytes: usize) -> usize {
         /// A text of so many bytes takes twice as long as an empty one.
         const TEXT_BYTES: usize = 512;
-        let text = 1 + self.data.len() / TEXT_BYTES;
+        let text = 1 + data.len() / TEXT_BYTES;
         match self.method {
-            Method::Pbkdf2 => kdf::pbkdf2_rounds(self.hash, self.iterations, bytes),
+            Method::Pbkdf2 => kdf::pbkdf2_rounds(hash, self.iterations, bytes),
             Method::Hash | Method::Hmac => text,
-            Method::CounterMode | Method::Hkdf => bytes.div_ceil(self.hash.bytes()).saturating_mul(text),
+            Method::CounterMode | Method::Hkdf => bytes.div_ceil(hash.bytes()).saturating_mul(text),
         }
     }
 
-    fn derive(&self, base: &[u8], bytes: usize) -> Result<Buffer, Refusal> {
+    fn derive(&self, hash: Hash, base: &[u8], data: &[u8], bytes: usize) -> Result<Buffer, Refusal> {
         let derived = match self.method {
-            Method::Pbkdf2 => kdf::pbkdf2(self.hash, base, self.salt, self.iterations, bytes),
-            Method::Hkdf => kdf::hkdf(self.hash, base, self.salt, self.data, bytes),
-            Method::CounterMode => kdf::counter_mode(self.hash, base, self.data, bytes),
+            Method::Pbkdf2 => kdf::pbkdf2(hash, base, self.salt, self.iterations, bytes),
+            Method::Hkdf => kdf::hkdf(hash, base, self.salt, data, bytes),
+            Method::CounterMode => kdf::counter_mode(hash, base, data, bytes),
             Method::Hash => {
-                let input = Buffer::new([base, self.data].concat());
-                Some(Buffer::new(self.hash.digest(&input)))
+                let input = Buffer::new([base, data].concat());
+                Some(Buffer::new(hash.digest(&input)))
             }
-            Method::Hmac => Mac::hmac(self.hash, base).map(|mut mac| {
-                mac.update(self.data);
+            Method::Hmac => Mac::hmac(hash, base).map(|mut mac| {
+                mac.update(data);
                 Buffer::new(mac.finish())
             }),
         };
