@@ -15,7 +15,7 @@ use crate::kms::access::Direction;
 use crate::kms::nonces::{Ledger, Nonces};
 use crate::kms::policy::{Principal, Standing};
 use crate::kms::streams::Streams;
-use crate::kms::view::View;
+use crate::kms::view::{Change, View};
 use crate::secret::Buffer;
 use crate::store::tenants::Tenant;
 use crate::store::{Store, StoreError, Transaction};
@@ -358,6 +358,18 @@ fn write_one<'b>(
     // What an earlier run has changed was not.
     if let Some(decision) = decisions.first_mut() {
         decision.forget_objects();
+    }
+    // A use that fails in the end is none: it is not counted.
+    let is_use = changes.iter().any(|change| matches!(change, Change::Amend { .. }));
+    let outcome = match outcome {
+        Outcome::Kmip(decided, dialect) if is_use && !decided.leaves_work() => {
+            let mut answer = Vec::new();
+            Outcome::Kmip(decided, dialect).finish(entropy, decisions, &mut answer)?;
+            Outcome::Json(answer)
+        }
+        outcome => outcome,
+    };
+    if let Some(decision) = decisions.first_mut() {
         decision::add_changed(decision, &changes);
     }
     transaction.apply(changes).map_err(Stop::Store)?;

@@ -66,12 +66,17 @@ fn modes_are_those_of_sp_800_38a() {
         let answer = kms.ask("Decrypt", &given(&hex(sealed))).unwrap();
         assert_eq!(answer.bytes("Data").unwrap(), hex(PLAIN), "{mode}");
     }
+    // What is said of the length of a nonce is that of the nonce.
+    let said = parameters(&[mode("GCM"), integer("IVLength", 128)]);
+    kms.ask("Encrypt", &[on("k"), said, data(&hex(PLAIN)), nonce(&[1; 16])]).unwrap();
     // The same counter, in its parts.
     let whole = hex(COUNTER);
     let (first, counter) = whole.split_at(12);
     let counter = u32::from_be_bytes(counter.try_into().unwrap());
     let apart = parameters(&[
         mode("CTR"),
+        integer("IVLength", 96),
+        integer("CounterLength", 32),
         item("InitialCounterValue", "LongInteger", &format!("\"0x{counter:016X}\"")),
     ]);
     let answer = kms.ask("Encrypt", &[on("k"), apart, data(&hex(PLAIN)), nonce(first)]).unwrap();
@@ -268,7 +273,17 @@ fn what_a_mode_does_not_take_is_refused_by_name() {
         (
             "k",
             vec![with("CBC", &[integer("IVLength", 96)])],
-            "Invalid Request: CryptographicParameters: IVLength must be 128 for AES-CBC",
+            "Invalid Request: CryptographicParameters: IVLength must be 128 with this nonce of AES-CBC",
+        ),
+        (
+            "k",
+            vec![with("CTR", &[integer("CounterLength", 32)]), nonce(&[0; 16])],
+            "Invalid Request: CryptographicParameters: CounterLength must be 128 with this nonce of AES-CTR",
+        ),
+        (
+            "k",
+            vec![with("GCM", &[integer("InitialCounterValue", 1)])],
+            "Invalid Request: CryptographicParameters: InitialCounterValue must be absent for AES-GCM",
         ),
         ("k", vec![with("OFB", &[])], "Not Supported: AES with OFB is not done here"),
         ("k", vec![with("XTS", &[])], "Not Supported: key k, of 128 bits, is none that AES-XTS takes"),

@@ -67,6 +67,25 @@ fn a_key_is_used_as_often_as_it_may_and_no_more() {
 }
 
 #[test]
+fn a_use_that_fails_is_none() {
+    let mut kms = with_key(&[limits(3, "Object")]);
+    let parameters = |fields: &[String]| structure("CryptographicParameters", fields);
+    let unpadded = parameters(&[enumeration("BlockCipherMode", "CBC"), enumeration("PaddingMethod", "None")]);
+    let nonce = bytes("IVCounterNonce", &"00".repeat(200));
+    for (root, fields) in [
+        ("Encrypt", vec![on(KEY), unpadded, bytes("Data", "0001020304")]),
+        ("Encrypt", vec![on(KEY), bytes("Data", "00"), nonce]),
+        ("MAC", vec![on(KEY), parameters(&[enumeration("HashingAlgorithm", "MD5")]), bytes("Data", "00")]),
+    ] {
+        let answer = kms.v5(root, &fields);
+        assert!(answer.starts_with("422 "), "{answer}");
+        assert_eq!(left(&mut kms), 3, "{answer}");
+    }
+    assert!(kms.ask("alice", &encrypt("00")).starts_with("200 "));
+    assert_eq!(left(&mut kms), 2);
+}
+
+#[test]
 fn bytes_are_counted_where_bytes_are_limited() {
     let mut kms = with_key(&[limits(5, "Byte")]);
     assert!(kms.ask("alice", &encrypt("000102")).starts_with("200 "));

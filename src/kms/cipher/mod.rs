@@ -19,6 +19,7 @@ use crate::crypto::cipher::{Cipher, Keyed, TAG_BYTES};
 use crate::crypto::wrap;
 use crate::entropy::Entropy;
 use crate::secret::Buffer;
+use crate::wire::kmip::dialect::Dialect;
 use crate::wire::ttlv::Tag;
 use parameters::Parameters;
 use short::Short;
@@ -32,6 +33,7 @@ pub struct Message<'r> {
     parameters: Option<Parameters>,
     nonce: &'r [u8],
     additional_data: &'r [u8],
+    dialect: Dialect,
 }
 
 /// How a key is to be used.
@@ -89,8 +91,9 @@ impl Deref for Nonce<'_> {
 
 impl<'r> Message<'r> {
     /// Reads the common fields.
-    pub fn decode(fields: Fields<'r>) -> Result<Message<'r>, Refusal> {
+    pub fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Message<'r>, Refusal> {
         Ok(Message {
+            dialect,
             parameters: Parameters::of_request(fields)?,
             nonce: fields.bytes(Tag::IV_COUNTER_NONCE)?.unwrap_or_default(),
             additional_data: fields.bytes(Tag::AUTHENTICATED_ENCRYPTION_ADDITIONAL_DATA)?.unwrap_or_default(),
@@ -235,6 +238,7 @@ impl<'r> Message<'r> {
 
     fn chosen(&self, suite: Suite, parameters: Parameters, nonce: Nonce<'r>) -> Result<Chosen<'r>, Refusal> {
         let counter = suite.counter(&nonce, &parameters)?;
+        suite.check_lengths(&nonce, &parameters)?;
         Ok(Chosen { suite, additional_data: self.additional_data(suite, &parameters)?, nonce, counter })
     }
 
@@ -247,9 +251,14 @@ impl<'r> Message<'r> {
         Ok(Plan { suite: Suite::choose(key, &parameters)?, parameters })
     }
 
-    /// What is authenticated beside the data. 4.9.1 appended the `InitialCounterValue`, if there was one.
+    /// What is authenticated beside the data. To clients of 4.9.1, an `InitialCounterValue` was a part of it; to others it is
+    /// the beginning of a counter, and GCM has its own.
     fn additional_data(&self, suite: Suite, parameters: &Parameters) -> Result<Cow<'r, [u8]>, Refusal> {
         match (suite, parameters.initial_counter) {
+            (Suite::Cipher { cipher: Cipher::AesGcm, .. }, Some(_)) if self.dialect == Dialect::V5 => {
+                let rule = "InitialCounterValue must be absent for AES-GCM";
+                Err(Refusal::invalid(format!("CryptographicParameters: {rule}")))
+            }
             (Suite::Cipher { cipher: Cipher::AesGcm, .. }, Some(counter)) => {
                 Ok(Cow::Owned([self.additional_data, &counter.to_le_bytes()].concat()))
             }

@@ -60,7 +60,6 @@ impl Suite {
             }
         };
         check_key(key, cipher)?;
-        check_lengths(cipher, parameters)?;
         Ok(Suite::Cipher {
             cipher,
             padding: padding(cipher, parameters)?,
@@ -128,6 +127,26 @@ impl Suite {
             },
         }
     }
+
+    /// Refuses parameters that give this nonce, or the counter, another length.
+    pub fn check_lengths(self, nonce: &[u8], parameters: &Parameters) -> Result<(), Refusal> {
+        let Suite::Cipher { cipher, .. } = self else { return Ok(()) };
+        let differs = |said: Option<usize>, bits| said.is_some_and(|said| said != 0 && said != bits);
+        let refuse = |field: &str, bits: usize| {
+            let name = cipher.name();
+            let text = format!("CryptographicParameters: {field} must be {bits} with this nonce of {name}");
+            Err(Refusal::invalid(text))
+        };
+        let nonce_bits = 8 * nonce.len();
+        if differs(parameters.nonce_bits, nonce_bits) {
+            return refuse("IVLength", nonce_bits);
+        }
+        let counter_bits = if parameters.initial_counter.is_some() { 32 } else { 128 };
+        if cipher == Cipher::AesCtr && differs(parameters.counter_bits, counter_bits) {
+            return refuse("CounterLength", counter_bits);
+        }
+        Ok(())
+    }
 }
 
 /// The key's algorithm, which the parameters may repeat. Keys of ChaCha20 are for ChaCha20-Poly1305 under either name: the
@@ -181,20 +200,6 @@ fn unfit(key: &Authorized, cipher: &str) -> Refusal {
         key.object().uid,
         key.material().len() * 8
     ))
-}
-
-fn check_lengths(cipher: Cipher, parameters: &Parameters) -> Result<(), Refusal> {
-    let refuse = |field: &str, rule: &str| {
-        Err(Refusal::invalid(format!("CryptographicParameters: {field} {rule} for {}", cipher.name())))
-    };
-    let nonce_bits = cipher.nonce_bytes() * 8;
-    if parameters.nonce_bits.is_some_and(|bits| bits != 0 && bits != nonce_bits) {
-        return refuse("IVLength", &format!("must be {nonce_bits}"));
-    }
-    if cipher == Cipher::AesCtr && parameters.counter_bits.is_some_and(|bits| bits != 0 && bits != 128) {
-        return refuse("CounterLength", "must be 128, since the whole block counts,");
-    }
-    Ok(())
 }
 
 fn padding(cipher: Cipher, parameters: &Parameters) -> Result<Option<Padding>, Refusal> {

@@ -34,7 +34,7 @@ impl<'r> Operation<'r> for Decrypt<'r> {
     type Found = (Authorized, Option<Box<Session>>);
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
-        let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields)?);
+        let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields, dialect)?);
         message.check_step(fields, step)?;
         Ok(Decrypt {
             target: Target::decode(fields)?,

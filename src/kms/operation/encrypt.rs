@@ -35,7 +35,7 @@ impl<'r> Operation<'r> for Encrypt<'r> {
     type Found = (Authorized, Plan, Option<Box<Session>>);
 
     fn decode(fields: Fields<'r>, dialect: Dialect) -> Result<Self, Refusal> {
-        let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields)?);
+        let (step, message) = (Step::decode(fields, dialect)?, Message::decode(fields, dialect)?);
         message.check_step(fields, step)?;
         Ok(Encrypt { target: Target::decode(fields)?, message, data: step.data(fields)?, step, dialect })
     }
@@ -59,6 +59,10 @@ impl<'r> Operation<'r> for Encrypt<'r> {
         let used = Use { operation: "Encrypt", bytes: self.data.len(), draws_nonce };
         let changes = uses::count_step(key.object(), context, self.step, used)?;
         Ok(((key, plan, session), changes))
+    }
+
+    fn leaves_work((_, _, session): &Self::Found) -> bool {
+        session.is_some()
     }
 
     fn finish(

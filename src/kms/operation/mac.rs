@@ -57,6 +57,10 @@ impl<'r> Operation<'r> for MAC<'r> {
         Ok(((key, session), changes))
     }
 
+    fn leaves_work((_, session): &Self::Found) -> bool {
+        session.is_some()
+    }
+
     fn finish(
         self,
         (key, session): Self::Found,

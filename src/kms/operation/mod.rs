@@ -66,10 +66,15 @@ pub trait Operation<'r>: Sized {
         Ok(())
     }
 
-    /// Decides. Sees the store, draws nothing. What it answers with changes is committed before `finish`; in a batch, it
-    /// is committed only if `finish` has answered. An operation that only reads may change something now and then (a count
+    /// Decides. Sees the store, draws nothing. What it answers with changes is committed before `finish`; in a batch, and
+    /// where it counts a use, it is committed only if `finish` has answered. An operation that only reads may change something now and then (a count
     /// of uses): it is then run again where changes are made.
     fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure>;
+
+    /// Whether `finish` leaves something for a next step: then it is done once, after the commit.
+    fn leaves_work(_found: &Self::Found) -> bool {
+        false
+    }
 
     /// Does the cryptography whose result is only sent, and answers through `reply` exactly once. Sees no store.
     fn finish(
@@ -164,6 +169,13 @@ macro_rules! operations {
         }
 
         impl Decided<'_> {
+            /// See [`Operation::leaves_work`].
+            pub fn leaves_work(&self) -> bool {
+                match self {
+                    $(Decided::$name(_, found) => <$module::$name<'_> as Operation<'_>>::leaves_work(found),)*
+                }
+            }
+
             /// See [`Operation::finish`]; `reply` is given the root tag of the answer and its fields.
             pub fn finish(
                 self,
