@@ -222,11 +222,20 @@ fn what_is_not_kmip_is_refused_with_a_reason() {
         ("eyJhbGciOiJFQ0RILUVTIn0..a.b.c", 422, "Not Supported: this server doesn't support JWE encryption"),
         (r#"{"tag":"Foo","type":"Structure","value":[]}"#, 404, "Not Supported route: Operation: Foo"),
         (r#"{"tag":"Foo","value":[]}"#, 404, "Route not supported: Operation: Foo"),
-        (r#"{"tag":"Get","value":[]}"#, 422, "This KMIP server does not yet support place holder id"),
+        (
+            r#"{"tag":"Get","type":"Structure","value":[]}"#,
+            422,
+            "This KMIP server does not yet support place holder id",
+        ),
+        (
+            r#"{"tag":"Get","value":[]}"#,
+            422,
+            "Missing_Data: there is no UniqueIdentifier, and no item before this one has named one object",
+        ),
     ] {
         assert_eq!(kms.kmip("alice", body), (status, reason.to_owned()), "{body}");
     }
-    let wrong_type = request("Get", &[item("UniqueIdentifier", "Integer", "1")]);
+    let wrong_type = request("Get", &[item("UniqueIdentifier", "Boolean", "true")]);
     assert_eq!(
         kms.kmip("alice", &wrong_type).1,
         "Invalid Request: Get: UniqueIdentifier must be a TextString"

@@ -336,6 +336,83 @@ fn locate_names_the_one_object_that_it_has_found() {
     assert_eq!(items[5].1, Some(result_reason::MISSING_DATA));
 }
 
+/// KMIP 2.1 sections 4.62 and 11.61: an identifier may be one of those in the answers to the items before.
+#[test]
+fn an_object_is_named_by_the_answer_that_has_named_it() {
+    use keyway::wire::kmip::enumeration::unique_identifier;
+    let by = |item: Item<'static>| ("Get", vec![item]);
+    let code = |code| by(Item::enumeration(Tag::UNIQUE_IDENTIFIER, code));
+    let place = |place| by(Item::integer(Tag::UNIQUE_IDENTIFIER, place));
+    for spelling in [Spelling::V5, Spelling::Binary] {
+        let mut kms = Kms::new();
+        let steps = [
+            create(Some("a")),
+            create(Some("b")),
+            code(unique_identifier::CREATE),
+            place(0),
+            place(-2),
+            code(unique_identifier::ID_PLACEHOLDER),
+            place(100),
+            code(unique_identifier::LOCATE),
+        ];
+        let items = ask(&mut kms, spelling, &message(on_error(CONTINUE), &steps)).items();
+        let uids: Vec<_> = items.iter().map(|item| item.2.as_deref()).collect();
+        assert_eq!(uids, [Some("a"), Some("b"), Some("b"), Some("a"), Some("b"), Some("b"), None, None]);
+        assert_eq!(statuses(&items[5..]), [DONE, FAILED, FAILED], "{spelling:?}");
+    }
+}
+
+#[test]
+fn what_is_ephemeral_is_not_sent() {
+    for spelling in SPELLINGS {
+        let mut kms = Kms::new();
+        let length = || vec![Item::integer(Tag::DATA_LENGTH, 16)];
+        let mut draw = |is_ephemeral| {
+            let mut message = message(vec![], &[("RNGRetrieve", length())]);
+            add(&mut message[1], Item::boolean(Tag::EPHEMERAL, is_ephemeral));
+            let answer = ask(&mut kms, spelling, &message);
+            let bytes = answer.1.len();
+            assert_eq!(statuses(&answer.items()), [DONE]);
+            bytes
+        };
+        assert!(draw(false) >= draw(true) + 16, "{spelling:?}");
+    }
+}
+
+fn add(structure: &mut Item<'static>, field: Item<'static>) {
+    let Value::Structure(fields) = &mut structure.value else { unreachable!() };
+    fields.to_mut().insert(1, field);
+}
+
+/// A message of one Query, with this field beside its operation.
+fn with(field: Item<'static>) -> Vec<Item<'static>> {
+    let mut message = message(vec![], &[("Query", vec![])]);
+    add(&mut message[1], field);
+    message
+}
+
+fn extension(is_critical: bool) -> Item<'static> {
+    let fields = vec![
+        Item::text(Tag::VENDOR_IDENTIFICATION, "acme"),
+        Item::boolean(Tag::CRITICALITY_INDICATOR, is_critical),
+        Item::structure(Tag::VENDOR_EXTENSION, vec![]),
+    ];
+    Item::structure(Tag::MESSAGE_EXTENSION, fields)
+}
+
+#[test]
+fn what_is_optional_is_passed_over() {
+    for spelling in SPELLINGS {
+        let mut kms = Kms::new();
+        for code in [2, 3] {
+            let header = vec![Item::enumeration(Tag::ASYNCHRONOUS_INDICATOR, code)];
+            let mut message = message(header, &[create(None)]);
+            add(&mut message[1], extension(false));
+            assert_eq!(statuses(&ask(&mut kms, spelling, &message).items()), [DONE], "{spelling:?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_message_is_told_in_its_encoding() {
     let mut kms = Kms::new();
@@ -351,6 +428,8 @@ fn what_is_no_message_is_told_in_its_encoding() {
             result_reason::FEATURE_NOT_SUPPORTED,
         ),
         (message(vec![Item::integer(Tag::MAXIMUM_RESPONSE_SIZE, -1)], &[]), result_reason::INVALID_MESSAGE),
+        (with(Item::bytes(Tag::UNIQUE_BATCH_ITEM_ID, vec![1; 600])), result_reason::INVALID_MESSAGE),
+        (with(extension(true)), result_reason::FEATURE_NOT_SUPPORTED),
         (message(vec![], &vec![("Query", vec![]); 1025]), result_reason::SERVER_LIMIT_EXCEEDED),
     ] {
         let items = ask(&mut kms, Spelling::Binary, &fields).items();

@@ -1,6 +1,7 @@
 //! Typed access to the fields of a request; a field of the wrong type is refused by name.
 #![forbid(unsafe_code)]
 
+use super::named::Named;
 use super::refusal::Refusal;
 use crate::time::Timestamp;
 use crate::wire::ttlv::{Item, Tag, Value};
@@ -10,24 +11,24 @@ use crate::wire::ttlv::{Item, Tag, Value};
 pub struct Fields<'r> {
     name: &'static str,
     items: &'r [Item<'r>],
-    place_holder: Option<&'r str>,
+    named: Option<&'r Named>,
 }
 
 impl<'r> Fields<'r> {
     /// The fields of the structure that errors shall call `name`.
     pub fn new(name: &'static str, items: &'r [Item<'r>]) -> Fields<'r> {
-        Fields { name, items, place_holder: None }
+        Fields { name, items, named: None }
     }
 
-    /// The same, in a batch one of whose items has named an object.
-    pub fn with_place_holder(self, uid: Option<&'r str>) -> Fields<'r> {
-        Fields { place_holder: uid, ..self }
+    /// The same, in a batch whose items before this one have named objects.
+    pub fn after(self, named: Option<&'r Named>) -> Fields<'r> {
+        Fields { named, ..self }
     }
 
     /// The identifier of the object that a request is about which names none: that of an item before it in its batch
     /// (KMIP 2.1 section 6, ID Placeholder).
     pub fn place_holder(self) -> Option<&'r str> {
-        self.place_holder
+        self.named?.place_holder.as_deref()
     }
 
     /// All of them, in order.
@@ -45,7 +46,8 @@ impl<'r> Fields<'r> {
         match self.value(tag) {
             None => Ok(None),
             Some(Value::Structure(items)) => {
-                Ok(Some(Fields::new(tag.name().unwrap_or("(extension)"), items)))
+                let inner = Fields::new(tag.name().unwrap_or("(extension)"), items);
+                Ok(Some(inner.after(self.named)))
             }
             Some(_) => Err(self.wrong_type(tag, "a Structure")),
         }
@@ -57,6 +59,18 @@ impl<'r> Fields<'r> {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
             Some(_) => Err(self.wrong_type(tag, "a TextString")),
+        }
+    }
+
+    /// A unique identifier: a TextString, or what stands for one that an item before this one has named.
+    pub fn identifier(self, tag: Tag) -> Result<Option<&'r str>, Refusal> {
+        match self.value(tag) {
+            Some(value @ (Value::Enumeration(_) | Value::Integer(_))) => {
+                let meant = self.named.and_then(|named| named.meant(value));
+                let rule = "must stand for the one object that an item before this one has named";
+                meant.map(Some).ok_or_else(|| self.refuse(tag, rule))
+            }
+            _ => self.text(tag),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod effort;
 pub mod fields;
 pub mod filters;
 pub mod managed;
+pub mod named;
 pub mod nonces;
 pub mod object;
 pub mod operation;

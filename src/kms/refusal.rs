@@ -254,6 +254,7 @@ impl Refusal {
             | Refusal::WrongState { uid, .. }
             | Refusal::StateForbids { uid, .. }
             | Refusal::DateForbids { uid, .. } => format!("Item_Not_Found: {uid}"),
+            Refusal::PlaceHolder => "This KMIP server does not yet support place holder id".into(),
             Refusal::StillActive { uid } => {
                 format!(
                     "Invalid Request: Object with unique identifier: {uid} is active. It must be revoked first"
@@ -310,7 +311,10 @@ impl Refusal {
                 "Invalid Request: more than {} objects would have to be looked at: name tags that fewer objects carry",
                 limits::OBJECTS_READ_MAX
             ),
-            Refusal::PlaceHolder => "This KMIP server does not yet support place holder id".into(),
+            Refusal::PlaceHolder => {
+                "Missing_Data: there is no UniqueIdentifier, and no item before this one has named one object"
+                    .into()
+            }
             Refusal::AccessDenied(text) => format!("Access denied: {text}"),
             Refusal::NotGenuine => format!("Cryptographic_Failure: {NOT_GENUINE}"),
             Refusal::Attribute { fault, text } => {

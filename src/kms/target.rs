@@ -23,7 +23,7 @@ pub struct Target<'r> {
 impl<'r> Target<'r> {
     /// Reads the `UniqueIdentifier` of a request.
     pub fn decode(fields: Fields<'r>) -> Result<Target<'r>, Refusal> {
-        match fields.text(Tag::UNIQUE_IDENTIFIER)? {
+        match fields.identifier(Tag::UNIQUE_IDENTIFIER)? {
             None | Some("") => match fields.place_holder() {
                 Some(uid) => Ok(Target { text: uid, tags: None }),
                 None => Err(Refusal::PlaceHolder),

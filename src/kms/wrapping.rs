@@ -113,7 +113,12 @@ impl<'r> Wrapping<'r> {
         if fields.required(Tag::WRAPPING_METHOD, method)? != wrapping_method::ENCRYPT {
             return Err(Refusal::NotSupported("the only WrappingMethod is Encrypt".into()));
         }
-        for tag in [Tag::MAC_SIGNATURE_KEY_INFORMATION, Tag::MAC_SIGNATURE, Tag::IV_COUNTER_NONCE] {
+        if fields.value(Tag::IV_COUNTER_NONCE).is_some() {
+            return Err(
+                fields.refuse(Tag::IV_COUNTER_NONCE, "must be absent: what GCM has wrapped begins with it")
+            );
+        }
+        for tag in [Tag::MAC_SIGNATURE_KEY_INFORMATION, Tag::MAC_SIGNATURE] {
             if fields.value(tag).is_some() {
                 let name = tag.name().unwrap_or("(extension)");
                 return Err(Refusal::NotSupported(format!(
@@ -123,7 +128,7 @@ impl<'r> Wrapping<'r> {
         }
         let key = fields.structure(Tag::ENCRYPTION_KEY_INFORMATION)?;
         let key = fields.required(Tag::ENCRYPTION_KEY_INFORMATION, key)?;
-        let uid = key.text(Tag::UNIQUE_IDENTIFIER)?.filter(|uid| !uid.is_empty());
+        let uid = key.identifier(Tag::UNIQUE_IDENTIFIER)?.filter(|uid| !uid.is_empty());
         let parameters = key.structure(Tag::CRYPTOGRAPHIC_PARAMETERS)?;
         let mut mode = None;
         if let Some(parameters) = parameters {

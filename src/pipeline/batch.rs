@@ -7,6 +7,7 @@ use super::decision;
 use crate::audit::entry::Decision;
 use crate::entropy::{Entropy, Stock};
 use crate::kms::effort::Effort;
+use crate::kms::named::Named;
 use crate::kms::nonces::Ledger;
 use crate::kms::operation::{Context, Request};
 use crate::kms::refusal::{Failure, Refusal};
@@ -15,7 +16,7 @@ use crate::limits;
 use crate::store::Transaction;
 use crate::wire::kmip::enumeration::result_reason;
 use crate::wire::kmip::message::{BatchItem, Encoding, OnError, RequestMessage, ResponseMessage};
-use crate::wire::ttlv::{Fields, Tag, Value};
+use crate::wire::ttlv::{Fields, Item, Tag, Value};
 
 /// What the items see, and whether they may change it.
 pub enum Ground<'g> {
@@ -73,27 +74,33 @@ pub fn run(
 ) -> Result<Batch, Stop> {
     let mut response = ResponseMessage::begin(Some(message), encoding, asker.now, out);
     let mut stock = Stock::of(entropy, message.items.len(), NONCE_BYTES);
-    let (mut place_holder, mut is_undone) = (None, false);
+    let (mut named, mut is_undone) = (Named::default(), false);
     let (effort, bytes_max) = (Effort::default(), answer_bytes_max(message));
+    let are_meant = message.items.iter().any(|item| means_by_answer(item.payload));
     // Each says itself what it is about, and an earlier run does not count.
     decisions.clear();
     for (at, item) in message.items.iter().enumerate() {
-        let named = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(place_holder.as_deref());
-        let mut decision = asker.is_audited.then(|| Decision::on(item.name(), named));
+        let about = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(named.place_holder.as_deref());
+        let mut decision = asker.is_audited.then(|| Decision::on(item.name(), about));
         let is_alone = message.items.len() == 1;
         if matches!(ground, Ground::Reading { on_reactor: true, .. })
             && response.bytes() > limits::INLINE_ANSWER_BYTES_MAX
         {
             return Err(Stop::MustScan);
         }
-        let mut answered =
-            Answered { item, is_alone, response: &mut response, bytes_max, decision: &mut decision };
-        let place_held = &mut place_holder;
-        let run = run_item(&mut answered, place_held, encoding, asker, (nonces, &effort), ground, &mut stock);
+        let mut answered = Answered {
+            item,
+            is_alone,
+            are_meant,
+            response: &mut response,
+            bytes_max,
+            decision: &mut decision,
+        };
+        let run = run_item(&mut answered, &mut named, encoding, asker, (nonces, &effort), ground, &mut stock);
         decisions.extend(decision);
         let Err(failure) = run? else { continue };
         // What comes after it and names no object may have been meant for one that is not there.
-        place_holder = None;
+        named.place_holder = None;
         if let Some(decision) = decisions.last_mut() {
             decision.reason = Some(decision::name_of(decision::reason_of(&failure)));
         }
@@ -113,6 +120,15 @@ pub fn run(
     Ok(Batch { encoding, is_undone })
 }
 
+/// Whether something in here stands for a unique identifier.
+fn means_by_answer(items: &[Item<'_>]) -> bool {
+    items.iter().any(|item| match &item.value {
+        Value::Enumeration(_) | Value::Integer(_) => item.tag == Tag::UNIQUE_IDENTIFIER,
+        Value::Structure(items) => means_by_answer(items),
+        _ => false,
+    })
+}
+
 /// How long the whole answer may be: as the client says, and no longer than what its items brought, in hexadecimal, and some
 /// more.
 fn answer_bytes_max(message: &RequestMessage<'_>) -> usize {
@@ -128,6 +144,8 @@ fn answer_bytes_max(message: &RequestMessage<'_>) -> usize {
 struct Answered<'a, 'r, 'o> {
     item: &'a BatchItem<'r>,
     is_alone: bool,
+    /// Whether an item may mean an object by the answer that has named it.
+    are_meant: bool,
     response: &'a mut ResponseMessage<'r, 'o>,
     bytes_max: usize,
     decision: &'a mut Option<Decision>,
@@ -135,19 +153,19 @@ struct Answered<'a, 'r, 'o> {
 
 fn run_item(
     answered: &mut Answered<'_, '_, '_>,
-    place_holder: &mut Option<String>,
+    named: &mut Named,
     encoding: Encoding,
     asker: &Asker,
     (nonces, effort): (&Ledger<'_>, &Effort),
     ground: &mut Ground<'_>,
     entropy: &mut dyn Entropy,
 ) -> Result<Result<(), Refusal>, Stop> {
-    let mut named = None;
+    let (mut uids, mut place_holder) = (Vec::new(), None);
     nonces.begin();
     let mut stages = || -> Result<Changes, Failure> {
-        let Answered { item, is_alone, response, bytes_max, decision } = answered;
-        let (dialect, object) = (encoding.dialect(), place_holder.as_deref());
-        let mut request = Request::decode(item.name(), item.payload, object, dialect)?;
+        let Answered { item, is_alone, are_meant, response, bytes_max, decision } = answered;
+        let dialect = encoding.dialect();
+        let mut request = Request::decode(item.name(), item.payload, Some(&*named), dialect)?;
         request.prepare(entropy, asker.now)?;
         // Items after this one may be about what it makes, or has located, without naming it, and not about what they may
         // not use.
@@ -175,12 +193,20 @@ fn run_item(
             if let Some(decision) = decision {
                 decision::add_answered(decision, fields);
             }
-            fits = response.succeeded(item, fields, *bytes_max);
+            fits = if item.is_ephemeral {
+                let sent: Vec<_> = fields.iter().filter(|field| field.tag != Tag::DATA).cloned().collect();
+                response.succeeded(item, &sent, *bytes_max)
+            } else {
+                response.succeeded(item, fields, *bytes_max)
+            };
+            let found = || Fields(fields).all(Tag::UNIQUE_IDENTIFIER).filter_map(Value::as_text);
+            if *are_meant {
+                uids = found().map(str::to_owned).collect();
+            }
             if names || checks {
-                let mut found = Fields(fields).all(Tag::UNIQUE_IDENTIFIER).filter_map(Value::as_text);
-                let (first, second) = (found.next(), found.next());
+                let (first, second) = (found().next(), found().nth(1));
                 if names || first.is_none() {
-                    named = Some(first.filter(|_| second.is_none()).map(str::to_owned));
+                    place_holder = Some(first.filter(|_| second.is_none()).map(str::to_owned));
                 }
             }
         })?;
@@ -193,8 +219,11 @@ fn run_item(
         Ok(changes) => {
             ground.apply(changes)?;
             nonces.applied();
-            if let Some(uid) = named {
-                *place_holder = uid;
+            if let Some(uid) = place_holder {
+                named.place_holder = uid;
+            }
+            if answered.are_meant {
+                named.answered.push((answered.item.name(), uids));
             }
             Ok(Ok(()))
         }

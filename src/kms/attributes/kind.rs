@@ -166,7 +166,7 @@ pub const KEY_VALUE_LOCATION: [Field; 2] =
 
 /// Of Link.
 pub const LINK: [Field; 2] =
-    [required(Tag::LINK_TYPE, Enumeration), required(Tag::LINKED_OBJECT_IDENTIFIER, Identifier)];
+    [required(Tag::LINK_TYPE, Enumeration), required(Tag::LINKED_OBJECT_IDENTIFIER, Text)];
 
 /// Of Name.
 pub const NAME: [Field; 2] = [required(Tag::NAME_VALUE, Text), required(Tag::NAME_TYPE, Enumeration)];
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(told(link(0x8000_0001, to("k2"))), None);
         assert_eq!(told(link(1, to("k2"))), Some("Link: LinkType is no value of its enumeration".into()));
         let untyped = link(link_type::CHILD_LINK, Item::boolean(Tag::LINKED_OBJECT_IDENTIFIER, true));
-        assert_eq!(told(untyped), Some("Link: LinkedObjectIdentifier must be a unique identifier".into()));
+        assert_eq!(told(untyped), Some("Link: LinkedObjectIdentifier must be a TextString".into()));
         let nameless = Item::structure(Tag::NAME, vec![Item::text(Tag::NAME_VALUE, "n")]);
         assert_eq!(told(nameless), Some("Name: missing field `NameType`".into()));
         assert_eq!(

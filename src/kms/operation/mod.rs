@@ -4,6 +4,7 @@
 
 use super::effort::Effort;
 use super::fields::Fields;
+use super::named::Named;
 use super::nonces::Ledger;
 use super::policy::{self, Principal, Standing};
 use super::refusal::{Failure, Refusal};
@@ -112,18 +113,17 @@ macro_rules! operations {
                 None
             }
 
-            /// Reads the request for the operation called `name`; in a batch, `place_holder` is the object that it is
-            /// about if it names none.
+            /// Reads the request for the operation called `name`; in a batch, `named` are the objects that the items before
+            /// it have named.
             pub fn decode(
                 name: &str,
                 items: &'r [Item<'r>],
-                place_holder: Option<&'r str>,
+                named: Option<&'r Named>,
                 dialect: Dialect,
             ) -> Result<Request<'r>, Refusal> {
                 $(if name == <$module::$name<'r> as Operation<'r>>::NAME {
                     let fields = Fields::new(<$module::$name<'r> as Operation<'r>>::NAME, items);
-                    let fields = fields.with_place_holder(place_holder);
-                    return $module::$name::decode(fields, dialect).map(|request| Request::$name(Box::new(request)));
+                    return $module::$name::decode(fields.after(named), dialect).map(|request| Request::$name(Box::new(request)));
                 })*
                 Err(Refusal::UnknownOperation(name.to_owned()))
             }

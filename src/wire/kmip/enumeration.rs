@@ -38,6 +38,8 @@ impl Enumeration {
 /// The enumeration whose values stand under `tag`. `AttributeReference` has none: its values are the codes of tags.
 pub fn of(tag: Tag) -> Option<&'static Enumeration> {
     Some(match tag {
+        Tag::ASYNCHRONOUS_INDICATOR => &asynchronous_indicator::ALL,
+        Tag::ATTESTATION_TYPE => &attestation_type::ALL,
         Tag::BATCH_ERROR_CONTINUATION_OPTION => &batch_error_continuation_option::ALL,
         Tag::BLOCK_CIPHER_MODE => &block_cipher_mode::ALL,
         Tag::CERTIFICATE_REQUEST_TYPE => &certificate_request_type::ALL,
@@ -746,6 +748,18 @@ enumerations! {
         ENCRYPT_THEN_MAC_SIGN "EncryptThenMACSign" 0x3,
         MAC_SIGN_THEN_ENCRYPT "MACSignThenEncrypt" 0x4,
         TR_31 "TR31" 0x5,
+    }
+    /// The values of `AsynchronousIndicator`.
+    asynchronous_indicator "AsynchronousIndicator" {
+        MANDATORY "Mandatory" 0x1,
+        OPTIONAL "Optional" 0x2,
+        PROHIBITED "Prohibited" 0x3,
+    }
+    /// The values of `AttestationType`.
+    attestation_type "AttestationType" {
+        TPM_QUOTE "TPMQuote" 0x1,
+        TCG_INTEGRITY_REPORT "TCGIntegrityReport" 0x2,
+        SAML_ASSERTION "SAMLAssertion" 0x3,
     }
     /// The values of `BatchErrorContinuationOption`.
     batch_error_continuation_option "BatchErrorContinuationOption" {

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 use super::dialect::{self, Dialect};
-use super::enumeration::{batch_error_continuation_option, operation, result_reason, result_status};
+use super::enumeration::{
+    asynchronous_indicator, batch_error_continuation_option, operation, result_reason, result_status,
+};
 use crate::limits;
 use crate::secret::Buffer;
 use crate::time::Timestamp;
@@ -62,6 +64,8 @@ pub struct BatchItem<'r> {
     pub operation: u32,
     /// To be repeated in the answer.
     pub id: Option<&'r [u8]>,
+    /// Whether the `Data` of the answer are not to be sent.
+    pub is_ephemeral: bool,
     /// The fields of the request.
     pub payload: &'r [Item<'r>],
 }
@@ -110,7 +114,7 @@ impl<'r> RequestMessage<'r> {
         }
         if matches!(
             header.get(Tag::ASYNCHRONOUS_INDICATOR),
-            Some(Value::Enumeration(1) | Value::Boolean(true))
+            Some(Value::Enumeration(asynchronous_indicator::MANDATORY) | Value::Boolean(true))
         ) {
             return Err(Malformed {
                 reason: result_reason::FEATURE_NOT_SUPPORTED,
@@ -125,9 +129,7 @@ impl<'r> RequestMessage<'r> {
                     text: format!("a message has at most {} batch items", limits::BATCH_ITEMS_MAX),
                 });
             }
-            items.push(BatchItem::read(item).ok_or_else(|| {
-                Malformed::message("a BatchItem has an Operation, and a RequestPayload that is a structure")
-            })?);
+            items.push(BatchItem::read(item)?);
         }
         if header.integer(Tag::BATCH_COUNT).is_none_or(|count| usize::try_from(count) != Ok(items.len())) {
             return Err(Malformed::message(format!(
@@ -162,15 +164,30 @@ impl<'r> RequestMessage<'r> {
 pub const PROTOCOL_VERSIONS: [(i32, i32); 2] = [(2, 1), (2, 0)];
 
 impl<'r> BatchItem<'r> {
-    fn read(item: &'r Value<'r>) -> Option<BatchItem<'r>> {
-        let fields = Fields(item.children()?);
+    fn read(item: &'r Value<'r>) -> Result<BatchItem<'r>, Malformed> {
+        let wrong =
+            || Malformed::message("a BatchItem has an Operation, and a RequestPayload that is a structure");
+        let fields = Fields(item.children().ok_or_else(wrong)?);
         let id = fields.bytes(Tag::UNIQUE_BATCH_ITEM_ID);
-        Some(BatchItem {
-            operation: fields.enumeration(Tag::OPERATION)?,
-            id: id.filter(|id| id.len() <= limits::NAME_BYTES_MAX),
+        if id.is_some_and(|id| id.len() > limits::NAME_BYTES_MAX) {
+            let most = limits::NAME_BYTES_MAX;
+            return Err(Malformed::message(format!("UniqueBatchItemID may have {most} bytes at most")));
+        }
+        // Whoever does not understand what is critical refuses the message (KMIP 2.1 section 9.2, Criticality Indicator).
+        let mut extensions = fields.all(Tag::MESSAGE_EXTENSION).filter_map(Value::children);
+        if extensions.any(|extension| Fields(extension).boolean(Tag::CRITICALITY_INDICATOR) == Some(true)) {
+            return Err(Malformed {
+                reason: result_reason::FEATURE_NOT_SUPPORTED,
+                text: "this server knows no MessageExtension, and one is critical".into(),
+            });
+        }
+        Ok(BatchItem {
+            operation: fields.enumeration(Tag::OPERATION).ok_or_else(wrong)?,
+            id,
+            is_ephemeral: fields.boolean(Tag::EPHEMERAL) == Some(true),
             payload: match fields.get(Tag::REQUEST_PAYLOAD) {
                 None => &[],
-                Some(payload) => payload.children()?,
+                Some(payload) => payload.children().ok_or_else(wrong)?,
             },
         })
     }
@@ -401,7 +418,11 @@ mod tests {
         let mut message = ResponseMessage::begin(None, Encoding::Json(dialect), now, &mut out);
         let added = done.iter().map(|&(operation, id, bytes_max)| {
             let payload = [Item::text(Tag::UNIQUE_IDENTIFIER, format!("of {operation}"))];
-            message.succeeded(&BatchItem { operation, id, payload: &[] }, &payload, bytes_max)
+            message.succeeded(
+                &BatchItem { operation, id, is_ephemeral: false, payload: &[] },
+                &payload,
+                bytes_max,
+            )
         });
         let added = added.collect();
         message.end();
