@@ -204,7 +204,17 @@ fn what_is_committed_together_is_checked_one_after_the_other() {
             ("alice", withdraw, grant("k", "bob", r#"["setattribute"]"#)),
             ("bob", Endpoint::Kmip, set.clone()),
             ("alice", GRANT, grant("k", "bob", r#"["destroy"]"#)),
-            ("alice", Endpoint::Kmip, structure("Revoke", &[on("k"), structure("RevocationReason", &[])])),
+            (
+                "alice",
+                Endpoint::Kmip,
+                structure(
+                    "Revoke",
+                    &[
+                        on("k"),
+                        structure("RevocationReason", &[enumeration("RevocationReasonCode", "Unspecified")]),
+                    ],
+                ),
+            ),
             ("bob", Endpoint::Kmip, structure("Destroy", &[on("k"), boolean("Remove", true)])),
             ("alice", Endpoint::Kmip, set),
         ],
@@ -245,7 +255,10 @@ fn a_wrapped_key_is_still_wrapped_after_whatever_is_done_with_it() {
         get("w", &[not_wrapped()]),
         structure("Export", &[on("w"), not_wrapped()]),
         edit("SetAttribute", "w", &text("ContactInformation", "alice")),
-        structure("Revoke", &[on("w"), structure("RevocationReason", &[])]),
+        structure(
+            "Revoke",
+            &[on("w"), structure("RevocationReason", &[enumeration("RevocationReasonCode", "Unspecified")])],
+        ),
     ] {
         kms.done("alice", &request);
         let after = stored(&kms);
@@ -347,7 +360,13 @@ fn whoever_takes_an_identifier_again_takes_no_grants_with_it() {
         1,
     );
     assert!(kms.refused("bob", &replace).ends_with("one or more objects already exist"));
-    kms.done("alice", &structure("Revoke", &[on("k"), structure("RevocationReason", &[])]));
+    kms.done(
+        "alice",
+        &structure(
+            "Revoke",
+            &[on("k"), structure("RevocationReason", &[enumeration("RevocationReasonCode", "Unspecified")])],
+        ),
+    );
     kms.done("alice", &structure("Destroy", &[on("k")]));
     // What is destroyed still has its name, until it is removed.
     assert!(kms.refused("bob", &create("k", &[])).ends_with("one or more objects already exist"));

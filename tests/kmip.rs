@@ -97,7 +97,7 @@ fn what_is_not_granted_looks_as_if_it_were_not_there() {
         request("Encrypt", &[on("k1"), data.clone()]),
         request("Destroy", &[on("k1")]),
         request("Activate", &[on("k1")]),
-        request("Revoke", &[on("k1"), r#"{"tag":"RevocationReason","value":[]}"#.into()]),
+        request("Revoke", &[on("k1"), r#"{"tag":"RevocationReason","value":[{"tag":"RevocationReasonCode","type":"Enumeration","value":"Unspecified"}]}"#.into()]),
     ];
     for operation in &all {
         let answer = kms.kmip("bob", operation);
@@ -264,7 +264,7 @@ fn what_would_take_too_long_is_refused() {
     for uid in 0..1001 {
         assert_eq!(kms.kmip("alice", &create(&uid.to_string(), &[], r#"["a"]"#)).0, 200);
     }
-    let revoke = request("Revoke", &[on(r#"["a"]"#), r#"{"tag":"RevocationReason","value":[]}"#.into()]);
+    let revoke = request("Revoke", &[on(r#"["a"]"#), r#"{"tag":"RevocationReason","value":[{"tag":"RevocationReasonCode","type":"Enumeration","value":"Unspecified"}]}"#.into()]);
     assert_eq!(
         kms.kmip("alice", &revoke).1,
         r#"Invalid Request: ["a"] names more than 1000 objects: name fewer at a time"#

@@ -161,6 +161,15 @@ fn a_revocation_is_dated_and_keeps_its_first_reason() {
         kms.v5("Revoke", &[on("k1")]),
         "422 Invalid Request: Revoke: missing field `RevocationReason`"
     );
+    assert_eq!(
+        kms.v5("Revoke", &[on("k1"), structure("RevocationReason", &[])]),
+        "422 Invalid Request: RevocationReason: missing field `RevocationReasonCode`"
+    );
+    let superseded = reason("Superseded", "why");
+    assert_eq!(
+        kms.v5("Revoke", &[on("k1"), superseded, date("CompromiseOccurrenceDate", "2026-11-01T00:00:00Z")]),
+        "422 Invalid Request: Revoke: CompromiseOccurrenceDate must be absent where the RevocationReasonCode is no compromise"
+    );
 }
 
 #[test]
@@ -363,6 +372,13 @@ fn an_offset_moves_all_dates_of_the_new_key() {
         ]
         .join(",")
     );
+    // Until then, the old one is in use.
+    let ends = |kms: &mut Kms| get(kms, "k1", &["DeactivationDate", "State"]);
+    let end = date("DeactivationDate", "2026-11-23T20:00:00Z");
+    assert_eq!(ends(&mut kms), [end.clone(), state("Active")].join(","));
+    kms.now += 3600;
+    assert_eq!(ends(&mut kms), [end, state("Deactivated")].join(","));
+    assert_eq!(get(&mut kms, &uid, &["State"]), state("Active"));
     // Without one, they are the same, but for an end that has come.
     let mut kms = with_keys(&["k1"], &dates);
     let uid = rekey(&mut kms, &[]);

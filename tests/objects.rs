@@ -241,7 +241,7 @@ fn algorithm_and_length_fit_the_bytes_and_each_other() {
         assert_eq!(found, (shown.0.to_owned(), shown.1.to_owned(), 2 * hex_bytes), "{uid}");
     }
     for (hex_bytes, block, attributes, reason) in [
-        (17, vec![], vec![], "a key of 136 bits is not possible with this algorithm"),
+        (17, vec![], vec![], "CryptographicLength: AES has no key of 136 bits"),
         (
             32,
             vec![bits(128)],
@@ -550,7 +550,10 @@ fn keys_are_stored_wrapped_where_a_client_asks_for_it() {
     let by_another = [not_wrapped(), specification("k1", "NISTKeyWrap", "NoEncoding")];
     assert_eq!(value_of("KeyValue", &kms.done("alice", &get("w1", &by_another))).len(), 80);
     // Without its wrapping key, it is of no use.
-    let revoke = structure("Revoke", &[on("kek"), structure("RevocationReason", &[])]);
+    let revoke = structure(
+        "Revoke",
+        &[on("kek"), structure("RevocationReason", &[enumeration("RevocationReasonCode", "Unspecified")])],
+    );
     kms.done("alice", &revoke);
     assert_eq!(kms.done("alice", &encrypt("w1")), sealed, "what is deactivated still unwraps");
     kms.done("alice", &structure("Destroy", &[on("kek")]));
@@ -712,7 +715,16 @@ fn what_is_destroyed_has_no_bytes_in_any_form() {
     kms.done("alice", &import_key("w1", KEY, &[cosmian("wrapping_key_id", "kek")]));
     kms.done("alice", &import("o1", "OpaqueObject", &[], &opaque("Vendor", "6F70")));
     for uid in ["k1", "w1", "o1"] {
-        kms.done("alice", &structure("Revoke", &[on(uid), structure("RevocationReason", &[])]));
+        kms.done(
+            "alice",
+            &structure(
+                "Revoke",
+                &[
+                    on(uid),
+                    structure("RevocationReason", &[enumeration("RevocationReasonCode", "Unspecified")]),
+                ],
+            ),
+        );
         kms.done("alice", &structure("Destroy", &[on(uid)]));
         let tag = match uid {
             "k1" => "KeyMaterial",

@@ -41,8 +41,9 @@ pub fn length_bytes(of: u32, length_bits: u32) -> Result<usize, Refusal> {
         _ => (8..=LENGTH_BITS_MAX).contains(&length_bits) && whole_bytes,
     };
     if !legal {
+        let name = algorithm::ALL.name(of).unwrap_or("this algorithm");
         return Err(Refusal::invalid(format!(
-            "a key of {length_bits} bits is not possible with this algorithm"
+            "CryptographicLength: {name} has no key of {length_bits} bits"
         )));
     }
     Ok(match of {

@@ -51,13 +51,12 @@ impl<'r> Template<'r> {
                 limits::ATTRIBUTES_MAX
             )));
         }
-        let unsigned = |tag| -> Result<Option<u32>, Refusal> { Ok(fields.integer(tag)?.map(|n| n as u32)) };
         let extractable = fields.value(Tag::EXTRACTABLE).map(|_| fields.boolean(Tag::EXTRACTABLE));
         let mut template = Template {
             object_type: fields.enumeration(Tag::OBJECT_TYPE)?,
             algorithm: fields.enumeration(Tag::CRYPTOGRAPHIC_ALGORITHM)?,
-            length_bits: unsigned(Tag::CRYPTOGRAPHIC_LENGTH)?,
-            usage_mask: unsigned(Tag::CRYPTOGRAPHIC_USAGE_MASK)?,
+            length_bits: fields.count(Tag::CRYPTOGRAPHIC_LENGTH)?.map(|bits| bits as u32),
+            usage_mask: fields.integer(Tag::CRYPTOGRAPHIC_USAGE_MASK)?.map(|mask| mask as u32),
             key_format: fields.enumeration(Tag::KEY_FORMAT_TYPE)?,
             uid: fields.text(Tag::UNIQUE_IDENTIFIER)?,
             original_creation_date: None,

@@ -85,7 +85,12 @@ impl<'r> Operation<'r> for ReKey<'r> {
         for desired in self.desired {
             editor.set(&mut new, desired)?;
         }
-        retire(&mut old, &new.uid, context.now)?;
+        // An offset leaves time to change over: the old key is used until the new one may be.
+        let ends = match new.date(Tag::ACTIVATION_DATE) {
+            Some(activation) if self.offset.is_some() && old.state == State::Active => activation,
+            _ => context.now,
+        };
+        retire(&mut old, &new.uid, ends, context.now)?;
         // Who could use the old key can use the new one.
         let grants = whole(context.view.grants_on(&old.uid, limits::OBJECTS_CHANGED_MAX)?)?;
         let uid = new.uid.clone();
@@ -224,9 +229,10 @@ fn renew_usage_limits(item: &mut Item<'_>) {
     }
 }
 
-/// Leaves the old key without its names and its user's tags, linked to the new one and not in use any more.
-fn retire(old: &mut Object, new_uid: &str, now: Timestamp) -> Result<(), Failure> {
+/// Leaves the old key without its names and its user's tags, linked to the new one, and from `ends` on not in use any more.
+fn retire(old: &mut Object, new_uid: &str, ends: Timestamp, now: Timestamp) -> Result<(), Failure> {
     let is_in_use = matches!(old.state, State::PreActive | State::Active);
+    let ends = old.date(Tag::DEACTIVATION_DATE).map_or(ends, |before| before.min(ends)).max(now);
     let mut items = attributes::stored(old)?;
     items.retain(|item| match item.tag {
         Tag::NAME | Tag::LAST_CHANGE_DATE => false,
@@ -240,11 +246,11 @@ fn retire(old: &mut Object, new_uid: &str, now: Timestamp) -> Result<(), Failure
     items.push(link(link_type::REPLACEMENT_OBJECT_LINK, new_uid));
     items.push(Item::date_time(Tag::LAST_CHANGE_DATE, now));
     if is_in_use {
-        items.push(Item::date_time(Tag::DEACTIVATION_DATE, now));
+        items.push(Item::date_time(Tag::DEACTIVATION_DATE, ends));
     }
     let encoded = Encoded::of(&items);
     old.attributes = encoded;
-    if is_in_use {
+    if is_in_use && ends <= now {
         old.state = State::Deactivated;
     }
     let system_tag = tags::system_tag(old.object_type);

@@ -39,9 +39,10 @@ impl<'r> Operation<'r> for Revoke<'r> {
         let reason = fields.required(Tag::REVOCATION_REASON, reason)?;
         let revoke = Revoke {
             target: Target::decode(fields)?,
-            code: reason
-                .enumeration(Tag::REVOCATION_REASON_CODE)?
-                .unwrap_or(revocation_reason_code::UNSPECIFIED),
+            code: match reason.enumeration(Tag::REVOCATION_REASON_CODE)? {
+                None if dialect == Dialect::V4 => revocation_reason_code::UNSPECIFIED,
+                code => reason.required(Tag::REVOCATION_REASON_CODE, code)?,
+            },
             message: reason.text(Tag::REVOCATION_MESSAGE)?,
             compromised_on: fields.date(Tag::COMPROMISE_OCCURRENCE_DATE)?,
             cascade: pair::is_meant(dialect, fields.boolean(Tag::CASCADE)?),
@@ -51,6 +52,10 @@ impl<'r> Operation<'r> for Revoke<'r> {
         }
         if revoke.message.is_some_and(|message| message.len() > limits::NAME_BYTES_MAX) {
             return Err(reason.refuse(Tag::REVOCATION_MESSAGE, "is too long"));
+        }
+        if dialect == Dialect::V5 && !revoke.is_compromise() && revoke.compromised_on.is_some() {
+            let rule = "must be absent where the RevocationReasonCode is no compromise";
+            return Err(fields.refuse(Tag::COMPROMISE_OCCURRENCE_DATE, rule));
         }
         if dialect == Dialect::V4 && revoke.is_compromise() && revoke.compromised_on.is_none() {
             return Err(Refusal::invalid("A compromise date must be supplied in case of compromised object"));
