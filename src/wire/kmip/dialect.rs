@@ -265,7 +265,7 @@ fn write(dialect: Dialect, parent: Option<Tag>, items: &[Item<'_>], out: &mut Ve
 
 fn write_v5(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
     for item in items {
-        let Some(opening) = item.tag.opening() else { continue };
+        let opening = item.tag.written();
         match &item.value {
             // An empty array must not be written: the reader takes it for one element.
             Value::Structure(children) if children.is_empty() && is_repeatable(item.tag) => (),
@@ -593,7 +593,7 @@ mod tests {
 
     #[test]
     fn unknown_tags_are_dropped_unread() {
-        let body = r#"{"tag":"R","value":[{"tag":"Novelty","type":"Enumeration","value":"x"},{"tag":"0x54FFFF","value":[{"odd":1}]},{"tag":"Fresh","type":"Boolean","value":true}]}"#;
+        let body = r#"{"tag":"R","value":[{"tag":"Novelty","type":"Enumeration","value":"x"},{"tag":"0x530000","value":[{"odd":1}]},{"tag":"Fresh","type":"Boolean","value":true}]}"#;
         assert_eq!(
             canonical(body).1,
             r#"{"tag":"R","value":[{"tag":"Fresh","type":"Boolean","value":true}]}"#

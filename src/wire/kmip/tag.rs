@@ -11,7 +11,7 @@ pub struct Tag(pub u32);
 impl Tag {
     /// The name in JSON, as 5.x clients spell it (`UniqueIdentifier`); `None` for a code that no table has.
     pub fn name(self) -> Option<&'static str> {
-        self.opening().map(Opening::name)
+        self.opening()?.name()
     }
 
     /// The same with all that is before the name; `None` likewise.
@@ -24,13 +24,18 @@ impl Tag {
         openings[(self.0 - first) as usize]
     }
 
+    /// The same for any tag: what has no name has its code.
+    pub fn written(self) -> Opening {
+        self.opening().unwrap_or(Opening::Code(self.0))
+    }
+
     /// The tag that JSON calls `name`, in any of the spellings of the two dialects, or as `0x` and six hexadecimal
-    /// digits; `None` for what no table has.
+    /// digits; `None` for what is none.
     pub fn from_name(name: impl AsRef<[u8]>) -> Option<Tag> {
         let name = name.as_ref();
         if let Some(digits) = name.strip_prefix(b"0x") {
             let tag = Tag(u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-            return (digits.len() == 6 && tag.name().is_some()).then_some(tag);
+            return (digits.len() == 6 && SPACES.contains(&(tag.0 >> 16))).then_some(tag);
         }
         NAMES.get(name)
     }
@@ -70,23 +75,38 @@ impl Tag {
 
 /// How JSON begins an item: `,{"tag":"State"`. The comma is for an item that has another before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opening(&'static str);
+pub enum Opening {
+    /// With the name of a tag.
+    Name(&'static str),
+    /// With the code of one that has none: `,{"tag":"0x540001"`.
+    Code(u32),
+}
 
 impl Opening {
     /// Of the text `,{"tag":"State"`, which [`opening`] makes.
     pub(super) const fn new(text: &'static str) -> Opening {
-        Opening(text)
+        Opening::Name(text)
     }
 
-    /// The name of the tag.
-    pub fn name(self) -> &'static str {
-        &self.0[r#",{"tag":""#.len()..self.0.len() - 1]
+    /// The name of the tag, if it has one.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Opening::Name(text) => Some(&text[r#",{"tag":""#.len()..text.len() - 1]),
+            Opening::Code(_) => None,
+        }
     }
 
     /// Appends it, with the comma if `out` ends with another item.
     pub fn append(self, out: &mut Vec<u8>) {
         let is_first = out.last() != Some(&b'}');
-        out.extend_from_slice(&self.0.as_bytes()[usize::from(is_first)..]);
+        match self {
+            Opening::Name(text) => out.extend_from_slice(&text.as_bytes()[usize::from(is_first)..]),
+            Opening::Code(code) => {
+                out.extend_from_slice(
+                    &format!(",{{\"tag\":\"0x{code:06X}\"").as_bytes()[usize::from(is_first)..],
+                );
+            }
+        }
     }
 }
 
@@ -138,6 +158,8 @@ macro_rules! tags {
 
 const STANDARD_FIRST: u32 = 0x42_0001;
 const STANDARD_LAST: u32 = 0x42_0176;
+/// What the codes of tags begin with: the specification's, and those that anybody may give a meaning (KMIP 2.1 section 11.56).
+const SPACES: [u32; 2] = [0x42, 0x54];
 const EXTENSION_FIRST: u32 = 0x54_A000;
 const EXTENSION_LAST: u32 = 0x54_A0FF;
 
@@ -582,7 +604,8 @@ mod tests {
             assert_eq!(Tag::from_name(name), Some(tag), "{name}");
         }
         assert_eq!(Tag::from_name("0x420094"), Some(Tag::UNIQUE_IDENTIFIER));
-        for unknown in ["", "Foo", "uniqueidentifier", "0x42", "0x+20094", "0x4200941", "0x54FFFF"] {
+        assert_eq!(Tag::from_name("0x54FFFF"), Some(Tag(0x54_FFFF)));
+        for unknown in ["", "Foo", "uniqueidentifier", "0x42", "0x+20094", "0x4200941", "0x530000"] {
             assert_eq!(Tag::from_name(unknown), None, "{unknown}");
         }
         assert_eq!(Tag(0x42_0009 - 9).name(), None);
