@@ -315,6 +315,35 @@ fn dates_are_in_order_and_change_only_while_they_may() {
 }
 
 #[test]
+fn what_nobody_knows_is_kept_and_found_by_its_code() {
+    let mut kms = with_key(&[item("0x540009", "Integer", "7")]);
+    succeed(&mut kms, &[("AddAttribute", text("0x54000A", "seen"))]);
+    let both = [item("0x540009", "Integer", "7"), text("0x54000A", "seen")];
+    assert_eq!(get(&mut kms, &["0x540009", "0x54000A"]), both.join(","));
+    succeed(&mut kms, &[("DeleteAttribute", text("0x54000A", "seen"))]);
+    assert_eq!(get(&mut kms, &["0x540009", "0x54000A"]), both[0]);
+}
+
+#[test]
+fn what_is_brought_keeps_the_date_of_its_creation() {
+    let mut kms = Kms::new();
+    let key = support::requests::symmetric_key("Raw", &"07".repeat(16), &[]);
+    let asked = "OriginalCreationDate";
+    for (uid, said, kept) in [
+        ("old", "2001-01-01T00:00:00Z", "2001-01-01T00:00:00Z"),
+        ("ahead", "2031-01-01T00:00:00Z", "2026-11-23T19:00:00Z"),
+    ] {
+        let import = support::requests::import(uid, "SymmetricKey", &[date(asked, said)], &key);
+        assert!(kms.ask("alice", &import).starts_with("200"));
+        let answer = kms.v5("GetAttributes", &[on(uid), enumeration("AttributeReference", asked)]);
+        assert!(answer.contains(&date(asked, kept)), "{answer}");
+    }
+    assert!(kms.ask("alice", &create("new", &[date(asked, "2001-01-01T00:00:00Z")])).starts_with("200"));
+    let answer = kms.v5("GetAttributes", &[on("new"), enumeration("AttributeReference", asked)]);
+    assert!(answer.contains(&date(asked, "2026-11-23T19:00:00Z")), "{answer}");
+}
+
+#[test]
 fn what_is_the_servers_is_not_set_and_nothing_is_there_twice() {
     let mut kms = with_key(&[text("ObjectGroup", "a")]);
     assert_eq!(

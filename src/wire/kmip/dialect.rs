@@ -286,7 +286,7 @@ fn write_v4(parent: Option<Tag>, items: &[Item<'_>], out: &mut Vec<u8>) {
     let (mut before, mut in_array) = (None, false);
     for item in items {
         // What 4.9.1 does not know does not part an array either.
-        if are_attributes && !is_v4_attribute(item.tag) {
+        if are_attributes && !(is_v4_attribute(item.tag) && has_v4_value(item)) {
             continue;
         }
         let Some(opening) = v4_opening(parent, item) else { continue };
@@ -398,6 +398,13 @@ fn is_attributes(tag: Tag) -> bool {
         tag,
         Tag::ATTRIBUTES | Tag::COMMON_ATTRIBUTES | Tag::PRIVATE_KEY_ATTRIBUTES | Tag::PUBLIC_KEY_ATTRIBUTES
     )
+}
+
+/// Whether this is no vendor attribute, or one whose value 4.9.1 can read: it knows bytes only, as which it takes texts.
+fn has_v4_value(attribute: &Item<'_>) -> bool {
+    let fields = Fields(attribute.value.children().unwrap_or_default());
+    let value = fields.get(Tag::ATTRIBUTE_VALUE);
+    value.is_none_or(|value| matches!(value, Value::Text(_) | Value::Bytes(_)))
 }
 
 /// The attributes that 4.9.1 knows, but for dates: 4.9.1 reads those in a form of its own.
@@ -589,6 +596,23 @@ mod tests {
     fn empty_arrays_are_never_written_for_5_x() {
         let items = [Item::structure(Tag::NAME, vec![]), Item::structure(Tag::ATTRIBUTES, vec![])];
         assert_eq!(written(Dialect::V5, &items), r#"{"tag":"R","value":[{"tag":"Attributes","value":[]}]}"#);
+    }
+
+    #[test]
+    fn clients_of_4_9_1_do_not_see_what_they_cannot_read() {
+        let vendor = |name: &'static str, value| {
+            let fields = vec![
+                Item::text(Tag::VENDOR_IDENTIFICATION, "acme"),
+                Item::text(Tag::ATTRIBUTE_NAME, name),
+                Item::new(Tag::ATTRIBUTE_VALUE, value),
+            ];
+            Item::structure(Tag::ATTRIBUTE, fields)
+        };
+        let attributes = vec![vendor("text", Value::Text("t".into())), vendor("typed", Value::Boolean(true))];
+        let item = Item::structure(Tag::ATTRIBUTES, attributes);
+        let (old, new) = (written(Dialect::V4, std::slice::from_ref(&item)), written(Dialect::V5, &[item]));
+        assert_eq!([old.contains("\"text\""), old.contains("typed")], [true, false], "{old}");
+        assert!(new.contains("typed"), "{new}");
     }
 
     #[test]
