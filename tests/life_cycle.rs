@@ -413,13 +413,14 @@ fn what_cannot_be_replaced_is_refused() {
     assert_eq!(kms.v5("ReKey", &[on("k1")]), "422 Object_Destroyed: DENIED");
     kms.put(|| {
         let mut wrapped = object("wrapped", object_type::SYMMETRIC_KEY, State::Active, &[]);
+        (wrapped.algorithm, wrapped.length_bits) = (3, 256);
         wrapped.parts = Encoded::of(&[Item::structure(Tag::KEY_WRAPPING_DATA, Vec::new())]);
         let private = object("private", object_type::PRIVATE_KEY, State::Active, &[]);
         vec![Change::Insert(wrapped), Change::Insert(private)]
     });
     assert_eq!(
         kms.v5("ReKey", &[on("wrapped")]),
-        "422 Not Supported: ReKey: a key that is stored wrapped cannot be replaced"
+        "422 Not Supported: ReKey: it is not said by which key wrapped is wrapped"
     );
     assert_eq!(
         kms.v5("ReKey", &[on("private")]),

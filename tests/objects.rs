@@ -549,6 +549,13 @@ fn keys_are_stored_wrapped_where_a_client_asks_for_it() {
     // Unless it is unwrapped before.
     let by_another = [not_wrapped(), specification("k1", "NISTKeyWrap", "NoEncoding")];
     assert_eq!(value_of("KeyValue", &kms.done("alice", &get("w1", &by_another))).len(), 80);
+    // What takes its place is wrapped as it was.
+    let renewed = value_of("UniqueIdentifier", &kms.done("alice", &structure("ReKey", &[on("w2")])));
+    let new = value_of("KeyValue", &kms.done("alice", &get(&renewed, &[])));
+    assert!(new.len() == wrapped.len() && new != wrapped, "{new}");
+    let bare = value_of("KeyMaterial", &kms.done("alice", &get(&renewed, &[not_wrapped()])));
+    assert!(bare.len() == key.len() && bare != key, "{bare}");
+    kms.done("alice", &encrypt(&renewed));
     // Without its wrapping key, it is of no use.
     let revoke = structure(
         "Revoke",

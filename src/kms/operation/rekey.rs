@@ -13,6 +13,7 @@ use super::super::symmetric;
 use super::super::tags;
 use super::super::target::{Ambiguity, Target};
 use super::super::view::{Change, Changes};
+use super::super::wrapping;
 use super::{Context, Effect, Operation};
 use crate::crypto::material::Material;
 use crate::entropy::{Entropy, uuid_v7};
@@ -81,6 +82,9 @@ impl<'r> Operation<'r> for ReKey<'r> {
         old.state = old.state_at(context.now);
         refuse_what_cannot_be_replaced(&old)?;
         let mut new = self.replacement(&old, context)?;
+        if let Some(kek) = wrapping_key(&old)? {
+            wrapping::wrap_at_rest(&mut new, &kek, context)?;
+        }
         let editor = Editor { operation: Self::NAME, dialect: context.dialect, now: context.now };
         for desired in self.desired {
             editor.set(&mut new, desired)?;
@@ -121,14 +125,23 @@ fn refuse_what_cannot_be_replaced(old: &Object) -> Result<(), Refusal> {
     if old.object_type != object_type::SYMMETRIC_KEY {
         return Err(Refusal::invalid("ReKey: only a SymmetricKey can be replaced"));
     }
-    if old.is_wrapped() {
-        return Err(Refusal::NotSupported("ReKey: a key that is stored wrapped cannot be replaced".into()));
-    }
     Ok(())
 }
 
+/// The key by which this one is wrapped as it is stored, if it is: the new one is to be as well.
+fn wrapping_key(old: &Object) -> Result<Option<String>, Refusal> {
+    let Some(Value::Structure(data)) = old.parts.find(Tag::KEY_WRAPPING_DATA) else { return Ok(None) };
+    let key = ttlv::Fields(&data).structure(Tag::ENCRYPTION_KEY_INFORMATION);
+    match key.and_then(|key| key.text(Tag::UNIQUE_IDENTIFIER)) {
+        Some(uid) => Ok(Some(uid.to_owned())),
+        None => {
+            Err(Refusal::NotSupported(format!("ReKey: it is not said by which key {} is wrapped", old.uid)))
+        }
+    }
+}
+
 impl ReKey<'_> {
-    /// The new key. It has the attributes of the old one but those that tell of the old one's own life, and belongs to
+    /// The new key, bare. It has the attributes of the old one but those that tell of the old one's own life, and belongs to
     /// the same owner.
     fn replacement(&mut self, old: &Object, context: &Context<'_>) -> Result<Object, Failure> {
         let now = context.now;
@@ -161,7 +174,7 @@ impl ReKey<'_> {
             state: if is_active { State::Active } else { State::PreActive },
             material,
             attributes: Encoded::of(&items),
-            // Of a key that is not wrapped, they count what it has done.
+            // They count what the old one has done, and tell how it is wrapped.
             parts: Encoded::default(),
             tags: old.tags.clone(),
             ..*old
