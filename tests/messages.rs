@@ -467,6 +467,18 @@ fn operations_that_nobody_knows_fail_alone() {
 }
 
 #[test]
+fn operations_that_have_no_name_fail_alone() {
+    let mut kms = Kms::new();
+    let (endpoint, body) =
+        encode(Spelling::V5, &message(on_error(CONTINUE), &[("Poll", vec![]), create(None)]));
+    let body = String::from_utf8(body).unwrap().replace("\"Poll\"", "\"Novelty\"");
+    let (_, answer) = kms.ask_bytes("owner", endpoint, body.as_bytes());
+    let items = Answer(Spelling::V5, answer).items();
+    assert_eq!(statuses(&items), [FAILED, DONE]);
+    assert_eq!(items[0].1, Some(result_reason::OPERATION_NOT_SUPPORTED));
+}
+
+#[test]
 fn a_message_that_hides_what_it_changes_is_written_all_the_same() {
     for number in [r#""0x00000001""#, "1"] {
         let mut kms = Kms::new();

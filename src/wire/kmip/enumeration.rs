@@ -481,6 +481,12 @@ enumerations! {
         PKCS11 "PKCS11" 0x33,
         INTEROP "Interop" 0x34,
         REPROVISION "ReProvision" 0x35,
+        SET_DEFAULTS "SetDefaults" 0x36,
+        SET_CONSTRAINTS "SetConstraints" 0x37,
+        GET_CONSTRAINTS "GetConstraints" 0x38,
+        QUERY_ASYNCHRONOUS_REQUESTS "QueryAsynchronousRequests" 0x39,
+        PROCESS "Process" 0x3A,
+        PING "Ping" 0x3B,
     }
     /// The values of `PaddingMethod`.
     padding_method "PaddingMethod" {

@@ -375,9 +375,15 @@ impl<'a> Reader<'a> {
             }
             _ => u32::try_from(self.lexer.integer()?).ok(),
         };
-        code.ok_or_else(|| {
-            self.lexer.data(format!("unknown value of the enumeration {}", tag.name().unwrap_or("?")))
-        })
+        match code {
+            // An operation that nobody knows fails alone, as one does whose code is in binary.
+            None if tag == Tag::OPERATION => Ok(0),
+            None => {
+                let title = tag.name().unwrap_or("?");
+                Err(self.lexer.data(format!("unknown value of the enumeration {title}")))
+            }
+            Some(code) => Ok(code),
+        }
     }
 
     fn bytes(&mut self) -> Result<&'a [u8], Error> {
