@@ -47,6 +47,16 @@ pub enum Category {
     Data,
 }
 
+impl Error {
+    /// The same, where the text is JSON, with the name of what it is about.
+    pub fn about(self, name: &str) -> Error {
+        match self.category {
+            Category::Data => Error { message: format!("{name}: {}", self.message).into(), ..self },
+            _ => self,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at line {} column {}", self.message, self.line, self.column)

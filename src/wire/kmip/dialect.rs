@@ -648,7 +648,10 @@ mod tests {
             refused(
                 r#"{"tag":"Get","type":"Structure","value":[{"tag":"Data","type":"ByteString","value":"0"}]}"#
             ),
-            not_ttlv(Dialect::V4, "a ByteString is an even number of hexadecimal digits at line 1 column 86")
+            not_ttlv(
+                Dialect::V4,
+                "Data: a ByteString is an even number of hexadecimal digits at line 1 column 86"
+            )
         );
         for body in [
             r#"{"tag":"R","value":[{"tag":"Data","value":[],"type":"Structure"}]}"#,

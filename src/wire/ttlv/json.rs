@@ -294,22 +294,20 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, tag: Tag, kind: Kind, depth: usize) -> Result<Value<'a>, Error> {
-        Ok(match kind {
-            Kind::Structure => Value::Structure(self.children(Some(tag), depth)?),
-            Kind::Integer => Value::Integer(self.integer()?),
-            Kind::LongInteger => Value::LongInteger(self.long_integer()?),
-            Kind::BigInteger => Value::BigInteger(Cow::Borrowed(self.big_integer()?)),
-            Kind::Enumeration => Value::Enumeration(self.enumeration(tag)?),
-            Kind::Boolean => Value::Boolean(self.lexer.boolean()?),
-            Kind::TextString => Value::Text(Cow::Borrowed(self.lexer.string()?)),
-            Kind::ByteString => Value::Bytes(Cow::Borrowed(self.bytes()?)),
-            Kind::DateTime => Value::DateTime(self.date_time()?),
-            Kind::Interval => match u32::try_from(self.long_integer()?) {
-                Ok(seconds) => Value::Interval(seconds),
-                Err(_) => return Err(self.lexer.data("an Interval has 32 bits")),
-            },
-            Kind::DateTimeExtended => Value::DateTimeExtended(self.long_integer()?),
-        })
+        let scalar = match kind {
+            Kind::Structure => return self.children(Some(tag), depth).map(Value::Structure),
+            Kind::Integer => self.integer().map(Value::Integer),
+            Kind::LongInteger => self.long_integer().map(Value::LongInteger),
+            Kind::BigInteger => self.big_integer().map(|bytes| Value::BigInteger(Cow::Borrowed(bytes))),
+            Kind::Enumeration => self.enumeration(tag).map(Value::Enumeration),
+            Kind::Boolean => self.lexer.boolean().map(Value::Boolean),
+            Kind::TextString => self.lexer.string().map(|text| Value::Text(Cow::Borrowed(text))),
+            Kind::ByteString => self.bytes().map(|bytes| Value::Bytes(Cow::Borrowed(bytes))),
+            Kind::DateTime => self.date_time().map(Value::DateTime),
+            Kind::Interval => self.interval().map(Value::Interval),
+            Kind::DateTimeExtended => self.long_integer().map(Value::DateTimeExtended),
+        };
+        scalar.map_err(|error| error.about(tag.name().unwrap_or("(extension)")))
     }
 
     /// A number, or `0x` and the digits of its two's complement.
@@ -327,6 +325,10 @@ impl<'a> Reader<'a> {
             Some((value, _)) => Ok(value),
             None => self.lexer.integer(),
         }
+    }
+
+    fn interval(&mut self) -> Result<u32, Error> {
+        u32::try_from(self.long_integer()?).map_err(|_| self.lexer.data("an Interval has 32 bits"))
     }
 
     /// The bits that a string of `0x` and digits holds, and the count of the digits; `None` before what is no string.
@@ -378,10 +380,7 @@ impl<'a> Reader<'a> {
         match code {
             // An operation that nobody knows fails alone, as one does whose code is in binary.
             None if tag == Tag::OPERATION => Ok(0),
-            None => {
-                let title = tag.name().unwrap_or("?");
-                Err(self.lexer.data(format!("unknown value of the enumeration {title}")))
-            }
+            None => Err(self.lexer.data("unknown value of its enumeration")),
             Some(code) => Ok(code),
         }
     }
