@@ -68,8 +68,8 @@ pub trait Operation<'r>: Sized {
     }
 
     /// Decides. Sees the store, draws nothing. What it answers with changes is committed before `finish`; in a batch, and
-    /// where it counts a use, it is committed only if `finish` has answered. An operation that only reads may change something now and then (a count
-    /// of uses): it is then run again where changes are made.
+    /// where it counts a use, it is committed only if `finish` has answered. An operation that only reads may change
+    /// something now and then (a count of uses): it is then run again where changes are made.
     fn execute(&mut self, context: &Context<'_>) -> Result<(Self::Found, Changes), Failure>;
 
     /// Whether `finish` leaves something for a next step: then it is done once, after the commit.
