@@ -433,6 +433,30 @@ fn whatever_is_wrapped_can_be_unwrapped_again() {
 }
 
 #[test]
+fn the_nonce_of_gcm_may_stand_apart() {
+    let mut kms = with_kek();
+    let found = kms.done("alice", &get("k1", &[specification("kek", "GCM", "NoEncoding")]));
+    let wrapped = value_of("KeyValue", &found);
+    let (nonce, rest) = wrapped.split_at(2 * 12);
+    let with_nonce = |tag, mode| {
+        let fields = wrapping(tag, "kek", mode, "NoEncoding");
+        format!("{},{}]}}", fields.strip_suffix("]}").unwrap(), bytes("IVCounterNonce", nonce))
+    };
+    let data = with_nonce("KeyWrappingData", "GCM");
+    kms.done("alice", &import("apart", "SymmetricKey", &[], &wrapped_key("Raw", rest, &data)));
+    assert!(kms.done("alice", &get("apart", &[])).contains(&data), "as registered");
+    let found = kms.done("alice", &get("apart", &[not_wrapped()]));
+    assert_eq!(value_of("KeyMaterial", &found), KEY);
+    let other = with_nonce("KeyWrappingSpecification", "NISTKeyWrap");
+    for (form, told) in [
+        (other, "must be absent: GCM alone has one"),
+        (with_nonce("KeyWrappingSpecification", "GCM"), "must be absent: it is the server's to draw"),
+    ] {
+        assert!(kms.refused("alice", &get("k1", &[form])).ends_with(told), "{told}");
+    }
+}
+
+#[test]
 fn what_is_encoded_is_a_key_value_in_binary_ttlv() {
     let mut kms = with_kek();
     // A key with a material and nothing else, as the clients' own programs wrap it (RFC 5649 would do, too).

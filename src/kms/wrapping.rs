@@ -37,6 +37,8 @@ pub struct Wrapping<'r> {
     parameters: Option<Fields<'r>>,
     mode: Option<Mode>,
     encoding: Encoding,
+    /// Of what GCM has wrapped, where it does not begin with it.
+    nonce: &'r [u8],
     /// Those attributes that are to be wrapped with the key; none is all.
     attribute_names: Vec<&'r str>,
 }
@@ -100,6 +102,9 @@ impl<'r> Wrapping<'r> {
     pub fn of_request(fields: Fields<'r>) -> Result<Option<Wrapping<'r>>, Refusal> {
         let Some(fields) = fields.structure(Tag::KEY_WRAPPING_SPECIFICATION)? else { return Ok(None) };
         let wrapping = Wrapping::decode(fields)?;
+        if !wrapping.nonce.is_empty() {
+            return Err(fields.refuse(Tag::IV_COUNTER_NONCE, "must be absent: it is the server's to draw"));
+        }
         if wrapping.encoding == Encoding::None && !wrapping.attribute_names.is_empty() {
             return Err(
                 fields.refuse(Tag::ENCODING_OPTION, "must be TTLVEncoding for attributes to be wrapped")
@@ -112,11 +117,6 @@ impl<'r> Wrapping<'r> {
         let method = fields.enumeration(Tag::WRAPPING_METHOD)?;
         if fields.required(Tag::WRAPPING_METHOD, method)? != wrapping_method::ENCRYPT {
             return Err(Refusal::NotSupported("the only WrappingMethod is Encrypt".into()));
-        }
-        if fields.value(Tag::IV_COUNTER_NONCE).is_some() {
-            return Err(
-                fields.refuse(Tag::IV_COUNTER_NONCE, "must be absent: what GCM has wrapped begins with it")
-            );
         }
         for tag in [Tag::MAC_SIGNATURE_KEY_INFORMATION, Tag::MAC_SIGNATURE] {
             if fields.value(tag).is_some() {
@@ -144,6 +144,10 @@ impl<'r> Wrapping<'r> {
             None | Some(encoding_option::TTLV_ENCODING) => Encoding::Ttlv,
             Some(_) => return Err(fields.refuse(Tag::ENCODING_OPTION, "must be NoEncoding or TTLVEncoding")),
         };
+        let nonce = fields.bytes(Tag::IV_COUNTER_NONCE)?.unwrap_or_default();
+        if !nonce.is_empty() && mode != Some(Mode::Gcm) {
+            return Err(fields.refuse(Tag::IV_COUNTER_NONCE, "must be absent: GCM alone has one"));
+        }
         let mut attribute_names = Vec::new();
         for item in fields.items().iter().filter(|item| item.tag == Tag::ATTRIBUTE_NAME) {
             let Value::Text(name) = &item.value else {
@@ -156,6 +160,7 @@ impl<'r> Wrapping<'r> {
             parameters,
             mode,
             encoding,
+            nonce,
             attribute_names,
         })
     }
@@ -255,6 +260,7 @@ pub fn wrap_at_rest(object: &mut Object, kek: &str, context: &Context<'_>) -> Re
         parameters: None,
         mode: Some(Mode::KeyWrapPadding),
         encoding: Encoding::None,
+        nonce: &[],
         attribute_names: Vec::new(),
     };
     let kek = wrapping.find_kek_for(object, !object.is_wrapped(), context)?;
@@ -332,6 +338,8 @@ fn unwrap_at(
     let kek = find_kek(&wrapping.kek, uid, context, Purpose::Unwrap, depth)?;
     let kek = kek.material();
     let plain = match wrapping.mode {
+        // The nonce stands apart, or in front.
+        Some(Mode::Gcm) => Mode::Gcm.unwrap(kek, &[wrapping.nonce, wrapped].concat()),
         Some(mode) => mode.unwrap(kek, wrapped),
         // Either has an integrity check of its own, and refuses what the other has wrapped.
         None => Mode::KeyWrap.unwrap(kek, wrapped).or_else(|| Mode::KeyWrapPadding.unwrap(kek, wrapped)),
