@@ -363,6 +363,24 @@ fn an_object_is_named_by_the_answer_that_has_named_it() {
 }
 
 #[test]
+fn a_wrapping_key_is_named_by_the_answer_that_has_named_it() {
+    let get = |place| {
+        let key = Item::structure(
+            Tag::ENCRYPTION_KEY_INFORMATION,
+            vec![Item::integer(Tag::UNIQUE_IDENTIFIER, place)],
+        );
+        let specification = vec![Item::enumeration(Tag::WRAPPING_METHOD, 1), key];
+        let specification = Item::structure(Tag::KEY_WRAPPING_SPECIFICATION, specification);
+        ("Get", vec![Item::text(Tag::UNIQUE_IDENTIFIER, "k"), specification])
+    };
+    let mut kms = Kms::new();
+    let steps = [create(Some("k")), create(Some("kek")), get(1), get(100)];
+    let answer = ask(&mut kms, Spelling::Binary, &message(on_error(CONTINUE), &steps));
+    assert_eq!(answer.1.windows(3).filter(|bytes| bytes == b"kek").count(), 2, "made, and wrapped by");
+    assert_eq!(statuses(&answer.items()), [DONE, DONE, DONE, FAILED]);
+}
+
+#[test]
 fn what_is_ephemeral_is_not_sent() {
     for spelling in SPELLINGS {
         let mut kms = Kms::new();

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::wire::kmip::enumeration::unique_identifier;
-use crate::wire::ttlv::Value;
+use crate::wire::ttlv::{Fields, Item, Tag, Value};
 
 /// The objects that were named until now.
 #[derive(Default)]
@@ -14,6 +14,15 @@ pub struct Named {
 }
 
 impl Named {
+    /// The object that an item with these fields is about, as far as they say it.
+    pub fn about<'n>(&'n self, payload: &'n [Item<'_>]) -> Option<&'n str> {
+        match Fields(payload).get(Tag::UNIQUE_IDENTIFIER) {
+            Some(Value::Text(uid)) => Some(uid),
+            Some(value) => self.meant(value),
+            None => self.place_holder.as_deref(),
+        }
+    }
+
     /// The object that a value stands for which is no identifier: the ID Placeholder, the one in the last answer of an
     /// operation (KMIP 2.1 section 11, Unique Identifier Enumeration), or the one at a place among all in the answers, from
     /// their end where it is negative (section 4, Unique Identifier).
@@ -70,5 +79,11 @@ mod tests {
         ] {
             assert_eq!(named.meant(&value), meant, "{value:?}");
         }
+        // What is no name does not stand for the placeholder.
+        let about = |value| named.about(&[Item::new(Tag::UNIQUE_IDENTIFIER, value)]).map(str::to_owned);
+        assert_eq!(about(Value::Text("t".into())).as_deref(), Some("t"));
+        assert_eq!(about(Value::Integer(0)).as_deref(), Some("a"));
+        assert_eq!(about(Value::Integer(4)), None);
+        assert_eq!(named.about(&[]), Some("p"));
     }
 }

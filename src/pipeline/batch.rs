@@ -80,8 +80,7 @@ pub fn run(
     // Each says itself what it is about, and an earlier run does not count.
     decisions.clear();
     for (at, item) in message.items.iter().enumerate() {
-        let about = Fields(item.payload).text(Tag::UNIQUE_IDENTIFIER).or(named.place_holder.as_deref());
-        let mut decision = asker.is_audited.then(|| Decision::on(item.name(), about));
+        let mut decision = asker.is_audited.then(|| Decision::on(item.name(), named.about(item.payload)));
         let is_alone = message.items.len() == 1;
         if matches!(ground, Ground::Reading { on_reactor: true, .. })
             && response.bytes() > limits::INLINE_ANSWER_BYTES_MAX
